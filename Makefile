@@ -1,0 +1,63 @@
+# Every command of the project; `make help` lists them. Each makes what it needs: environment, control plane binaries.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export KAI_SCHED_SHARED ?= ../shared
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "==> installing the locked packages into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: setup
+setup: $(STAMP) ## Make the virtual environment from the lock file
+
+.PHONY: controlplane
+controlplane: $(STAMP) ## Build etcd, kube-apiserver & co. once, into the user's cache
+	@$(BIN)/kai-sched dev build
+
+.PHONY: check
+check: $(STAMP) ## Lint, format, types, import contracts, CRD drift (read-only)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/kai-sched crds check
+
+.PHONY: test
+test: controlplane ## All tests: unit, properties, scenarios, then the real control plane
+	$(BIN)/pytest -m "not cluster" -n 2
+	$(BIN)/pytest -m cluster
+
+.PHONY: unit
+unit: $(STAMP) ## Only the tests that need no control plane
+	$(BIN)/pytest -m "not cluster" -n 2
+
+.PHONY: demo
+demo: controlplane ## The main job: schedule gangs with topology and claims on a real control plane (KEEP=1 leaves it running)
+	@$(BIN)/kai-sched demo $(if $(KEEP),--keep)
+
+.PHONY: crds
+crds: $(STAMP) ## Regenerate crds/ from the models
+	$(BIN)/kai-sched crds generate
+
+.PHONY: fix
+fix: $(STAMP) ## Format and repair what the linter can
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+.PHONY: lock
+lock: $(STAMP) ## Re-resolve the lock file
+	$(BIN)/uv pip compile --quiet --extra dev --all-extras --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -o requirements.lock pyproject.toml
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""Nouns of the scheduler: frozen values without algorithms, shared by every layer."""

@@ -1,0 +1,126 @@
+"""Plan: what one cycle decided. Placements, evictions and a verdict for every gang considered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from kai_sched.model.devices import ClaimAllocation
+from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, QueueName, Uid
+from kai_sched.model.policy import StageName
+from kai_sched.model.queues import QueueShare
+
+
+class Outcome(StrEnum):
+    """What became of a gang this cycle."""
+
+    PLACED = "Placed"
+    PIPELINED = "Pipelined"
+    UNPLACED = "Unplaced"
+    NOT_READY = "NotReady"
+
+
+class Blocker(StrEnum):
+    """Why a gang waits; closed list, explained in docs/concepts.md."""
+
+    CAPACITY = "Capacity"
+    TOPOLOGY = "Topology"
+    DEVICES = "Devices"
+    QUEUE_LIMIT = "QueueLimit"
+    NON_PREEMPTIBLE_OVER_QUOTA = "NonPreemptibleOverQuota"
+    FAIR_SHARE = "FairShare"
+    QUEUE_NOT_FOUND = "QueueNotFound"
+    INVALID = "Invalid"
+    GANG_NOT_READY = "GangNotReady"
+    NODE_CONSTRAINTS = "NodeConstraints"
+    UNSUPPORTED = "Unsupported"
+    UNKNOWN_WORKLOAD_KIND = "UnknownWorkloadKind"
+    SHARING_NOT_ENABLED = "SharingNotEnabled"
+    DELAYED = "Delayed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimPlacement:
+    """A claim a placed pod uses. ``allocation`` None: already allocated, only reserved for the pod."""
+
+    claim: ClaimKey
+    uid: Uid
+    devices: tuple[str, ...]
+    allocation: ClaimAllocation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A pod's node and devices. ``waits_for`` non-empty: pipelined, nothing is bound this cycle."""
+
+    pod: PodKey
+    uid: Uid
+    pod_group: PodGroupKey
+    node: NodeName
+    gpu_indices: tuple[int, ...] = ()
+    gpu_groups: tuple[str, ...] = ()
+    claims: tuple[ClaimPlacement, ...] = ()
+    waits_for: tuple[PodKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eviction:
+    """A pod taken off its node for a beneficiary; ``moves_to``: its next node, if it has one."""
+
+    pod: PodKey
+    uid: Uid
+    pod_group: PodGroupKey
+    stage: StageName
+    beneficiary: PodGroupKey | None
+    moves_to: NodeName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The result for one gang. ``message`` says the missing amount; ``next_step`` what would help."""
+
+    pod_group: PodGroupKey
+    queue: QueueName
+    outcome: Outcome
+    blocker: Blocker | None = None
+    message: str = ""
+    next_step: str = ""
+    is_proof: bool = False
+    """Whether "does not fit" is proven, not only not found."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """One stage's effort; ``seconds`` is filled by the shell's clock only."""
+
+    name: StageName
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolverReport:
+    """What the solver did: CP-SAT status, objective per tier, best bound per tier, greedy's objective."""
+
+    status: str = "GREEDY"
+    objective: tuple[tuple[str, int], ...] = ()
+    bound: tuple[tuple[str, int], ...] = ()
+    greedy_objective: tuple[tuple[str, int], ...] = ()
+    stages: tuple[StageReport, ...] = ()
+    reproducible: bool = True
+    models: int = 0
+    """CP-SAT models solved."""
+    rejected: int = 0
+    """Answers that the independent checker refused or that were no better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The decisions of one cycle."""
+
+    now: float
+    binds: tuple[Placement, ...] = ()
+    pipelined: tuple[Placement, ...] = ()
+    evictions: tuple[Eviction, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    shares: tuple[QueueShare, ...] = ()
+    solver: SolverReport = field(default_factory=SolverReport)

@@ -1,0 +1,91 @@
+"""Policy: the admin's knobs of one shard as one value. Source of names and defaults: KAI SchedulingShard v1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class StageName(StrEnum):
+    """Stages of a cycle in their fixed order, least disruptive first."""
+
+    ALLOCATE = "allocate"
+    CONSOLIDATE = "consolidate"
+    RECLAIM = "reclaim"
+    PREEMPT = "preempt"
+    STALE_GANGS = "stale_gangs"
+
+
+class Strategy(StrEnum):
+    """Where pods of one kind are put when several nodes serve."""
+
+    BINPACK = "binpack"
+    SPREAD = "spread"
+
+
+class DeviceChoice(StrEnum):
+    """Which devices of a node a claim takes."""
+
+    TOPOLOGY = "topology"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuClassRule:
+    """What counts as GPU in quotas: class name ("" any), an optional CEL selector, weight a device."""
+
+    device_class: str
+    selector: str = ""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolverBudget:
+    """Limits of one cycle's solving. Deterministic units only; the wall limit is the shell's safety net."""
+
+    seed: int = 1
+    deterministic_time: float = 2.0
+    deterministic_time_per_model: float = 0.1
+    lns_iterations: int = 8
+    max_variables: int = 10_000
+    search_steps: int = 200_000
+    """Steps of the device search for one claim set on one node; reaching it is a verdict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything an admin may set about deciding."""
+
+    shard: str = "default"
+    stages: tuple[StageName, ...] = (StageName.ALLOCATE,)
+    gpu_strategy: Strategy = Strategy.BINPACK
+    cpu_strategy: Strategy = Strategy.BINPACK
+    k_value: float = 1.0
+    default_queue: str = "default-queue"
+    scheduler_name: str = "kai-scheduler"
+    device_choice: DeviceChoice = DeviceChoice.TOPOLOGY
+    bug_compatible: bool = False
+    gpu_classes: tuple[GpuClassRule, ...] = ()
+    """Empty: KAI's rule, the class name contains "gpu", weight 1."""
+    gpu_resources: tuple[str, ...] = ("nvidia.com/gpu", "amd.com/gpu")
+    """Extended resources counted as whole GPUs."""
+    island_attributes: tuple[str, ...] = (
+        "resource.kubernetes.io/nvlinkDomain",
+        "resource.kubernetes.io/pcieRoot",
+    )
+    clique_label: str = "nvidia.com/gpu.clique"
+    queue_depth: int | None = None
+    preempt_min_runtime_seconds: float = 0.0
+    reclaim_min_runtime_seconds: float = 0.0
+    staleness_grace_seconds: float = 60.0
+    stuck_in_releasing_seconds: float = 120.0
+    max_consolidation_preemptees: int = 16
+    allow_consolidating_reclaim: bool = True
+    use_signatures: bool = True
+    saturation_multiplier: float = 1.0
+    restrict_node_scheduling: bool = False
+    sharing_enabled: bool = True
+    """False in the operator until it can realise fractions: verdict SharingNotEnabled."""
+    solver: SolverBudget = SolverBudget()
+    use_solver: bool = True
+    """False: the greedy plan is the answer (benchmark baseline)."""

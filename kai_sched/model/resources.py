@@ -1,0 +1,47 @@
+"""Amounts of resources as sorted tuples of integers, so that they hash, compare and travel cheaply.
+
+Units by name: ``cpu`` millicores, ``memory`` and ``ephemeral-storage`` bytes, ``hugepages-*`` bytes,
+everything else whole pieces. Shared GPUs are not in here: see ``workloads.GpuShare``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+CPU: Final = "cpu"
+MEMORY: Final = "memory"
+EPHEMERAL_STORAGE: Final = "ephemeral-storage"
+PODS: Final = "pods"
+
+Amounts = tuple[tuple[str, int], ...]
+"""Sorted by name, no zero entries."""
+
+NOTHING: Final[Amounts] = ()
+
+
+def amounts(values: Mapping[str, int]) -> Amounts:
+    """Sorted tuple form of a mapping; zeros are dropped."""
+    return tuple(sorted((name, value) for name, value in values.items() if value != 0))
+
+
+def total(parts: Iterable[Amounts]) -> Amounts:
+    """Sum of several amounts."""
+    sums: dict[str, int] = {}
+    for part in parts:
+        for name, value in part:
+            sums[name] = sums.get(name, 0) + value
+    return amounts(sums)
+
+
+def amount_of(values: Amounts, name: str) -> int:
+    """The amount of one resource, 0 if absent."""
+    for key, value in values:
+        if key == name:
+            return value
+    return 0
+
+
+def fits_in(wanted: Amounts, free: Mapping[str, int]) -> bool:
+    """Whether every wanted amount is free."""
+    return all(value <= free.get(name, 0) for name, value in wanted)

@@ -1,0 +1,49 @@
+"""ClusterSnapshot: everything one cycle may know, including ``now``.
+
+Two parts: the ``Fleet`` (nodes, devices, topologies: changes rarely, kept by the solving child under its version)
+and the work (pods, groups, queues, claims: new every cycle). Pods travel as columns: see ``PodTable``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kai_sched.model.devices import Claim, DeviceClass, DeviceTaintRule, ResourceSlice
+from kai_sched.model.nodes import Node
+from kai_sched.model.pods import PodTable
+from kai_sched.model.queues import Queue
+from kai_sched.model.topology import Topology
+from kai_sched.model.volumes import StorageCapacity, StorageClass, Volume, VolumeClaim
+from kai_sched.model.workloads import PodGroup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The slow part. Sorted: nodes by name, slices by (driver, pool, name), the rest by name."""
+
+    version: int = 0
+    """Changes whenever any member does; the child keeps what it derived from a fleet under this number."""
+    nodes: tuple[Node, ...] = ()
+    slices: tuple[ResourceSlice, ...] = ()
+    device_classes: tuple[DeviceClass, ...] = ()
+    taint_rules: tuple[DeviceTaintRule, ...] = ()
+    topologies: tuple[Topology, ...] = ()
+    namespace_labels: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSnapshot:
+    """One consistent view of the cluster. ``now`` in seconds since the epoch, UTC."""
+
+    now: float
+    fleet: Fleet = field(default_factory=Fleet)
+    pods: PodTable = field(default_factory=lambda: PodTable(()))
+    pod_groups: tuple[PodGroup, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    volume_claims: tuple[VolumeClaim, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    storage_classes: tuple[StorageClass, ...] = ()
+    storage_capacities: tuple[StorageCapacity, ...] = ()
+    config_maps: frozenset[str] | None = None
+    """Keys of existing ConfigMaps; None: not known, the check is skipped."""
