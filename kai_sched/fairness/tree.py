@@ -1,0 +1,140 @@
+"""The quota tree: which queues there are, who is above whom, and what is wrong with the rest.
+
+One broken queue must not stop the others: it is left out with everything below it, each with a text that names
+the field, and the remaining queues share as if it were not there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kai_sched.model.ids import QueueName
+from kai_sched.model.queues import QUOTA_RESOURCES, UNLIMITED, Queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueTree:
+    """Valid queues by name, in name order."""
+
+    queues: Mapping[QueueName, Queue]
+    problems: Mapping[QueueName, str]
+    """Queues left out -> "spec.path: what is wrong"."""
+    roots: tuple[QueueName, ...]
+    children: Mapping[QueueName, tuple[QueueName, ...]]
+    """Valid children of every valid queue, () for leaves."""
+    leaves: frozenset[QueueName]
+    """Queues that may hold workloads: nobody names them as parent, not even a broken queue."""
+    paths: Mapping[QueueName, tuple[QueueName, ...]]
+    """What ``ancestors`` answers."""
+
+    @staticmethod
+    def build(queues: Iterable[Queue]) -> QueueTree:
+        """Order the queues and set the broken ones apart."""
+        by_name = {queue.name: queue for queue in sorted(queues, key=lambda queue: queue.name)}
+        problems = _find_problems(by_name)
+        valid = {name: queue for name, queue in by_name.items() if name not in problems}
+        children: dict[QueueName, list[QueueName]] = {name: [] for name in valid}
+        for name, queue in valid.items():
+            if queue.parent:
+                children[queue.parent].append(name)
+        parents = {queue.parent for queue in by_name.values()}
+        return QueueTree(
+            queues=valid,
+            problems=problems,
+            roots=tuple(name for name, queue in valid.items() if not queue.parent),
+            children={name: tuple(below) for name, below in children.items()},
+            leaves=frozenset(name for name in valid if name not in parents),
+            paths=_paths(by_name, problems),
+        )
+
+    def ancestors(self, name: QueueName) -> tuple[QueueName, ...]:
+        """The queue itself first, then up to its root.
+
+        For a broken queue only the valid ones above it: what still runs in it keeps counting against them.
+        """
+        return self.paths.get(name, ())
+
+    def is_leaf(self, name: QueueName) -> bool:
+        """Whether workloads may name this queue."""
+        return name in self.leaves
+
+
+def _find_problems(by_name: Mapping[QueueName, Queue]) -> dict[QueueName, str]:
+    own = {name: text for name, queue in by_name.items() if (text := _own_problem(queue, by_name))}
+    for name, text in _cycles(by_name).items():
+        own.setdefault(name, text)
+    culprit: dict[QueueName, QueueName | None] = {name: name for name in own}
+    for start in by_name:
+        trail: list[QueueName] = []
+        name = start
+        while name not in culprit:
+            trail.append(name)
+            parent = by_name[name].parent
+            if not parent:
+                culprit[name] = None
+            else:
+                name = parent
+        found = culprit[name]
+        culprit.update(dict.fromkeys(trail, found))
+    return {
+        name: own.get(name, f'spec.parentQueue: ancestor "{above}" is invalid')
+        for name in by_name
+        if (above := culprit[name]) is not None
+    }
+
+
+def _own_problem(queue: Queue, by_name: Mapping[QueueName, Queue]) -> str:
+    if queue.problem:
+        return queue.problem
+    if queue.parent and queue.parent not in by_name:
+        return f'spec.parentQueue: queue "{queue.parent}" does not exist'
+    for name in QUOTA_RESOURCES:
+        amounts = queue.resource(name)
+        path = f"spec.resources.{name.value}"
+        for field, value in (("quota", amounts.deserved), ("limit", amounts.limit)):
+            if not math.isfinite(value) or (value < 0 and value != UNLIMITED):
+                return f"{path}.{field}: must be -1 or at least 0, not {value:g}"
+        if not math.isfinite(amounts.over_quota_weight) or amounts.over_quota_weight < 0:
+            return f"{path}.overQuotaWeight: must be at least 0, not {amounts.over_quota_weight:g}"
+        # An unlimited quota under a limit is guaranteed up to that limit and contradicts nothing.
+        if amounts.limit != UNLIMITED and amounts.deserved > amounts.limit:
+            return f"{path}.limit: {amounts.limit:g} is below the quota of {amounts.deserved:g}"
+    return ""
+
+
+def _cycles(by_name: Mapping[QueueName, Queue]) -> dict[QueueName, str]:
+    texts: dict[QueueName, str] = {}
+    seen: set[QueueName] = set()
+    for start in by_name:
+        trail: dict[QueueName, None] = {}
+        name: QueueName | None = start
+        while name and name in by_name and name not in seen:
+            seen.add(name)
+            trail[name] = None
+            name = by_name[name].parent
+        if name in trail:
+            names = list(trail)
+            ring = names[names.index(name) :]
+            for index, member in enumerate(ring):
+                loop = " -> ".join((*ring[index:], *ring[:index], member))
+                texts[member] = f"spec.parentQueue: cycle {loop}"
+    return texts
+
+
+def _paths(
+    by_name: Mapping[QueueName, Queue], problems: Mapping[QueueName, str]
+) -> dict[QueueName, tuple[QueueName, ...]]:
+    paths: dict[QueueName, tuple[QueueName, ...]] = {}
+    for start in by_name:
+        trail: list[QueueName] = []
+        name: QueueName | None = start
+        while name and name in by_name and name not in paths and name not in trail:
+            trail.append(name)
+            name = by_name[name].parent
+        above = paths.get(name, ()) if name else ()
+        for member in reversed(trail):
+            above = above if member in problems else (member, *above)
+            paths[member] = above
+    return paths
