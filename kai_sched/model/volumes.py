@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kai_sched.model.selectors import NodeSelector
+from kai_sched.model.selectors import LabelSelector, NodeSelector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ class Volume:
     csi_driver: str = ""
     csi_handle: str = ""
     phase: str = "Available"
+    is_deleting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +54,12 @@ class StorageClass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageCapacity:
-    """A CSIStorageCapacity: how much a class can still provision on some nodes."""
+    """A CSIStorageCapacity: how much a class can still provision on some nodes.
+
+    ``nodes`` selects by node labels; None: reachable from no node; no requirement: from all.
+    """
 
     storage_class: str
-    nodes: NodeSelector | None
+    nodes: LabelSelector | None
     capacity_bytes: int
     maximum_volume_bytes: int | None = None

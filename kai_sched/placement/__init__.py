@@ -1,0 +1,1 @@
+"""What goes where: shapes of pods on nodes and devices."""
