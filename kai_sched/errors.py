@@ -41,11 +41,21 @@ class ControlPlaneError(KaiSchedError):
 class ApiFailure(KaiSchedError):
     """The API server refused a call or did not answer it.
 
-    ``status`` is the HTTP status (0: no answer), ``reason`` Kubernetes' own reason string.
+    ``status`` is the HTTP status (0: no answer), ``reason`` Kubernetes' own reason string,
+    ``retry_after_seconds`` when the server asks to come back.
     """
 
-    def __init__(self, message: str, *, status: int, reason: str = "", retryable: bool) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        reason: str = "",
+        retryable: bool,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         self.status = status
         self.reason = reason
         self.retryable = retryable
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(message)

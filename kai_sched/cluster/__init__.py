@@ -1,0 +1,1 @@
+"""Our view of the API server: the client, the watches, and the mirror of the objects that decisions read."""

@@ -1,0 +1,192 @@
+"""KubeClient: requests, paged lists and watches of one API server, as raw documents.
+
+No typed models: those drop fields that they do not know, and a document that is written back must be whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import orjson
+
+from kai_sched.cluster.kube.connection import Connection
+from kai_sched.cluster.kube.failures import failure_in_stream
+from kai_sched.cluster.kube.lines import LineCutter
+from kai_sched.cluster.kube.transport import Call, ClientOptions, Transport
+from kai_sched.cluster.ports import Document, ListPage
+
+FIELD_MANAGER: Final = "kai-sched"
+JSON: Final = "application/json"
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Accept header of lists that need names, labels and owners only."""
+METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""Accept header of watches that need names, labels and owners only."""
+
+_MERGE: Final = "application/merge-patch+json"
+_STRATEGIC: Final = "application/strategic-merge-patch+json"
+_APPLY: Final = "application/apply-patch+yaml"
+_WATCH_MARGIN_SECONDS: Final = 30.0
+
+
+class KubeClient:
+    """One API server. Use as ``async with await KubeClient.connect(...) as client``."""
+
+    def __init__(self, connection: Connection, options: ClientOptions) -> None:
+        self._connection = connection
+        self._timeout_seconds = options.timeout_seconds
+        self._transport = Transport(connection, options)
+
+    @classmethod
+    async def connect(
+        cls,
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+        options: ClientOptions | None = None,
+    ) -> KubeClient:
+        """A client by a kubeconfig (default: as kubectl finds it), else as a pod of the cluster."""
+        connection = await Connection.open(kubeconfig, context)
+        return cls(connection, options or ClientOptions())
+
+    @property
+    def base_url(self) -> str:
+        """Where the API server is."""
+        return self._connection.base_url
+
+    async def close(self) -> None:
+        """Close all connections; watches that are open end."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def get(
+        self, path: str, *, params: Mapping[str, str] | None = None, accept: str = JSON
+    ) -> Document:
+        """One object, or a small collection at once."""
+        return await self.request("GET", path, params=params, accept=accept)
+
+    async def post(self, path: str, body: Document, *, params: Mapping[str, str] | None = None) -> Document:
+        """Create an object, or call a subresource (binding, eviction)."""
+        return await self.request("POST", path, body=body, params=_managed(params))
+
+    async def put(self, path: str, body: Document, *, params: Mapping[str, str] | None = None) -> Document:
+        """Replace an object; its resourceVersion is the precondition."""
+        return await self.request("PUT", path, body=body, params=_managed(params))
+
+    async def patch_merge(self, path: str, body: Document) -> Document:
+        """JSON merge patch (RFC 7386): the only one that custom resources know besides apply."""
+        return await self.request("PATCH", path, body=body, params=_managed(None), content_type=_MERGE)
+
+    async def patch_strategic(self, path: str, body: Document) -> Document:
+        """Strategic merge patch: lists of built-in kinds merge by their keys."""
+        return await self.request("PATCH", path, body=body, params=_managed(None), content_type=_STRATEGIC)
+
+    async def apply(self, path: str, body: Document, *, force: bool = True) -> Document:
+        """Server-side apply as field manager ``kai-sched``."""
+        params = {**_managed(None), "force": "true" if force else "false"}
+        return await self.request("PATCH", path, body=body, params=params, content_type=_APPLY)
+
+    async def delete(
+        self, path: str, *, body: Document | None = None, params: Mapping[str, str] | None = None
+    ) -> Document:
+        """Delete an object; ``body`` is a DeleteOptions document (preconditions, grace period)."""
+        return await self.request("DELETE", path, body=body, params=params)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Document | None = None,
+        params: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> Document:
+        """One call, answered by a document. Raises ``ApiFailure``."""
+        headers = {"Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        content = await self._transport.answer(
+            Call(
+                method=method,
+                path=path,
+                params=params or {},
+                headers=headers,
+                data=None if body is None else orjson.dumps(body),
+                timeout_seconds=self._timeout_seconds,
+            )
+        )
+        document = orjson.loads(content) if content else {}
+        return document if isinstance(document, dict) else {"value": document}
+
+    async def list_pages(
+        self, path: str, *, limit: int = 500, params: Mapping[str, str] | None = None, accept: str = JSON
+    ) -> AsyncGenerator[ListPage]:
+        """The pages of a consistent list. A 410 in the middle means: begin again."""
+        asked = {**(params or {}), **({"limit": str(limit)} if limit else {})}
+        while True:
+            document = await self.get(path, params=asked, accept=accept)
+            metadata = document.get("metadata") or {}
+            token = metadata.get("continue") or ""
+            yield ListPage(document.get("items") or [], str(metadata.get("resourceVersion") or ""), not token)
+            if not token:
+                return
+            asked["continue"] = token
+
+    async def watch(
+        self, path: str, *, resource_version: str, timeout_seconds: int = 300, accept: str = JSON
+    ) -> AsyncGenerator[tuple[str, Document]]:
+        """The events of a watch one by one, as (type, object); bookmarks included. ERROR events are raised."""
+        batches = self.watch_lines(
+            path, resource_version=resource_version, timeout_seconds=timeout_seconds, accept=accept
+        )
+        async with aclosing(batches):
+            async for lines in batches:
+                for line in lines:
+                    event = orjson.loads(line)
+                    if event["type"] == "ERROR":
+                        raise failure_in_stream(path, event["object"])
+                    yield event["type"], event["object"]
+
+    async def watch_lines(
+        self,
+        path: str,
+        *,
+        resource_version: str,
+        timeout_seconds: int,
+        params: Mapping[str, str] | None = None,
+        accept: str = JSON,
+    ) -> AsyncGenerator[list[bytes]]:
+        """Batches of whole lines, as many as have arrived; ends when the server closes the stream."""
+        asked = {
+            **(params or {}),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(timeout_seconds),
+        }
+        call = Call(
+            method="GET",
+            path=path,
+            params=asked,
+            headers={"Accept": accept},
+            timeout_seconds=timeout_seconds + _WATCH_MARGIN_SECONDS,
+        )
+        cutter = LineCutter()
+        async with aclosing(self._transport.stream(call)) as chunks:
+            async for chunk in chunks:
+                if lines := cutter.feed(chunk):
+                    yield lines
+
+
+def _managed(params: Mapping[str, str] | None) -> dict[str, str]:
+    return {**(params or {}), "fieldManager": FIELD_MANAGER}

@@ -1,0 +1,160 @@
+"""Sends calls over pooled connections: credentials, optional rate limit, waiting where the server asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+from yarl import URL
+
+from kai_sched import __version__
+from kai_sched.cluster.kube.connection import Connection
+from kai_sched.cluster.kube.failures import failure_of, no_answer
+from kai_sched.cluster.kube.limits import RequestLimit
+from kai_sched.errors import ApiFailure
+
+_TRIES_WHEN_BUSY: Final = 6
+_LONGEST_WAIT_SECONDS: Final = 5.0
+_READ_BUFFER_BYTES: Final = 1 << 21
+_NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """How much the client may ask of the server. ``requests_per_second`` None: as much as the server admits."""
+
+    pool_size: int = 64
+    requests_per_second: float | None = None
+    burst: int = 100
+    timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One HTTP call on the API server."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    data: bytes | None = None
+    timeout_seconds: float
+
+
+class Transport:
+    """The connections to one API server."""
+
+    def __init__(self, connection: Connection, options: ClientOptions) -> None:
+        self._connection = connection
+        # Watches live for minutes: in a pool of their own they never take the place of a call.
+        self._calls = self._session(limit=options.pool_size)
+        self._streams = self._session(limit=0)
+        rate = options.requests_per_second
+        clock = asyncio.get_running_loop().time
+        self._limit = None if rate is None else RequestLimit(rate, options.burst, clock)
+
+    async def close(self) -> None:
+        """Close all connections; streams that are open end."""
+        await self._calls.close()
+        await self._streams.close()
+
+    async def answer(self, call: Call) -> bytes:
+        """The body of a good answer. Raises ``ApiFailure``.
+
+        Asks again only where the server says that it did not look at the request (429 with Retry-After), and
+        once with renewed credentials after a 401.
+        """
+        refused: str | None = None
+        for attempt in range(_TRIES_WHEN_BUSY):
+            if self._limit is not None:
+                await self._limit.wait()
+            authorization = await self._connection.authorization()
+            try:
+                return await self._once(call, authorization)
+            except ApiFailure as failure:
+                if failure.status == 401 and refused is None and authorization is not None:
+                    refused = authorization
+                    if await self._connection.renew_after(refused):
+                        continue
+                wait = failure.retry_after_seconds if failure.status == 429 else None
+                if wait is None or wait > _LONGEST_WAIT_SECONDS or attempt == _TRIES_WHEN_BUSY - 1:
+                    raise
+                await asyncio.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def stream(self, call: Call) -> AsyncGenerator[bytes]:
+        """The chunks of a good answer as they arrive; ends when the server closes it. Raises ``ApiFailure``."""
+        authorization = await self._connection.authorization()
+        try:
+            async with await self._send(self._streams, call, authorization) as answer:
+                if answer.status >= 400:
+                    raise failure_of(
+                        call.method, call.path, answer.status, await answer.read(), answer.headers
+                    )
+                while chunk := await answer.content.readany():
+                    yield chunk
+        except _NO_ANSWER as cause:
+            raise no_answer(call.method, call.path, cause) from cause
+        except ApiFailure as failure:
+            if failure.status == 401:
+                await self._connection.renew_after(authorization)
+            raise
+
+    async def _once(self, call: Call, authorization: str | None) -> bytes:
+        try:
+            async with await self._send(self._calls, call, authorization) as answer:
+                content = await answer.read()
+        except _NO_ANSWER as cause:
+            raise no_answer(call.method, call.path, cause) from cause
+        if answer.status >= 400:
+            raise failure_of(call.method, call.path, answer.status, content, answer.headers)
+        return content
+
+    async def _send(
+        self, session: aiohttp.ClientSession, call: Call, authorization: str | None
+    ) -> aiohttp.ClientResponse:
+        url = URL(self._connection.base_url + call.path, encoded=True)
+        headers = dict(call.headers)
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        return await session.request(
+            call.method,
+            url.extend_query(call.params) if call.params else url,
+            data=call.data,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=call.timeout_seconds),
+            proxy=self._connection.proxy,
+            server_hostname=self._connection.server_hostname,
+            allow_redirects=False,
+        )
+
+    def _session(self, *, limit: int) -> aiohttp.ClientSession:
+        context = self._connection.ssl_context
+        connector = aiohttp.TCPConnector(
+            limit=limit,
+            ssl=context if context is not None else True,
+            keepalive_timeout=60.0,
+            socket_factory=_socket_with_keepalive,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            read_bufsize=_READ_BUFFER_BYTES,
+            headers={"User-Agent": f"kai-sched/{__version__}"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+
+def _socket_with_keepalive(address: Any) -> socket.socket:
+    """A silent peer (a firewall that forgot us, a machine that lost power) is noticed within a minute."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        option = getattr(socket, name, None)
+        if option is not None:
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
