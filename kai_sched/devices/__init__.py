@@ -1,0 +1,1 @@
+"""Devices: the DRA allocator, its CEL, its counters and capacities. Values in, values out."""

@@ -1,0 +1,1 @@
+"""Regular expressions with the syntax and the linear run time of RE2."""

@@ -1,0 +1,113 @@
+"""A selector: one expression, compiled once, with its verdicts memoised by what they depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+from kai_sched.devices.cel.budget import STEP_LIMIT, Budget
+from kai_sched.devices.cel.check import check_selector
+from kai_sched.devices.cel.device_view import DeviceFacts, DeviceValue, Path, Recorder
+from kai_sched.devices.cel.evaluate import Closure, Evaluation, compile_node
+from kai_sched.devices.cel.parse import MAX_DEPTH, parse
+from kai_sched.devices.cel.values import CelError, CompileError, CostExceeded, type_name
+
+_SLOTS: Final = 2 * MAX_DEPTH + 2
+"""Two variables a nested loop."""
+_MAX_MEMOISED: Final = 50_000
+_ERROR_TEXT_LIMIT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorVerdict:
+    """Whether a device matches, or the error; ``steps`` is what the evaluation took."""
+
+    is_match: bool
+    error: str = ""
+    steps: int = 0
+    is_compile_error: bool = False
+
+
+@dataclass(slots=True)
+class _Branch:
+    """A node of the memo: the next fact that is looked at, and what follows for each of its values."""
+
+    path: Path
+    by_value: dict[object, _Branch | SelectorVerdict]
+
+
+class Selector:
+    """A compiled expression. ``error`` is set instead of a program where it does not compile."""
+
+    __slots__ = ("_memo", "_memoised", "_program", "error", "expression")
+
+    def __init__(self, expression: str) -> None:
+        self.expression = expression
+        self.error = ""
+        self._program: Closure | None = None
+        self._memo: _Branch | SelectorVerdict | None = None
+        self._memoised = 0
+        try:
+            tree = parse(expression)
+            check_selector(tree)
+            self._program = compile_node(tree, {})
+        except CompileError as error:
+            self.error = f"compilation failed: {error}"[:_ERROR_TEXT_LIMIT]
+
+    def verdict(self, device: DeviceFacts) -> SelectorVerdict:
+        """Whether the device matches; the same facts give the same answer without a second evaluation."""
+        if self._program is None:
+            return SelectorVerdict(is_match=False, error=self.error, is_compile_error=True)
+        if device.problem:
+            return SelectorVerdict(is_match=False, error=device.problem)
+        node = self._memo
+        while isinstance(node, _Branch):
+            node = node.by_value.get(device.facts.get(node.path))
+        return node if node is not None else self._evaluated(device, self._program)
+
+    def _evaluated(self, device: DeviceFacts, program: Closure) -> SelectorVerdict:
+        recorder = Recorder(device)
+        budget = Budget()
+        state = Evaluation(DeviceValue(recorder), budget, _SLOTS)
+        try:
+            value = program(state)
+            budget.take(0)
+            if isinstance(value, bool):
+                verdict = SelectorVerdict(is_match=value)
+            else:
+                kind = type_name(value)
+                verdict = SelectorVerdict(
+                    is_match=False, error=f"CEL result of type {kind} could not be converted to bool"
+                )
+        except (CelError, CostExceeded) as error:
+            verdict = SelectorVerdict(is_match=False, error=str(error)[:_ERROR_TEXT_LIMIT])
+        verdict = replace(verdict, steps=min(budget.used, STEP_LIMIT))
+        self._remember(recorder.reads, verdict)
+        return verdict
+
+    def _remember(self, reads: list[tuple[Path, object]], verdict: SelectorVerdict) -> None:
+        if self._memoised >= _MAX_MEMOISED:
+            self._memo, self._memoised = None, 0
+        self._memoised += 1
+        first_reads = dict(reversed(reads))
+        path_of = list(dict.fromkeys(path for path, _ in reads))
+        if not path_of:
+            self._memo = verdict
+            return
+        if not isinstance(self._memo, _Branch):
+            self._memo = _Branch(path_of[0], {})
+        branch = self._memo
+        for path, following in zip(path_of, path_of[1:], strict=False):
+            child = branch.by_value.get(first_reads[path])
+            if not isinstance(child, _Branch):
+                child = _Branch(following, {})
+                branch.by_value[first_reads[path]] = child
+            branch = child
+        branch.by_value[first_reads[path_of[-1]]] = verdict
+
+
+@lru_cache(maxsize=2048)
+def compiled_selector(expression: str) -> Selector:
+    """The selector of an expression; compiled once in a process."""
+    return Selector(expression)
