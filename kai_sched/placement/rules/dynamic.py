@@ -1,0 +1,158 @@
+"""Dynamic rules: what the pods on the nodes allow a newcomer, kept up to date while a plan grows.
+
+Most pods have none of these fields and no other pod's anti-affinity speaks of them: ``touches`` tells, and for them
+there is nothing to ask. Placing, removing and forking cost next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodSpec, PodState
+from kai_sched.placement.node_table import Mask, NodeTable
+from kai_sched.placement.rules.affinity import affinity_rules, anti_affinity_rules
+from kai_sched.placement.rules.attachments import AttachLimits, Attachments
+from kai_sched.placement.rules.elimination import Elimination, Rule, Sieve
+from kai_sched.placement.rules.occupancy import disk_rules, exclusive_claim_rules, port_rules
+from kai_sched.placement.rules.scores import Score, SoftRules
+from kai_sched.placement.rules.spread import spread_rules
+from kai_sched.placement.rules.tallies import Catalogue, Residents, TallyBook
+from kai_sched.placement.rules.terms import CarriedTerms
+from kai_sched.placement.rules.volumes import VolumesView
+
+LEAVING = frozenset({PodState.RELEASING, PodState.STUCK_RELEASING})
+
+
+class CountedRule(Protocol):
+    """A rule that reads tallies."""
+
+    @property
+    def rule(self) -> Rule: ...
+    @property
+    def reason(self) -> str: ...
+    def passes(self, book: TallyBook) -> Mask: ...
+
+
+class _Rulebook:
+    """Which rules speak of which spec; shared by all forks."""
+
+    def __init__(
+        self, table: NodeTable, catalogue: Catalogue, volumes: VolumesView, carried: CarriedTerms
+    ) -> None:
+        self.table = table
+        self.catalogue = catalogue
+        self.volumes = volumes
+        self.carried = carried
+        self.limits = AttachLimits(table, volumes)
+        self.soft = SoftRules(table, catalogue, carried)
+        self._rules: dict[int, tuple[PodSpec, tuple[CountedRule, ...]]] = {}
+
+    def rules_of(self, spec: PodSpec) -> tuple[CountedRule, ...]:
+        """The rules of a spec in the order of their reasons."""
+        known = self._rules.get(id(spec))
+        if known is None:
+            table, catalogue = self.table, self.catalogue
+            rules: tuple[CountedRule, ...] = (
+                *port_rules(table, catalogue, spec),
+                *disk_rules(table, catalogue, spec),
+                *exclusive_claim_rules(table, catalogue, self.volumes, spec),
+                *spread_rules(table, catalogue, spec),
+                *affinity_rules(table, catalogue, spec),
+                *anti_affinity_rules(table, catalogue, self.carried, spec),
+            )
+            known = (spec, rules)
+            self._rules[id(spec)] = known
+        return known[1]
+
+    def learn(self, spec: PodSpec) -> None:
+        """A spec comes to a node: terms it carries that are new concern other specs from now on."""
+        if self.carried.learn(spec):
+            self._rules.clear()
+            self.soft.forget()
+
+
+class DynamicRules:
+    """One view of who is where. Node arguments are indices into the table."""
+
+    __slots__ = ("_attachments", "_book", "_rulebook")
+
+    def __init__(self, rulebook: _Rulebook, book: TallyBook, attachments: Attachments) -> None:
+        self._rulebook = rulebook
+        self._book = book
+        self._attachments = attachments
+
+    @classmethod
+    def of(cls, table: NodeTable, snapshot: ClusterSnapshot) -> DynamicRules:
+        """The rules with every pod of a snapshot that holds room."""
+        return cls.build(table, snapshot.pods, VolumesView.of(snapshot))
+
+    @classmethod
+    def build(cls, table: NodeTable, pods: Iterable[Pod], volumes: VolumesView | None = None) -> DynamicRules:
+        """See ``of``. Pending pods count nowhere, but what they carry is known from the start."""
+        nodes_of: dict[tuple[int, bool], list[int]] = {}
+        specs: dict[int, PodSpec] = {}
+        for pod in pods:
+            specs[id(pod.spec)] = pod.spec
+            index = table.index_of.get(pod.node) if pod.node is not None else None
+            if index is not None and pod.state in HOLDS_ROOM:
+                nodes_of.setdefault((id(pod.spec), pod.state in LEAVING), []).append(index)
+        catalogue = Catalogue(
+            Residents(specs[key], np.array(nodes, dtype=np.intp), is_leaving)
+            for (key, is_leaving), nodes in nodes_of.items()
+        )
+        rulebook = _Rulebook(table, catalogue, volumes or VolumesView(), CarriedTerms(specs.values()))
+        attachments = Attachments.of(rulebook.limits, len(table), catalogue.residents)
+        return cls(rulebook, TallyBook(catalogue), attachments)
+
+    def fork(self) -> DynamicRules:
+        """An independent view with the same pods."""
+        return DynamicRules(self._rulebook, self._book.fork(), self._attachments.fork())
+
+    def touches(self, spec: PodSpec) -> bool:
+        """Whether other pods can ever matter to a pod of this spec (hard rules)."""
+        return bool(self._rulebook.rules_of(spec)) or bool(self._rulebook.limits.handles_of(spec))
+
+    def mask(self, spec: PodSpec) -> Mask | None:
+        """bool[N]: nodes that the pods there allow; None where ``touches`` is false."""
+        if not self.touches(spec):
+            return None
+        mask = np.ones(len(self._rulebook.table), dtype=bool)
+        for rule in self._rulebook.rules_of(spec):
+            mask &= rule.passes(self._book)
+        if self._rulebook.limits.handles_of(spec):
+            mask &= self._attachments.room(spec)
+        return mask
+
+    def eliminations(self, spec: PodSpec, within: Mask) -> tuple[Elimination, ...]:
+        """What takes away nodes of ``within``, in figures."""
+        sieve = Sieve(within)
+        for rule in self._rulebook.rules_of(spec):
+            sieve.keep(rule.passes(self._book), rule.rule, rule.reason)
+        if self._rulebook.limits.handles_of(spec):
+            sieve.keep(
+                self._attachments.room(spec), Attachments.rule, "have no room for its volumes (CSI limit)"
+            )
+        return tuple(sieve.eliminated)
+
+    def place(self, spec: PodSpec, node: int, *, is_leaving: bool = False) -> None:
+        """A pod comes to a node."""
+        self._rulebook.learn(spec)
+        self._book.add(spec, node, +1, is_leaving=is_leaving)
+        self._attachments.add(spec, node, +1)
+
+    def remove(self, spec: PodSpec, node: int, *, is_leaving: bool = False) -> None:
+        """A pod goes from a node; ``is_leaving`` as it was when it was counted."""
+        self._book.add(spec, node, -1, is_leaving=is_leaving)
+        self._attachments.add(spec, node, -1)
+
+    def has_soft_score(self, spec: PodSpec) -> bool:
+        """Whether preferences tell nodes apart for this spec."""
+        return self._rulebook.soft.concerns(spec)
+
+    def soft_score(self, spec: PodSpec, within: Mask | None = None) -> Score | None:
+        """float64[N], higher is better, as kube-scheduler weighs preferences over the nodes of ``within``."""
+        return self._rulebook.soft.score(spec, self._book, within)
