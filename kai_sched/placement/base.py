@@ -1,0 +1,106 @@
+"""WorldBase: what a world stands on and never changes in a cycle: tables, indices, claims, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.devices.allocator import AllocatorOptions, DeviceIndex
+from kai_sched.model.devices import Claim
+from kai_sched.model.ids import ClaimKey
+from kai_sched.model.policy import Policy
+from kai_sched.model.resources import CPU
+from kai_sched.model.snapshot import ClusterSnapshot, Fleet
+from kai_sched.model.workloads import Pod
+from kai_sched.placement.node_table import NodeTable
+from kai_sched.placement.rules.static import StaticMask, StaticRules
+from kai_sched.placement.shapes import Shape, ShapeTable
+from kai_sched.topology.domains import DomainIndex
+
+
+@dataclass(frozen=True, slots=True)
+class FleetIndex:
+    """What is derived from a fleet alone; kept between cycles under ``Fleet.version`` and the axis."""
+
+    fleet: Fleet
+    table: NodeTable
+    domains: DomainIndex
+    devices: DeviceIndex
+
+
+class FleetCache:
+    """The last fleet index; a new one is built when version or axis changes."""
+
+    def __init__(self) -> None:
+        self._last: FleetIndex | None = None
+
+    def index_of(self, fleet: Fleet, resource_names: tuple[str, ...]) -> FleetIndex:
+        last = self._last
+        if last is not None and (last.fleet is fleet or (fleet.version and last.fleet.version == fleet.version)):
+            if set(resource_names) <= set(last.table.axis):
+                return last
+        table = NodeTable.build(fleet, resource_names)
+        self._last = FleetIndex(
+            fleet=fleet,
+            table=table,
+            domains=DomainIndex.build(fleet),
+            devices=DeviceIndex.build(fleet),
+        )
+        return self._last
+
+
+@dataclass(slots=True)
+class WorldBase:
+    """See module. ``gpu_column_of``: int[N], the axis column of a node's device-plugin GPUs, -1 without."""
+
+    snapshot: ClusterSnapshot
+    policy: Policy
+    index: FleetIndex
+    shapes: ShapeTable
+    claims: Mapping[ClaimKey, Claim]
+    static_rules: StaticRules
+    device_options: AllocatorOptions
+    has_dynamic_rules: bool
+    gpu_columns: tuple[int, ...]
+    gpu_column_of: NDArray[np.int64]
+    cpu_column: int
+    has_gpus: NDArray[np.bool_]
+    everywhere: NDArray[np.bool_]
+    all_nodes: NDArray[np.intp]
+    _shape_of: dict[int, Shape] = field(default_factory=dict)
+
+    @property
+    def table(self) -> NodeTable:
+        return self.index.table
+
+    @property
+    def device_index(self) -> DeviceIndex:
+        return self.index.devices
+
+    @property
+    def domains(self) -> DomainIndex:
+        return self.index.domains
+
+    @property
+    def pods(self) -> Sequence[Pod]:
+        return self.snapshot.pods
+
+    def shape_of(self, pod: int) -> Shape:
+        """The shape of a pending pod, by position."""
+        shape = self._shape_of.get(pod)
+        if shape is None:
+            shape = self.shapes.shape_of(self.snapshot.pods[pod])
+            self._shape_of[pod] = shape
+        return shape
+
+    def static_mask(self, shape: Shape) -> StaticMask:
+        """Where the shape could run on an empty cluster (cached by the rules)."""
+        return self.static_rules.mask(shape.spec)
+
+
+def cpu_column_of(table: NodeTable) -> int:
+    """Column of cpu in the axis."""
+    return table.axis.index(CPU)

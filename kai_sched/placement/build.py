@@ -1,0 +1,133 @@
+"""Builds the first world of a cycle from a snapshot: what is free now, and what will be once releases are done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.devices.allocator import AllocatorOptions, DeviceState
+from kai_sched.model.devices import Claim
+from kai_sched.model.policy import Policy
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
+from kai_sched.placement.base import FleetCache, FleetIndex, WorldBase, cpu_column_of
+from kai_sched.placement.gpu_shares import GpuShares, held_groups
+from kai_sched.placement.rules.dynamic import DynamicRules
+from kai_sched.placement.rules.static import StaticRules
+from kai_sched.placement.rules.volumes import VolumesView
+from kai_sched.placement.shapes import ShapeTable, resource_names
+from kai_sched.placement.world import Room, World
+
+
+def build_world(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> World:
+    """The world before any decision of this cycle."""
+    index = cache.index_of(snapshot.fleet, resource_names(snapshot.pods))
+    holders = [pod for pod in snapshot.pods if pod.state in HOLDS_ROOM and pod.node in index.table.index_of]
+    staying = [pod for pod in holders if pod.state is not PodState.RELEASING]
+    base = _base(snapshot, policy, index)
+    now = _room(base, holders, snapshot.pods, snapshot.claims)
+    future = now
+    if len(staying) < len(holders):
+        remaining = [pod for pod in snapshot.pods if pod.state is not PodState.RELEASING]
+        future = _room(base, staying, remaining, _claims_after_release(snapshot))
+    return World(base=base, now=now, future=future)
+
+
+def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> WorldBase:
+    table = index.table
+    claims = {claim.key: claim for claim in snapshot.claims}
+    gpu_columns = tuple(
+        table.axis.index(name) for name in policy.gpu_resources if name in table.axis
+    )
+    gpu_column_of = np.full(len(table.nodes), -1, dtype=np.int64)
+    for column in reversed(gpu_columns):
+        gpu_column_of[table.allocatable[:, column] > 0] = column
+    return WorldBase(
+        snapshot=snapshot,
+        policy=policy,
+        index=index,
+        shapes=ShapeTable(table.axis, claims, index.devices),
+        claims=claims,
+        static_rules=StaticRules.of(table, snapshot, policy),
+        device_options=AllocatorOptions.of(policy, snapshot.now),
+        has_dynamic_rules=_has_dynamic_rules(snapshot.pods),
+        gpu_columns=gpu_columns,
+        gpu_column_of=gpu_column_of,
+        cpu_column=cpu_column_of(table),
+        has_gpus=(gpu_column_of >= 0) | index.devices.has_devices(table.nodes),
+        everywhere=np.ones(len(table.nodes), dtype=bool),
+        all_nodes=np.arange(len(table.nodes), dtype=np.intp),
+    )
+
+
+def _has_dynamic_rules(pods: Iterable[Pod]) -> bool:
+    seen: set[int] = set()
+    for pod in pods:
+        if id(pod.spec) in seen:
+            continue
+        seen.add(id(pod.spec))
+        spec = pod.spec
+        if (
+            spec.pod_affinity
+            or spec.pod_anti_affinity
+            or spec.topology_spread
+            or spec.host_ports
+            or spec.volume_claims
+            or spec.inline_volumes
+        ):
+            return True
+    return False
+
+
+def _room(base: WorldBase, holders: Sequence[Pod], pods: Sequence[Pod], claims: Sequence[Claim]) -> Room:
+    table = base.table
+    shares = _shares(base, holders)
+    volumes = VolumesView.of(base.snapshot) if base.has_dynamic_rules else None
+    return Room(
+        free=table.allocatable - _used(base, holders, shares),
+        devices=DeviceState.from_claims(base.device_index, claims),
+        dynamic=DynamicRules.build(table, pods if base.has_dynamic_rules else (), volumes),
+        shares=shares,
+    )
+
+
+def _used(base: WorldBase, holders: Sequence[Pod], shares: GpuShares) -> NDArray[np.int64]:
+    """int64[N, R] held by pods; a group of shared GPUs holds one whole GPU."""
+    table = base.table
+    used = np.zeros_like(table.allocatable)
+    position = {name: column for column, name in enumerate(table.axis)}
+    specs = {id(pod.spec): pod.spec for pod in holders}
+    counts = Counter((table.index_of[pod.node], id(pod.spec)) for pod in holders if pod.node is not None)
+    rows = {
+        key: np.array([dict(spec.requests).get(name, 0) for name in position], dtype=np.int64)
+        for key, spec in specs.items()
+    }
+    for (node, spec_id), count in counts.items():
+        used[node] += rows[spec_id] * count
+    for node, groups in shares.used.items():
+        column = base.gpu_column_of[node]
+        if column >= 0:
+            used[node, column] += len(groups)
+    return used
+
+
+def _shares(base: WorldBase, holders: Sequence[Pod]) -> GpuShares:
+    table = base.table
+    return held_groups(
+        (table.index_of[pod.node], table.nodes[table.index_of[pod.node]], pod.spec.gpu_share, pod.gpu_groups)
+        for pod in holders
+        if pod.node is not None and pod.spec.gpu_share is not None and pod.gpu_groups
+    )
+
+
+def _claims_after_release(snapshot: ClusterSnapshot) -> tuple[Claim, ...]:
+    """Claims as they will be once releasing pods are gone: those with no other consumer lose their allocation."""
+    leaving = {pod.uid for pod in snapshot.pods if pod.state is PodState.RELEASING}
+    return tuple(
+        claim
+        for claim in snapshot.claims
+        if not claim.reserved_for or any(consumer.uid not in leaving for consumer in claim.reserved_for)
+    )

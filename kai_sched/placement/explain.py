@@ -1,0 +1,236 @@
+"""Explain: the one dominant reason why pods found no place, with amounts, from the same counts the engine used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.devices.allocator import DeviceRefusal, explain_claims
+from kai_sched.model.devices import Claim
+from kai_sched.model.plan import Blocker
+from kai_sched.placement.refusal import Failure, Refusal
+from kai_sched.placement.shapes import Shape
+from kai_sched.placement.slots import Boards
+from kai_sched.placement.spans import shapes_of, slots_by_domain
+from kai_sched.placement.world import MAX_CONSUMERS
+
+Mask = NDArray[np.bool_]
+
+
+def explain(boards: Boards, failure: Failure, *, in_future: bool) -> Refusal:
+    """The dominant reason of a failed attempt, judged on the world as it was before the attempt."""
+    if failure.by_domain:
+        return _explain_domains(boards, failure, in_future=in_future)
+    return _explain_pods(boards, failure.pods, failure.seated, failure.allowed, in_future=in_future)
+
+
+def _explain_pods(
+    boards: Boards, pods: Sequence[int], seated: int, allowed: Mask | None, *, in_future: bool
+) -> Refusal:
+    """Why only ``seated`` of these pods found a place, judged on the worst shape."""
+    counts = shapes_of(boards, pods)
+    everywhere = boards.world.base.everywhere if allowed is None else allowed
+    for shape, wanted in counts.items():
+        refusal = _explain_shape(boards, shape, wanted, pods, everywhere, in_future=in_future)
+        if refusal is not None:
+            return refusal
+    return Refusal(
+        blocker=Blocker.CAPACITY,
+        message=f"room was found for {seated} of {len(pods)} pods: together they do not fit",
+        next_step=f"free room for {len(pods) - seated} more pods like these",
+        fitted=seated,
+        wanted=len(pods),
+    )
+
+
+def _explain_domains(boards: Boards, failure: Failure, *, in_future: bool) -> Refusal:
+    """Why no single domain of the required level holds the pods; a plain lack of room is said as such."""
+    node, pods, allowed = failure.node, failure.pods, failure.allowed
+    base = boards.world.base
+    constraint = node.constraint
+    if constraint is None:
+        raise AssertionError("only constrained nodes are explained by domains")
+    level = constraint.required_level
+    label = base.domains.label_of(constraint.topology, level)
+    codes = base.domains.codes(constraint.topology, level)
+    everywhere = base.everywhere if allowed is None else allowed
+    subject = f"subgroup {node.name}" if node.name else "the gang"
+    homes = sorted({int(codes[base.table.index_of[n]]) for n in node.active_on if n in base.table.index_of})
+    if len(homes) > 1:
+        return Refusal(
+            blocker=Blocker.TOPOLOGY,
+            message=f"{subject} already runs in {len(homes)} domains of required level {label}",
+            next_step="delete its running pods, so that it can start again in one domain",
+        )
+    for shape, wanted in shapes_of(boards, pods).items():
+        if homes:
+            break
+        refusal = _explain_shape(boards, shape, wanted, pods, everywhere, in_future=in_future)
+        if refusal is not None:
+            return refusal
+    if not (codes >= 0).any():
+        return Refusal(
+            blocker=Blocker.TOPOLOGY,
+            message=f"no node carries the labels of topology {constraint.topology!r} down to level {label}",
+            next_step="label the nodes or correct the topology",
+            is_proof=True,
+        )
+    best, name = _best_domain(boards, pods, codes, everywhere, homes, constraint.topology, level, in_future=in_future)
+    message = f"{subject} needs one {label} for {len(pods)} pods: the roomiest, {name}, holds {best} of them"
+    if best >= len(pods):
+        message = f"no single {label} holds the {len(pods)} pods of {subject} together"
+        if failure.inner is not None:
+            message += f" ({explain(boards, failure.inner, in_future=in_future).message})"
+    return Refusal(
+        blocker=Blocker.TOPOLOGY,
+        message=message,
+        next_step=f"free room for {max(1, len(pods) - best)} more pods inside one {label}, or relax the required level",
+        is_proof=best < len(pods) and len(shapes_of(boards, pods)) == 1,
+        fitted=best,
+        wanted=len(pods),
+    )
+
+
+def _best_domain(
+    boards: Boards,
+    pods: Sequence[int],
+    codes: NDArray[np.int32],
+    everywhere: Mask,
+    homes: Sequence[int],
+    topology: str,
+    level: str,
+    *,
+    in_future: bool,
+) -> tuple[int, str]:
+    usable = (codes >= 0) & everywhere
+    if homes:
+        usable &= codes == homes[0]
+    where = np.flatnonzero(usable)
+    size = int(codes.max(initial=-1)) + 1
+    fitted = np.zeros(size, dtype=np.int64)
+    for shape, wanted in shapes_of(boards, pods).items():
+        room = slots_by_domain(boards, shape, codes, where, size, in_future=in_future)
+        fitted += np.minimum(room, wanted)
+    code = int(fitted.argmax()) if size else -1
+    if code < 0:
+        return 0, "none"
+    return int(fitted[code]), boards.world.base.domains.level(topology, level).names[code]
+
+
+def _explain_shape(
+    boards: Boards, shape: Shape, wanted: int, pods: Sequence[int], everywhere: Mask, *, in_future: bool
+) -> Refusal | None:
+    """The reason if this shape alone cannot be seated ``wanted`` times, else None."""
+    base = boards.world.base
+    static = base.static_mask(shape)
+    if not (static.allowed & everywhere).any():
+        return _static_refusal(static.explain(), wanted)
+    for key in shape.named:
+        if boards.world.consumer_count(key) + wanted > MAX_CONSUMERS:
+            return Refusal(
+                blocker=Blocker.DEVICES,
+                message=f"claim {key} would have {boards.world.consumer_count(key) + wanted} consumers, "
+                f"{MAX_CONSUMERS} is the most a claim can be reserved for",
+                next_step="share the claim between fewer pods",
+                is_proof=True,
+                wanted=wanted,
+            )
+    free = boards.world.free_for(in_future=in_future)
+    by_resource = _room_by_resource(boards, shape, free, static.allowed & everywhere)
+    fitted = int(np.minimum.reduce(list(by_resource.values())).sum()) if by_resource else wanted
+    if fitted < wanted:
+        return _capacity_refusal(boards, shape, wanted, fitted, by_resource, static.explain())
+    slots = boards.slots(shape, in_future=in_future)
+    seats = int(slots[everywhere].sum())
+    if shape.own or any(boards.world.allocation_of(key) is None for key in shape.named):
+        return _device_refusal(boards, shape, wanted, seats, pods, everywhere, in_future=in_future)
+    if seats == 0:
+        return Refusal(
+            blocker=Blocker.NODE_CONSTRAINTS,
+            message="every node with room is excluded by pods already there "
+            "(affinity, anti-affinity, spread, host ports or volumes)",
+            next_step="relax the pod's affinity, spread or ports, or add nodes",
+            wanted=wanted,
+        )
+    return None
+
+
+def _static_refusal(eliminated: str, wanted: int) -> Refusal:
+    return Refusal(
+        blocker=Blocker.NODE_CONSTRAINTS,
+        message=f"no node is allowed: {eliminated or 'there is none'}",
+        next_step="correct the selector, tolerations or volumes, or add nodes that match",
+        is_proof=True,
+        wanted=wanted,
+    )
+
+
+def _room_by_resource(
+    boards: Boards, shape: Shape, free: NDArray[np.int64], usable: Mask
+) -> dict[str, NDArray[np.int64]]:
+    axis = boards.world.base.table.axis
+    return {
+        axis[column]: np.where(usable, np.maximum(free[:, column], 0) // shape.request[column], 0)
+        for column in np.flatnonzero(shape.request)
+    }
+
+
+def _capacity_refusal(
+    boards: Boards,
+    shape: Shape,
+    wanted: int,
+    fitted: int,
+    by_resource: dict[str, NDArray[np.int64]],
+    eliminated: str,
+) -> Refusal:
+    axis = boards.world.base.table.axis
+    tightest = min(by_resource, key=lambda name: (int(by_resource[name].sum()), name != "cpu", name))
+    each = int(shape.request[axis.index(tightest)])
+    missing = (wanted - fitted) * each
+    largest = int(boards.world.base.table.allocatable[:, axis.index(tightest)].max(initial=0))
+    message = f"room for {fitted} of {wanted} pods: {missing} more {tightest} needed, {each} on one node each"
+    message += f"; {eliminated}" if eliminated else ""
+    if each > largest:
+        message = f"a pod asks {each} {tightest}, the largest node has {largest}"
+    return Refusal(
+        blocker=Blocker.CAPACITY,
+        message=message,
+        next_step=f"free or add {missing} {tightest}",
+        is_proof=True,
+        fitted=fitted,
+        wanted=wanted,
+    )
+
+
+def _device_refusal(
+    boards: Boards,
+    shape: Shape,
+    wanted: int,
+    seats: int,
+    pods: Sequence[int],
+    everywhere: Mask,
+    *,
+    in_future: bool,
+) -> Refusal | None:
+    if shape.is_countable and seats >= wanted:
+        return None
+    base = boards.world.base
+    pod = next(pod for pod in pods if base.shape_of(pod) is shape)
+    claims: Sequence[Claim] = boards.world.unallocated_claims(pod)
+    if not claims:
+        return None
+    nodes = [base.table.nodes[node] for node in np.flatnonzero(base.static_mask(shape).allowed & everywhere)]
+    devices = boards.world.room(in_future=in_future).devices
+    found = explain_claims(base.device_index, devices, nodes, claims, options=base.device_options)
+    if not isinstance(found, DeviceRefusal):
+        return None
+    return Refusal(
+        blocker=Blocker.DEVICES,
+        message=f"devices for {min(seats, wanted)} of {wanted} pods: {found.message}",
+        next_step="free devices of that class, or correct the claim's selectors and constraints",
+        is_proof=found.kind != "budget",
+        fitted=min(seats, wanted),
+        wanted=wanted,
+    )

@@ -1,0 +1,209 @@
+"""Gangs: a pod group's tree with what of it is already active and what must start together now.
+
+Semantics: KAI's hierarchical pod groups (minMember at leaves, minSubGroup above, omitted = all children); see the
+reference on K-of-N. Pure data; placing is ``greedy``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from kai_sched.model.ids import NodeName
+from kai_sched.model.workloads import ACTIVE, Pod, PodGroup, PodState, SubGroup, TopologyConstraint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GangNode:
+    """A node of the tree. Leaves hold pods, others children.
+
+    ``pending``: positions (in the snapshot's pods) of placeable pods in task order. ``need_pods``: how many of them
+    are missing to the minimum. ``need_children``: how many children must be satisfied. ``active_on``: node names of
+    the active pods below.
+    """
+
+    name: str
+    constraint: TopologyConstraint | None = None
+    children: tuple[GangNode, ...] = ()
+    need_children: int = 0
+    pending: tuple[int, ...] = ()
+    need_pods: int = 0
+    waiting: int = 0
+    """Pods that exist but cannot be placed yet (gated, claims not made)."""
+    active_on: tuple[NodeName, ...] = ()
+
+    @property
+    def is_leaf(self) -> bool:
+        return not self.children
+
+    def leaves(self) -> Iterator[GangNode]:
+        """The leaves in order."""
+        if self.is_leaf:
+            yield self
+        for child in self.children:
+            yield from child.leaves()
+
+    @property
+    def is_satisfied(self) -> bool:
+        """Whether the minimum is active already."""
+        if self.is_leaf:
+            return self.need_pods == 0
+        return sum(child.is_satisfied for child in self.children) >= self.need_children
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether enough placeable pods exist to reach the minimum."""
+        if self.is_leaf:
+            return len(self.pending) >= self.need_pods
+        return sum(child.is_ready for child in self.children) >= self.need_children
+
+    @property
+    def has_active(self) -> bool:
+        return bool(self.active_on)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gang:
+    """One pod group with pending pods, as the engines see it."""
+
+    group: PodGroup
+    root: GangNode
+
+    @property
+    def active_count(self) -> int:
+        return len(self.root.active_on)
+
+    def pending_pods(self) -> tuple[int, ...]:
+        """All placeable pods, leaf by leaf."""
+        return tuple(pod for leaf in self.root.leaves() for pod in leaf.pending)
+
+    def after(self, node_of: Mapping[int, NodeName]) -> Gang:
+        """The gang once these pods sit on their nodes."""
+        return Gang(group=self.group, root=_advance(self.root, node_of))
+
+    def core_pods(self) -> tuple[int, ...]:
+        """The pods of the core by KAI's order: the first children, their first missing pods."""
+        return tuple(_core_of(self.root))
+
+
+def build_gang(group: PodGroup, members: Sequence[int], pods: Sequence[Pod]) -> Gang:
+    """The gang of one group; ``members`` are positions of all its pods."""
+    ordered = sorted(members, key=lambda position: task_order(pods[position]))
+    if not group.sub_groups:
+        root = _leaf("", group.min_member, group.constraint, ordered, pods)
+        return Gang(group=group, root=root)
+    by_subgroup: dict[str, list[int]] = {}
+    for position in ordered:
+        by_subgroup.setdefault(pods[position].subgroup, []).append(position)
+    children_of: dict[str, list[SubGroup]] = {}
+    for subgroup in group.sub_groups:
+        children_of.setdefault(subgroup.parent, []).append(subgroup)
+    children = tuple(_subtree(child, children_of, by_subgroup, pods) for child in children_of.get("", ()))
+    wanted = len(children) if group.min_sub_group is None else min(group.min_sub_group, len(children))
+    root = GangNode(
+        name="",
+        constraint=group.constraint,
+        children=_required_first(children),
+        need_children=wanted,
+        active_on=tuple(node for child in children for node in child.active_on),
+    )
+    return Gang(group=group, root=_raise_to_total(root, group.min_member))
+
+
+def task_order(pod: Pod) -> tuple[int, int, float, str]:
+    """KAI's order of pods inside a group: leader, task priority, age, UID as text."""
+    return (0 if pod.is_leader else 1, -pod.task_priority, pod.created_at, pod.uid)
+
+
+def _advance(node: GangNode, node_of: Mapping[int, NodeName]) -> GangNode:
+    if node.is_leaf:
+        seated = [pod for pod in node.pending if pod in node_of]
+        return replace(
+            node,
+            pending=tuple(pod for pod in node.pending if pod not in node_of),
+            need_pods=max(0, node.need_pods - len(seated)),
+            active_on=(*node.active_on, *(node_of[pod] for pod in seated)),
+        )
+    children = tuple(_advance(child, node_of) for child in node.children)
+    return replace(
+        node,
+        children=children,
+        active_on=tuple(place for child in children for place in child.active_on),
+    )
+
+
+def _leaf(
+    name: str,
+    minimum: int,
+    constraint: TopologyConstraint | None,
+    members: Sequence[int],
+    pods: Sequence[Pod],
+) -> GangNode:
+    active = [pods[position] for position in members if pods[position].state in ACTIVE]
+    done = sum(pods[position].state is PodState.SUCCEEDED for position in members)
+    waits = [position for position in members if pods[position].state is PodState.PENDING]
+    placeable = tuple(position for position in waits if _is_placeable(pods[position]))
+    gated = sum(pods[position].state is PodState.GATED for position in members)
+    return GangNode(
+        name=name,
+        constraint=constraint,
+        pending=placeable,
+        need_pods=max(0, minimum - len(active) - done),
+        waiting=gated + len(waits) - len(placeable),
+        active_on=tuple(pod.node for pod in active if pod.node is not None),
+    )
+
+
+def _is_placeable(pod: Pod) -> bool:
+    return not pod.problem and all(ref.claim is not None for ref in pod.claims)
+
+
+def _subtree(
+    subgroup: SubGroup,
+    children_of: Mapping[str, Sequence[SubGroup]],
+    members: Mapping[str, Sequence[int]],
+    pods: Sequence[Pod],
+) -> GangNode:
+    below = children_of.get(subgroup.name, ())
+    if not below:
+        minimum = 1 if subgroup.min_member is None else subgroup.min_member
+        return _leaf(subgroup.name, minimum, subgroup.constraint, members.get(subgroup.name, ()), pods)
+    children = tuple(_subtree(child, children_of, members, pods) for child in below)
+    wanted = len(children) if subgroup.min_sub_group is None else min(subgroup.min_sub_group, len(children))
+    return GangNode(
+        name=subgroup.name,
+        constraint=subgroup.constraint,
+        children=_required_first(children),
+        need_children=wanted,
+        active_on=tuple(node for child in children for node in child.active_on),
+    )
+
+
+def _required_first(children: tuple[GangNode, ...]) -> tuple[GangNode, ...]:
+    """Children that already have active pods first: they are closest to their minimum."""
+    return tuple(sorted(children, key=lambda child: (not child.has_active, not child.is_ready)))
+
+
+def _raise_to_total(root: GangNode, minimum: int) -> GangNode:
+    """Where the group's own minMember exceeds the sum of its leaves' minima, the next pods join the core."""
+    active = len(root.active_on)
+    missing = minimum - active - sum(leaf.need_pods for leaf in root.leaves())
+    if missing <= 0:
+        return root
+    children: list[GangNode] = []
+    for child in root.children:
+        spare = len(child.pending) - child.need_pods if child.is_leaf else 0
+        taken = max(0, min(spare, missing))
+        missing -= taken
+        children.append(replace(child, need_pods=child.need_pods + taken))
+    return replace(root, children=tuple(children))
+
+
+def _core_of(node: GangNode) -> Iterator[int]:
+    if node.is_leaf:
+        yield from node.pending[: node.need_pods]
+        return
+    missing = node.need_children - sum(child.is_satisfied for child in node.children)
+    chosen = [child for child in node.children if child.is_ready and not child.is_satisfied]
+    for child in chosen[: max(0, missing)]:
+        yield from _core_of(child)

@@ -1,0 +1,92 @@
+"""Shared GPUs of device-plugin nodes: which groups hold which part of a whole GPU.
+
+A group (KAI label ``runai-gpu-group``) always holds one whole GPU of its node; its pods take parts of that GPU's
+memory, as exact fractions of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from kai_sched.model.nodes import Node
+from kai_sched.model.workloads import GpuShare
+
+
+def portion_of(share: GpuShare, node: Node) -> Fraction | None:
+    """The part of one GPU of this node that a share takes; None where the node cannot serve it."""
+    if share.portion_millis:
+        return Fraction(share.portion_millis, 1000)
+    if node.gpu_memory_mib <= 0 or share.memory_mib > node.gpu_memory_mib:
+        return None
+    return Fraction(share.memory_mib, node.gpu_memory_mib)
+
+
+@dataclass(frozen=True, slots=True)
+class ShareChoice:
+    """Groups a pod joins on one node, ``opened`` of them new (each takes a whole GPU)."""
+
+    groups: tuple[str, ...]
+    opened: int
+    portion: Fraction
+
+
+class GpuShares:
+    """Used portions by node index and group name. Changed in place by its owner, forked by copy."""
+
+    __slots__ = ("used",)
+
+    def __init__(self, used: Mapping[int, Mapping[str, Fraction]] | None = None) -> None:
+        self.used: dict[int, dict[str, Fraction]] = {node: dict(groups) for node, groups in (used or {}).items()}
+
+    def fork(self) -> GpuShares:
+        return GpuShares(self.used)
+
+    def groups_on(self, node: int) -> Mapping[str, Fraction]:
+        return self.used.get(node, {})
+
+    def choose(self, share: GpuShare, node: Node, index: int, free_gpus: int) -> ShareChoice | None:
+        """Fullest fitting groups first, so that GPUs stay whole; None where it does not fit."""
+        portion = portion_of(share, node)
+        if portion is None:
+            return None
+        fitting = sorted(
+            (name for name, used in self.groups_on(index).items() if used + portion <= 1),
+            key=lambda name: (-self.used[index][name], name),
+        )[: share.devices]
+        opened = share.devices - len(fitting)
+        if opened > free_gpus:
+            return None
+        taken = set(self.groups_on(index))
+        fresh: list[str] = []
+        serial = 0
+        while len(fresh) < opened:
+            name = f"{node.name}-share-{serial}"
+            serial += 1
+            if name not in taken:
+                fresh.append(name)
+        return ShareChoice((*fitting, *fresh), opened, portion)
+
+    def take(self, index: int, choice: ShareChoice) -> None:
+        groups = self.used.setdefault(index, {})
+        for name in choice.groups:
+            groups[name] = groups.get(name, Fraction(0)) + choice.portion
+
+    def give_back(self, index: int, choice: ShareChoice) -> None:
+        groups = self.used[index]
+        for name in choice.groups:
+            left = groups[name] - choice.portion
+            if left:
+                groups[name] = left
+            else:
+                del groups[name]
+
+
+def held_groups(holders: Iterable[tuple[int, Node, GpuShare, tuple[str, ...]]]) -> GpuShares:
+    """Shares of pods that hold room already: (node index, node, share, groups)."""
+    shares = GpuShares()
+    for index, node, share, groups in holders:
+        portion = portion_of(share, node) or Fraction(1)
+        shares.take(index, ShareChoice(groups, 0, portion))
+    return shares

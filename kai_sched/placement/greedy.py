@@ -1,0 +1,170 @@
+"""Greedy: seats gangs one after another, tightest fit first. It gives every cycle its incumbent.
+
+A gang's tree is walked from the root: a required level is tried domain by domain, a preferred one from its finest
+level outwards, children in order, leaves by filling nodes. Whatever fails is rolled back as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.placement.explain import explain
+from kai_sched.placement.gangs import Gang, GangNode
+from kai_sched.placement.refusal import Failure, Refusal
+from kai_sched.placement.seating import Fill, seat_pods
+from kai_sched.placement.slots import Boards
+from kai_sched.placement.spans import DomainChoice, domain_choices, outward_levels
+
+Mask = NDArray[np.bool_]
+
+
+def place_core(boards: Boards, gang: Gang, *, allowed: Mask | None = None, in_future: bool = False) -> Refusal | None:
+    """Seat what the gang needs to reach its minimum inside ``allowed`` nodes, or nothing.
+
+    Returns None on success (also when nothing is missing), else the dominant reason.
+    """
+    world = boards.world
+    mark = world.checkpoint()
+    failure = _Attempt(boards, gang, in_future=in_future).place(gang.root, allowed)
+    if failure is None:
+        return None
+    world.rollback(mark)
+    return explain(boards, failure, in_future=in_future)
+
+
+def place_extra(boards: Boards, gang: Gang, *, allowed: Mask | None = None, in_future: bool = False) -> Refusal | None:
+    """Seat the next unit above the minimum: one pod of a satisfied leaf, or the core of one more child."""
+    world = boards.world
+    first: Failure | None = None
+    for path in _elastic_units(gang.root, ()):
+        mark = world.checkpoint()
+        failure = _Attempt(boards, gang, in_future=in_future).place_unit(path, allowed)
+        if failure is None:
+            return None
+        world.rollback(mark)
+        first = first or failure
+    return None if first is None else explain(boards, first, in_future=in_future)
+
+
+def has_extra(gang: Gang) -> bool:
+    """Whether pods above the minimum are pending."""
+    return next(iter(_elastic_units(gang.root, ())), None) is not None
+
+
+def _elastic_units(node: GangNode, above: tuple[GangNode, ...]) -> list[tuple[GangNode, ...]]:
+    """Paths from the root to each next elastic unit, in order."""
+    path = (*above, node)
+    if node.is_leaf:
+        return [path] if node.need_pods == 0 and node.pending else []
+    units: list[tuple[GangNode, ...]] = []
+    for child in node.children:
+        if child.is_satisfied:
+            units.extend(_elastic_units(child, path))
+        elif child.is_ready and any(leaf.pending for leaf in child.leaves()):
+            units.append((*path, child))
+    return units
+
+
+class _Attempt:
+    """One try to seat (part of) one gang."""
+
+    def __init__(self, boards: Boards, gang: Gang, *, in_future: bool) -> None:
+        self.boards = boards
+        self.world = boards.world
+        self.gang = gang
+        self.in_future = in_future
+
+    def place(self, node: GangNode, allowed: Mask | None) -> Failure | None:
+        """Seat the core of a subtree under its own constraint."""
+        pods = Gang(group=self.gang.group, root=node).core_pods()
+        if not pods:
+            return None
+        return self._under_constraint(node, pods, allowed, whole=True)
+
+    def place_unit(self, path: Sequence[GangNode], allowed: Mask | None) -> Failure | None:
+        """Seat one elastic unit at the end of a path, under every constraint along it."""
+        *above, unit = path
+        for node in above:
+            kept = self._where_it_already_is(node, allowed)
+            if isinstance(kept, Failure):
+                return kept
+            allowed = kept
+        if unit.is_leaf and unit.need_pods == 0:
+            return self._under_constraint(unit, unit.pending[:1], allowed, whole=False)
+        return self.place(unit, allowed)
+
+    def _under_constraint(
+        self, node: GangNode, pods: Sequence[int], allowed: Mask | None, *, whole: bool
+    ) -> Failure | None:
+        constraint = node.constraint
+        if constraint is None or not (constraint.required_level or constraint.preferred_level):
+            return self._members(node, pods, allowed, Fill(), whole=whole)
+        if not constraint.required_level:
+            return self._preferring(node, pods, allowed, whole=whole)
+        choices = self._choices(node, pods, allowed, constraint.required_level)
+        failure: Failure | None = None
+        for choice in choices:
+            mark = self.world.checkpoint()
+            failure = self._preferring(node, pods, choice.mask, whole=whole)
+            if failure is None:
+                return None
+            self.world.rollback(mark)
+        return Failure(node, tuple(pods), allowed, by_domain=True, inner=failure)
+
+    def _preferring(self, node: GangNode, pods: Sequence[int], allowed: Mask | None, *, whole: bool) -> Failure | None:
+        """From the preferred level outwards one domain at a time, then spread over as few as possible."""
+        constraint = node.constraint
+        if constraint is None or not constraint.preferred_level:
+            return self._members(node, pods, allowed, Fill(), whole=whole)
+        for level in outward_levels(self.world.base.domains, constraint):
+            for choice in self._choices(node, pods, allowed, level):
+                mark = self.world.checkpoint()
+                if self._members(node, pods, choice.mask, Fill(), whole=whole) is None:
+                    return None
+                self.world.rollback(mark)
+        codes = self.world.base.domains.codes(constraint.topology, constraint.preferred_level)
+        return self._members(node, pods, allowed, Fill(codes), whole=whole)
+
+    def _choices(self, node: GangNode, pods: Sequence[int], allowed: Mask | None, level: str) -> list[DomainChoice]:
+        topology = node.constraint.topology if node.constraint is not None else ""
+        return domain_choices(
+            self.boards, topology, level, pods, allowed, node.active_on, in_future=self.in_future
+        )
+
+    def _where_it_already_is(self, node: GangNode, allowed: Mask | None) -> Mask | Failure | None:
+        """The required domain that a node's active pods sit in; everything allowed where none do."""
+        constraint = node.constraint
+        if constraint is None or not constraint.required_level or not node.active_on:
+            return allowed
+        choices = self._choices(node, (), allowed, constraint.required_level)
+        if not choices:
+            return Failure(node, (), allowed, by_domain=True)
+        return choices[0].mask
+
+    def _members(
+        self, node: GangNode, pods: Sequence[int], allowed: Mask | None, fill: Fill, *, whole: bool
+    ) -> Failure | None:
+        if node.is_leaf or not whole:
+            seated = seat_pods(self.boards, pods, allowed, fill, in_future=self.in_future)
+            if seated == len(pods):
+                return None
+            return Failure(node, tuple(pods), allowed, seated)
+        missing = node.need_children - sum(child.is_satisfied for child in node.children)
+        open_children = [child for child in node.children if not child.is_satisfied and child.is_ready]
+        failure: Failure | None = None
+        for position, child in enumerate(open_children):
+            if missing == 0:
+                return None
+            mark = self.world.checkpoint()
+            failure = self.place(child, allowed)
+            if failure is None:
+                missing -= 1
+                continue
+            self.world.rollback(mark)
+            if len(open_children) - position - 1 < missing:
+                return failure
+        return None if missing == 0 else failure
+

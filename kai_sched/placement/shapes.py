@@ -1,0 +1,110 @@
+"""Shapes: pending pods that are alike for placement, merged, so that work is per shape and never per pod × node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.devices.allocator import DeviceIndex
+from kai_sched.devices.counting import PlainNeed, plain_requirement
+from kai_sched.model.devices import Claim, ClaimSpec
+from kai_sched.model.ids import ClaimKey
+from kai_sched.model.workloads import Pod, PodSpec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """One kind of pending pod.
+
+    ``request``: int64[R] in the order of the node table's axis. ``own``: specs of claims that belong to the pod
+    alone and are not allocated yet. ``named``: claims that are shared or already allocated, by key.
+    ``plain``: one need per own claim where counting decides, None where a search must.
+    """
+
+    index: int
+    spec: PodSpec
+    request: NDArray[np.int64]
+    own: tuple[ClaimSpec, ...]
+    named: tuple[ClaimKey, ...]
+    plain: tuple[PlainNeed, ...] | None
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether free amounts alone tell how many pods of this shape a node takes."""
+        return self.plain is not None and not self.named and self.spec.gpu_share is None
+
+
+class ShapeTable:
+    """Gives every pending pod its shape; equal pods get the same one, in order of first sight."""
+
+    def __init__(self, axis: tuple[str, ...], claims: Mapping[ClaimKey, Claim], index: DeviceIndex) -> None:
+        self._position = {name: position for position, name in enumerate(axis)}
+        self._claims = claims
+        self._index = index
+        self._canonical: dict[int, PodSpec] = {}
+        self._first: dict[PodSpec, PodSpec] = {}
+        self._claim_specs: dict[ClaimSpec, ClaimSpec] = {}
+        self._claim_spec_of: dict[int, ClaimSpec] = {}
+        self._by_key: dict[tuple[int, tuple[int, ...], tuple[ClaimKey, ...]], Shape] = {}
+        self.shapes: list[Shape] = []
+
+    def shape_of(self, pod: Pod) -> Shape:
+        """The shape of one pod whose claims all exist."""
+        spec = self._canonical_spec(pod.spec)
+        own: list[ClaimSpec] = []
+        named: list[ClaimKey] = []
+        for ref in pod.claims:
+            if ref.claim is None:
+                continue
+            claim = self._claims[ref.claim]
+            if ref.is_own and claim.allocation is None:
+                own.append(self._canonical_claim(claim.spec))
+            else:
+                named.append(ref.claim)
+        key = (id(spec), tuple(id(claim_spec) for claim_spec in own), tuple(named))
+        shape = self._by_key.get(key)
+        if shape is None:
+            shape = self._new(spec, tuple(own), tuple(named))
+            self._by_key[key] = shape
+        return shape
+
+    def _new(self, spec: PodSpec, own: tuple[ClaimSpec, ...], named: tuple[ClaimKey, ...]) -> Shape:
+        request = np.zeros(len(self._position), dtype=np.int64)
+        for name, amount in spec.requests:
+            request[self._position[name]] = amount
+        needs = [plain_requirement(self._index, claim_spec) for claim_spec in own]
+        plain = tuple(need for need in needs if need is not None)
+        shape = Shape(
+            index=len(self.shapes),
+            spec=spec,
+            request=request,
+            own=own,
+            named=named,
+            plain=plain if len(plain) == len(own) else None,
+        )
+        self.shapes.append(shape)
+        return shape
+
+    def _canonical_spec(self, spec: PodSpec) -> PodSpec:
+        # Hashing a spec is deep work; identity tells the common case at once.
+        found = self._canonical.get(id(spec))
+        if found is None:
+            found = self._first.setdefault(spec, spec)
+            self._canonical[id(spec)] = found
+        return found
+
+    def _canonical_claim(self, spec: ClaimSpec) -> ClaimSpec:
+        found = self._claim_spec_of.get(id(spec))
+        if found is None:
+            found = self._claim_specs.setdefault(spec, spec)
+            self._claim_spec_of[id(spec)] = found
+        return found
+
+
+def resource_names(pods: Iterable[Pod]) -> tuple[str, ...]:
+    """Every resource that some pod asks for, sorted: the node table's axis must hold them all."""
+    specs = {id(pod.spec): pod.spec for pod in pods}
+    return tuple(sorted({name for spec in specs.values() for name, _ in spec.requests}))

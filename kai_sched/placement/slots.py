@@ -1,0 +1,188 @@
+"""Slots: how many pods of a shape each node takes, kept per shape and refreshed only where seats changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.devices.counting import matching_free
+from kai_sched.model.policy import Strategy
+from kai_sched.placement.shapes import Shape
+from kai_sched.placement.world import Room, World
+
+_CPU_NODE_BONUS = np.int64(1) << 40
+"""A pod without GPUs prefers nodes without GPUs before it looks at free CPU (KAI: resource type 10 > binpack 9)."""
+
+
+@dataclass(slots=True)
+class Board:
+    """Slots and preference of one shape; ``cost``: lower is taken first, equal costs go by node name."""
+
+    slots: NDArray[np.int64]
+    cost: NDArray[np.int64]
+    seen: int
+    """How much of ``world.touched`` is worked in."""
+
+
+class Boards:
+    """All boards over one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._boards: dict[tuple[int, bool], Board] = {}
+        self._refused: dict[tuple[int, bool], set[int]] = {}
+
+    def board(self, shape: Shape, *, in_future: bool) -> Board:
+        """The up-to-date board of a shape. Do not change its arrays."""
+        key = (shape.index, in_future)
+        board = self._boards.get(key)
+        touched = self.world.touched
+        if board is None:
+            slots, cost = self._compute(shape, None, in_future=in_future)
+            board = Board(slots, cost, len(touched))
+            self._boards[key] = board
+        elif board.seen < len(touched):
+            fresh = touched[board.seen :]
+            nodes = np.array(fresh if len(fresh) == 1 else sorted(set(fresh)), dtype=np.intp)
+            board.slots[nodes], board.cost[nodes] = self._compute(shape, nodes, in_future=in_future)
+            board.seen = len(touched)
+            self._refused.get(key, set()).difference_update(fresh)
+        return board
+
+    def slots(self, shape: Shape, *, in_future: bool) -> NDArray[np.int64]:
+        """int64[N]: pods of this shape that each node takes now, every rule counted that counting can count.
+
+        Shapes that need a look after every seat (dynamic rules, searched claims, named claims, shared GPUs) show at
+        most one slot a node, except that claims-by-name do not limit themselves.
+        """
+        slots = self.board(shape, in_future=in_future).slots
+        dynamic = self._dynamic_mask(shape, in_future=in_future)
+        if dynamic is not None:
+            slots = np.where(dynamic, np.minimum(slots, 1), 0)
+        if shape.named:
+            slots = np.where(self._named_mask(shape), slots, 0)
+        refused = self._refused.get((shape.index, in_future))
+        if refused:
+            slots = slots.copy()
+            slots[list(refused)] = 0
+        return slots
+
+    def refuse(self, shape: Shape, node: int, *, in_future: bool) -> None:
+        """Remember that the claims of this shape found no devices on a node, until the node changes."""
+        self._refused.setdefault((shape.index, in_future), set()).add(node)
+
+    def has_soft_score(self, shape: Shape) -> bool:
+        """Whether preferences beyond tightness order the nodes of this shape."""
+        return self.world.now.dynamic.has_soft_score(shape.spec)
+
+    def soft_score(self, shape: Shape, *, in_future: bool) -> NDArray[np.float64] | None:
+        """float64[N], higher is better; None where the shape prefers nothing."""
+        return self.world.room(in_future=in_future).dynamic.soft_score(shape.spec)
+
+    def one_at_a_time(self, shape: Shape) -> bool:
+        """Whether a seat of this shape can change where the next one may go."""
+        return not shape.is_countable or self._touches(shape, self.world.now)
+
+    def _compute(
+        self, shape: Shape, nodes: NDArray[np.intp] | None, *, in_future: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        world, base = self.world, self.world.base
+        everything = world.free_for(in_future=in_future) if nodes is None else self._rows(nodes, in_future=in_future)
+        allowed = base.static_mask(shape).allowed
+        allowed = allowed if nodes is None else allowed[nodes]
+        slots = np.where(allowed, np.int64(1) << 30, 0)
+        for column in np.flatnonzero(shape.request):
+            np.minimum(slots, everything[:, column] // shape.request[column], out=slots)
+        np.maximum(slots, 0, out=slots)
+        devices = self._limit_by_devices(shape, nodes, slots, in_future=in_future)
+        if shape.spec.gpu_share is not None:
+            self._limit_by_shares(shape, nodes, slots, in_future=in_future)
+        elif shape.plain is None:
+            np.minimum(slots, 1, out=slots)
+        return slots, self._cost(shape, everything, devices, nodes)
+
+    def _rows(self, nodes: NDArray[np.intp], *, in_future: bool) -> NDArray[np.int64]:
+        world = self.world
+        if in_future or not world.has_future:
+            return world.future.free[nodes]
+        return np.minimum(world.now.free[nodes], world.future.free[nodes])
+
+    def _limit_by_devices(
+        self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], *, in_future: bool
+    ) -> NDArray[np.int64] | None:
+        if not shape.plain:
+            return None
+        first: NDArray[np.int64] | None = None
+        wanted: dict[object, int] = {}
+        for need in shape.plain:
+            wanted[need.key] = wanted.get(need.key, 0) + need.count
+        room: Room = self.world.room(in_future=in_future)
+        for need in {need.key: need for need in shape.plain}.values():
+            free = matching_free(self.world.base.device_index, room.devices, need, self._named_nodes(nodes))
+            first = free if first is None else first
+            np.minimum(slots, free // wanted[need.key], out=slots)
+        return first
+
+    def _named_nodes(self, nodes: NDArray[np.intp] | None) -> NDArray[np.intp]:
+        return self.world.base.all_nodes if nodes is None else nodes
+
+    def _limit_by_shares(
+        self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], *, in_future: bool
+    ) -> None:
+        share = shape.spec.gpu_share
+        if share is None:
+            return
+        base, room = self.world.base, self.world.room(in_future=in_future)
+        free = self.world.free_for(in_future=in_future)
+        for position, node in enumerate(self._named_nodes(nodes)):
+            if slots[position] <= 0:
+                continue
+            column = base.gpu_column_of[node]
+            free_gpus = int(free[node, column]) if column >= 0 else -1
+            fits = column >= 0 and room.shares.choose(share, base.table.nodes[node], int(node), free_gpus)
+            slots[position] = 1 if fits else 0
+
+    def _cost(
+        self,
+        shape: Shape,
+        free: NDArray[np.int64],
+        devices: NDArray[np.int64] | None,
+        nodes: NDArray[np.intp] | None,
+    ) -> NDArray[np.int64]:
+        base = self.world.base
+        gpu_columns = [column for column in base.gpu_columns if shape.request[column]]
+        is_gpu = True
+        if gpu_columns:
+            cost = free[:, gpu_columns[0]].copy()
+        elif devices is not None:
+            cost = devices.copy()
+        elif shape.spec.gpu_share is not None and base.gpu_columns:
+            cost = free[:, base.gpu_columns[0]].copy()
+        else:
+            is_gpu = bool(shape.own or shape.named)
+            cost = free[:, base.cpu_column].copy()
+        strategy = base.policy.gpu_strategy if is_gpu else base.policy.cpu_strategy
+        if strategy is Strategy.SPREAD:
+            np.negative(cost, out=cost)
+        if not is_gpu:
+            has_gpus = base.has_gpus if nodes is None else base.has_gpus[nodes]
+            cost += np.where(has_gpus, _CPU_NODE_BONUS, 0)
+        return cost
+
+    def _dynamic_mask(self, shape: Shape, *, in_future: bool) -> NDArray[np.bool_] | None:
+        room = self.world.room(in_future=in_future)
+        return room.dynamic.mask(shape.spec) if self._touches(shape, room) else None
+
+    def _touches(self, shape: Shape, room: Room) -> bool:
+        return self.world.base.has_dynamic_rules and room.dynamic.touches(shape.spec)
+
+    def _named_mask(self, shape: Shape) -> NDArray[np.bool_]:
+        world = self.world
+        mask = world.base.everywhere
+        for key in shape.named:
+            allocation = world.allocation_of(key)
+            if allocation is not None and allocation.node_selector is not None:
+                mask = mask & world.base.table.match(allocation.node_selector)
+        return mask

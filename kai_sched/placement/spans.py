@@ -1,0 +1,113 @@
+"""Domains to try for a gang at one level: those that can hold it by counting, tightest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.model.ids import NodeName
+from kai_sched.model.workloads import TopologyConstraint
+from kai_sched.placement.shapes import Shape
+from kai_sched.placement.slots import Boards
+from kai_sched.topology.domains import DomainIndex
+
+
+@dataclass(frozen=True, slots=True)
+class DomainChoice:
+    """One domain by its code at the level, with its nodes as bool[N]."""
+
+    code: int
+    mask: NDArray[np.bool_]
+
+
+def outward_levels(domains: DomainIndex, constraint: TopologyConstraint) -> tuple[str, ...]:
+    """Levels from the preferred one outwards, ending before the required one (it is tried by itself)."""
+    order = domains.level_labels(constraint.topology)
+    preferred = order.index(domains.label_of(constraint.topology, constraint.preferred_level))
+    outermost = -1
+    if constraint.required_level:
+        outermost = order.index(domains.label_of(constraint.topology, constraint.required_level))
+    return tuple(order[position] for position in range(preferred, outermost, -1))
+
+
+def shapes_of(boards: Boards, pods: Sequence[int]) -> dict[Shape, int]:
+    """How many of the pods have each shape, in order of first sight."""
+    counts: dict[Shape, int] = {}
+    for pod in pods:
+        shape = boards.world.base.shape_of(pod)
+        counts[shape] = counts.get(shape, 0) + 1
+    return counts
+
+
+def domain_choices(
+    boards: Boards,
+    topology: str,
+    level: str,
+    pods: Sequence[int],
+    allowed: NDArray[np.bool_] | None,
+    active_on: Sequence[NodeName],
+    *,
+    in_future: bool,
+) -> list[DomainChoice]:
+    """Domains of a level that pass the counting test, tightest (least total slots) first, then by code.
+
+    Where pods are active already only their domain counts; pods in several domains leave no choice.
+    """
+    base = boards.world.base
+    codes = base.domains.codes(topology, level)
+    usable = codes >= 0 if allowed is None else (codes >= 0) & allowed
+    if active_on:
+        homes = {int(codes[base.table.index_of[node]]) for node in active_on if node in base.table.index_of}
+        if len(homes) != 1 or -1 in homes:
+            return []
+        home = homes.pop()
+        return [DomainChoice(home, usable & (codes == home))]
+    room = domain_room(boards, codes, pods, usable, in_future=in_future)
+    return [DomainChoice(code, usable & (codes == code)) for code in room]
+
+
+def domain_room(
+    boards: Boards,
+    codes: NDArray[np.int32],
+    pods: Sequence[int],
+    usable: NDArray[np.bool_],
+    *,
+    in_future: bool,
+) -> list[int]:
+    """Codes of domains that could hold the pods by counting, ordered by how tightly they fit."""
+    counts = shapes_of(boards, pods)
+    size = int(codes.max(initial=-1)) + 1
+    fits = np.ones(size, dtype=bool)
+    spare = np.zeros(size, dtype=np.int64)
+    weights = np.zeros(len(boards.world.base.table.axis), dtype=np.int64)
+    where = np.flatnonzero(usable)
+    for shape, count in counts.items():
+        total = slots_by_domain(boards, shape, codes, where, size, in_future=in_future)
+        limit = count if not boards.one_at_a_time(shape) else min(count, 1)
+        fits &= total >= limit
+        spare += total
+        weights += shape.request * count
+    if len(counts) > 1:
+        free = boards.world.free_for(in_future=in_future)
+        for column in np.flatnonzero(weights):
+            sums = np.bincount(codes[where], weights=np.maximum(free[where, column], 0), minlength=size)
+            fits &= sums >= weights[column]
+    order = np.lexsort((np.arange(size), spare))
+    return [int(code) for code in order if fits[code]]
+
+
+def slots_by_domain(
+    boards: Boards,
+    shape: Shape,
+    codes: NDArray[np.int32],
+    where: NDArray[np.intp],
+    size: int,
+    *,
+    in_future: bool,
+) -> NDArray[np.int64]:
+    """int64[D]: slots of a shape summed over the usable nodes of each domain."""
+    slots = boards.slots(shape, in_future=in_future)
+    return np.bincount(codes[where], weights=slots[where], minlength=size).astype(np.int64)

@@ -1,0 +1,199 @@
+"""World: what is free while a plan grows. Placements are journalled, so that a gang is undone as a whole.
+
+Two views are kept. ``now`` is what is free this moment; ``future`` also counts the room of pods that are being
+released. A pod bound now needs both (a promise to a pipelined gang is kept); a pipelined pod needs ``future`` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.devices.allocator import DeviceRefusal, DeviceState, allocate
+from kai_sched.model.devices import Claim, ClaimAllocation
+from kai_sched.model.ids import ClaimKey
+from kai_sched.placement.base import WorldBase
+from kai_sched.placement.gpu_shares import GpuShares, ShareChoice
+from kai_sched.placement.rules.dynamic import DynamicRules
+from kai_sched.placement.shapes import Shape
+
+MAX_CONSUMERS = 256
+"""Entries of reservedFor that the API server accepts."""
+
+
+@dataclass(slots=True)
+class Room:
+    """One view of what is free; ``free``: int64[N, R] in the node table's axis."""
+
+    free: NDArray[np.int64]
+    devices: DeviceState
+    dynamic: DynamicRules
+    shares: GpuShares
+
+    def fork(self) -> Room:
+        return Room(self.free.copy(), self.devices.fork(), self.dynamic.fork(), self.shares.fork())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """A pod's place: node index, claims allocated with it, groups of shared GPUs."""
+
+    pod: int
+    shape: Shape
+    node: int
+    in_future: bool
+    allocations: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
+    share: ShareChoice | None = None
+
+
+@dataclass(slots=True)
+class World:
+    """The growing plan: seats taken so far over a base that does not change."""
+
+    base: WorldBase
+    now: Room
+    future: Room
+    """The same object as ``now`` when nothing is being released."""
+    seats: list[Seat] = field(default_factory=list)
+    allocated: dict[ClaimKey, ClaimAllocation] = field(default_factory=dict)
+    """Claims allocated by seats of this world."""
+    consumers: dict[ClaimKey, int] = field(default_factory=dict)
+    touched: list[int] = field(default_factory=list)
+    """Node indices whose room changed, in order: boards refresh from their last position."""
+
+    @property
+    def has_future(self) -> bool:
+        """Whether anything is being released, so that waiting for it can help."""
+        return self.future is not self.now
+
+    def fork(self) -> World:
+        """An independent world with the same seats."""
+        now = self.now.fork()
+        return World(
+            base=self.base,
+            now=now,
+            future=self.future.fork() if self.has_future else now,
+            seats=list(self.seats),
+            allocated=dict(self.allocated),
+            consumers=dict(self.consumers),
+        )
+
+    def room(self, *, in_future: bool) -> Room:
+        return self.future if in_future else self.now
+
+    def free_for(self, *, in_future: bool) -> NDArray[np.int64]:
+        """int64[N, R] that a new pod may use."""
+        if in_future or not self.has_future:
+            return self.future.free
+        return np.minimum(self.now.free, self.future.free)
+
+    def checkpoint(self) -> int:
+        """A mark to roll back to."""
+        return len(self.seats)
+
+    def rollback(self, mark: int) -> None:
+        """Undo every seat taken after ``mark``, newest first."""
+        while len(self.seats) > mark:
+            self._undo(self.seats.pop())
+
+    def take(self, pod: int, shape: Shape, node: int, *, in_future: bool) -> Seat | DeviceRefusal:
+        """Seat one pod on a node whose counted resources fit; its claims are allocated here."""
+        share = None
+        if shape.spec.gpu_share is not None:
+            share = self._choose_share(shape, node, in_future=in_future)
+            if share is None:
+                return DeviceRefusal(kind="no_fit", claim="", request="", message="no GPU has the asked share free")
+        granted: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
+        wanted = self.unallocated_claims(pod)
+        if wanted:
+            found = self._allocate(wanted, node, in_future=in_future)
+            if isinstance(found, DeviceRefusal):
+                return found
+            granted = tuple((claim.key, allocation) for claim, allocation in zip(wanted, found, strict=True))
+        seat = Seat(pod=pod, shape=shape, node=node, in_future=in_future, allocations=granted, share=share)
+        self._apply(seat)
+        return seat
+
+    def unallocated_claims(self, pod: int) -> tuple[Claim, ...]:
+        """Claims of a pod that neither the cluster nor this world has allocated."""
+        refs = self.base.pods[pod].claims
+        if not refs:
+            return ()
+        claims = (self.base.claims[ref.claim] for ref in refs if ref.claim is not None)
+        return tuple(c for c in claims if c.allocation is None and c.key not in self.allocated)
+
+    def allocation_of(self, claim: ClaimKey) -> ClaimAllocation | None:
+        """The allocation of a claim here, by the cluster or by this world."""
+        return self.allocated.get(claim) or self.base.claims[claim].allocation
+
+    def consumer_count(self, claim: ClaimKey) -> int:
+        """Consumers of a claim so far, those seated here included."""
+        return len(self.base.claims[claim].reserved_for) + self.consumers.get(claim, 0)
+
+    def _allocate(
+        self, wanted: Sequence[Claim], node: int, *, in_future: bool
+    ) -> tuple[ClaimAllocation, ...] | DeviceRefusal:
+        base = self.base
+        return allocate(
+            base.device_index,
+            self.room(in_future=in_future).devices,
+            base.table.nodes[node],
+            wanted,
+            options=base.device_options,
+        )
+
+    def _choose_share(self, shape: Shape, node: int, *, in_future: bool) -> ShareChoice | None:
+        column = self.base.gpu_column_of[node]
+        free_gpus = int(self.free_for(in_future=in_future)[node, column]) if column >= 0 else 0
+        share = shape.spec.gpu_share
+        if share is None or column < 0:
+            return None
+        room = self.room(in_future=in_future)
+        return room.shares.choose(share, self.base.table.nodes[node], node, free_gpus)
+
+    def _every_room(self) -> tuple[Room, ...]:
+        return (self.now, self.future) if self.has_future else (self.now,)
+
+    def _apply(self, seat: Seat) -> None:
+        self._count(seat, -1)
+        for room in self._every_room():
+            # Devices, shares and neighbours are held in both views: what is promised is not given to another.
+            for _, allocation in seat.allocations:
+                room.devices.take(allocation)
+            if seat.share is not None:
+                room.shares.take(seat.node, seat.share)
+            if self.base.has_dynamic_rules:
+                room.dynamic.place(seat.shape.spec, seat.node)
+        for key, allocation in seat.allocations:
+            self.allocated[key] = allocation
+        for key in seat.shape.named:
+            self.consumers[key] = self.consumers.get(key, 0) + 1
+        self.seats.append(seat)
+        self.touched.append(seat.node)
+
+    def _undo(self, seat: Seat) -> None:
+        self._count(seat, +1)
+        for room in self._every_room():
+            for _, allocation in seat.allocations:
+                room.devices.release(allocation)
+            if seat.share is not None:
+                room.shares.give_back(seat.node, seat.share)
+            if self.base.has_dynamic_rules:
+                room.dynamic.remove(seat.shape.spec, seat.node)
+        for key, _ in seat.allocations:
+            del self.allocated[key]
+        for key in seat.shape.named:
+            self.consumers[key] -= 1
+        self.touched.append(seat.node)
+
+    def _count(self, seat: Seat, sign: int) -> None:
+        """Counted resources: a pipelined pod takes room of the future only, ``free_for`` minds both."""
+        rooms = (self.future,) if seat.in_future else self._every_room()
+        for room in rooms:
+            row = room.free[seat.node]
+            row += sign * seat.shape.request
+            if seat.share is not None and seat.share.opened:
+                row[self.base.gpu_column_of[seat.node]] += sign * seat.share.opened

@@ -1,0 +1,1 @@
+"""What to do this cycle: snapshot in, plan out. No clock, no I/O."""

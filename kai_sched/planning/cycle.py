@@ -1,0 +1,77 @@
+"""plan_cycle: one cycle as a function. Snapshot and policy in, plan out; the same for operator, CLI and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kai_sched.errors import InvalidInput
+from kai_sched.fairness.ledger import Ledger
+from kai_sched.fairness.shares import divide_capacity
+from kai_sched.fairness.tree import QueueTree
+from kai_sched.model.plan import Plan, SolverReport, StageReport
+from kai_sched.model.policy import Policy, StageName
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.placement.base import FleetCache
+from kai_sched.placement.build import build_world
+from kai_sched.placement.slots import Boards
+from kai_sched.planning.accounting import Accounting
+from kai_sched.planning.cycle_state import CycleState, GangRecord
+from kai_sched.planning.decode import decode
+from kai_sched.planning.demand import select_demand
+from kai_sched.planning.stages.allocate import allocate
+from kai_sched.planning.verdicts import verdicts_of
+
+BUILT_STAGES = (StageName.ALLOCATE,)
+
+
+def plan_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache | None = None) -> Plan:
+    """The best plan that the policy's deterministic budget finds."""
+    *_, last = improving_plans(snapshot, policy, cache)
+    return last
+
+
+def improving_plans(
+    snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache | None = None
+) -> Iterator[Plan]:
+    """The greedy plan first, then plans that are strictly better in the lexicographic objective."""
+    state = open_cycle(snapshot, policy, cache or FleetCache())
+    for stage in policy.stages:
+        if stage is not StageName.ALLOCATE:
+            raise InvalidInput(f"stage {stage.value} is not built yet", field="stages")
+        allocate(state)
+    yield close_cycle(state, SolverReport(stages=tuple(StageReport(stage) for stage in policy.stages)))
+
+
+def open_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> CycleState:
+    """Steps before the stages: divide capacity, select the demand, build the world."""
+    world = build_world(snapshot, policy, cache)
+    tree = QueueTree.build(snapshot.queues)
+    accounting = Accounting.of(snapshot, policy, world.base.device_index)
+    gangs, early = select_demand(snapshot, policy, tree, world.base.domains)
+    total = accounting.total_capacity()
+    shares = divide_capacity(tree, accounting.usage(), total, policy.k_value)
+    return CycleState(
+        snapshot=snapshot,
+        policy=policy,
+        boards=Boards(world),
+        tree=tree,
+        shares=shares,
+        total=total,
+        ledger=Ledger.open(tree, shares),
+        accounting=accounting,
+        records={gang.group.key: GangRecord(gang) for gang in gangs},
+        early=early,
+    )
+
+
+def close_cycle(state: CycleState, report: SolverReport) -> Plan:
+    """The plan of a finished cycle."""
+    binds, pipelined = decode(state.boards.world)
+    return Plan(
+        now=state.snapshot.now,
+        binds=binds,
+        pipelined=pipelined,
+        verdicts=verdicts_of(state),
+        shares=tuple(state.shares[name] for name in sorted(state.shares)),
+        solver=report,
+    )

@@ -1,0 +1,105 @@
+"""CycleState: everything the stages of one cycle share and change: world, ledger, gangs and what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kai_sched.fairness.ledger import Ledger
+from kai_sched.fairness.ordering import Fill, JobInQueue
+from kai_sched.fairness.tree import QueueTree
+from kai_sched.model.ids import PodGroupKey, QueueName
+from kai_sched.model.plan import Blocker, Outcome, Verdict
+from kai_sched.model.policy import Policy
+from kai_sched.model.queues import QueueShare, QuotaVector
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.placement.gangs import Gang
+from kai_sched.placement.greedy import has_extra
+from kai_sched.placement.refusal import Refusal
+from kai_sched.placement.slots import Boards
+from kai_sched.planning.accounting import Accounting
+
+
+@dataclass(slots=True)
+class GangRecord:
+    """What became of one gang so far."""
+
+    gang: Gang
+    """As it stands: pods seated this cycle count as active."""
+    placed: list[int] = field(default_factory=list)
+    pipelined: list[int] = field(default_factory=list)
+    refusal: Refusal | None = None
+
+
+@dataclass(slots=True)
+class CycleState:
+    """Shared by the stages of one cycle."""
+
+    snapshot: ClusterSnapshot
+    policy: Policy
+    boards: Boards
+    tree: QueueTree
+    shares: dict[QueueName, QueueShare]
+    total: QuotaVector
+    ledger: Ledger
+    accounting: Accounting
+    records: dict[PodGroupKey, GangRecord]
+    """Gangs considered, in key order."""
+    early: list[Verdict]
+    """Verdicts of groups that are not considered at all."""
+
+    def request_of(self, pods: tuple[int, ...]) -> QuotaVector:
+        """What these pending pods add to their queue's account."""
+        return self.accounting.request_of(pods)
+
+    def job_of(self, record: GangRecord) -> JobInQueue | None:
+        """What the gang asks for next, None when nothing is pending."""
+        gang = record.gang
+        core = gang.core_pods()
+        if core:
+            pods, fill = core, Fill.BELOW_MIN
+        elif has_extra(gang):
+            pods = gang.pending_pods()[:1]
+            fill = Fill.AT_MIN if self._is_at_minimum(gang) else Fill.ABOVE_MIN
+        else:
+            return None
+        group = gang.group
+        return JobInQueue(
+            group=group.key,
+            queue=group.queue,
+            priority=group.priority,
+            created_at=group.created_at,
+            uid=group.uid,
+            request=self.request_of(pods),
+            fill=fill,
+            signature=self.signature_of(gang, core),
+        )
+
+    def signature_of(self, gang: Gang, core: tuple[int, ...]) -> tuple[object, ...] | None:
+        """Equal for gangs whose cores are interchangeable; None for gangs that are like no other.
+
+        Claims shared by name are part of a shape, so two gangs that name different claims never match.
+        """
+        if gang.group.sub_groups or gang.root.has_active or not core:
+            return None
+        counts: dict[int, int] = {}
+        for pod in core:
+            index = self.boards.world.base.shape_of(pod).index
+            counts[index] = counts.get(index, 0) + 1
+        return (tuple(sorted(counts.items())), gang.root.constraint, gang.group.is_preemptible)
+
+    @staticmethod
+    def _is_at_minimum(gang: Gang) -> bool:
+        return gang.active_count <= gang.group.min_member
+
+
+def unplaced(gang: Gang, blocker: Blocker, message: str, next_step: str = "") -> Verdict:
+    """A verdict for a gang that placement never saw."""
+    return Verdict(
+        pod_group=gang.group.key,
+        queue=gang.group.queue,
+        outcome=Outcome.UNPLACED,
+        blocker=blocker,
+        message=message,
+        next_step=next_step,
+        is_proof=True,
+    )

@@ -1,0 +1,156 @@
+"""Decode: seats of a world become placements of a plan, with GPU ordinals, claims and what they wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kai_sched.model.ids import PodKey
+from kai_sched.model.plan import ClaimPlacement, Placement
+from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
+from kai_sched.placement.world import Seat, World
+
+
+def decode(world: World) -> tuple[tuple[Placement, ...], tuple[Placement, ...]]:
+    """(binds, pipelined) of a world's seats, each in seat order."""
+    ordinals = _Ordinals(world)
+    releasing = _releasing_by_node(world)
+    binds: list[Placement] = []
+    pipelined: list[Placement] = []
+    for seat in world.seats:
+        placement = _placement(world, seat, ordinals.take(seat), releasing)
+        (pipelined if seat.in_future else binds).append(placement)
+    return tuple(binds), tuple(pipelined)
+
+
+def _placement(
+    world: World, seat: Seat, indices: tuple[int, ...], releasing: dict[int, tuple[PodKey, ...]]
+) -> Placement:
+    base = world.base
+    pod = base.pods[seat.pod]
+    if pod.group is None:
+        raise AssertionError(f"{pod.key} belongs to another scheduler")
+    waits = releasing.get(seat.node, ()) if seat.in_future and _lacks_room(world, seat) else ()
+    return Placement(
+        pod=pod.key,
+        uid=pod.uid,
+        pod_group=pod.group,
+        node=base.table.nodes[seat.node].name,
+        gpu_indices=indices,
+        gpu_groups=seat.share.groups if seat.share is not None else (),
+        claims=_claims(world, seat, pod),
+        waits_for=waits,
+    )
+
+
+def _claims(world: World, seat: Seat, pod: Pod) -> tuple[ClaimPlacement, ...]:
+    granted = dict(seat.allocations)
+    found: list[ClaimPlacement] = []
+    for ref in pod.claims:
+        if ref.claim is None:
+            continue
+        allocation = world.allocation_of(ref.claim)
+        found.append(
+            ClaimPlacement(
+                claim=ref.claim,
+                uid=world.base.claims[ref.claim].uid,
+                devices=tuple(result.device_id for result in allocation.results) if allocation else (),
+                allocation=granted.get(ref.claim),
+            )
+        )
+    return tuple(found)
+
+
+def _lacks_room(world: World, seat: Seat) -> bool:
+    """Whether the node cannot take the pod before something is released there."""
+    if seat.allocations or seat.share is not None:
+        return True
+    return bool((world.now.free[seat.node] < seat.shape.request).any())
+
+
+def _releasing_by_node(world: World) -> dict[int, tuple[PodKey, ...]]:
+    if not world.has_future:
+        return {}
+    index_of = world.base.table.index_of
+    found: dict[int, list[PodKey]] = {}
+    for pod in world.base.pods:
+        if pod.state is PodState.RELEASING and pod.node in index_of:
+            found.setdefault(index_of[pod.node], []).append(pod.key)
+    return {node: tuple(sorted(keys)) for node, keys in found.items()}
+
+
+class _Ordinals:
+    """Ordinals of device-plugin GPUs inside a node: which are taken, lowest free first.
+
+    Pods that were bound without us have no recorded ordinals; they are given the lowest free ones, in key order.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._taken: dict[tuple[int, bool], set[int]] = {}
+        self._group_at: dict[tuple[int, str], int] = {}
+        self._holders = _gpu_holders(world)
+
+    def take(self, seat: Seat) -> tuple[int, ...]:
+        """The ordinals of one seat, () where the pod takes no device-plugin GPU."""
+        world = self._world
+        whole = sum(int(seat.shape.request[column]) for column in world.base.gpu_columns)
+        groups = seat.share.groups if seat.share is not None else ()
+        if not whole and not groups:
+            return ()
+        taken = self._taken_on(seat.node, include_releasing=not seat.in_future)
+        return (*self._places_of(seat.node, groups, taken), *_lowest(taken, whole))
+
+    def _taken_on(self, node: int, *, include_releasing: bool) -> set[int]:
+        key = (node, include_releasing)
+        if key not in self._taken:
+            self._taken[key] = set()
+            for pod in self._holders.get(node, ()):
+                if include_releasing or pod.state is not PodState.RELEASING:
+                    self._seat_holder(node, pod, self._taken[key])
+        return self._taken[key]
+
+    def _seat_holder(self, node: int, pod: Pod, taken: set[int]) -> None:
+        recorded = tuple(pod.gpu_indices)
+        if pod.gpu_groups:
+            for position, name in enumerate(pod.gpu_groups):
+                if position < len(recorded):
+                    self._group_at.setdefault((node, name), recorded[position])
+            taken.update(self._places_of(node, pod.gpu_groups, taken))
+            return
+        whole = sum(amount for name, amount in pod.spec.requests if name in self._world.base.policy.gpu_resources)
+        taken.update(recorded)
+        _lowest(taken, whole - len(recorded))
+
+    def _places_of(self, node: int, groups: Sequence[str], taken: set[int]) -> tuple[int, ...]:
+        places: list[int] = []
+        for name in groups:
+            if (node, name) not in self._group_at:
+                self._group_at[node, name] = _lowest(taken, 1)[0]
+            places.append(self._group_at[node, name])
+        return tuple(places)
+
+
+def _gpu_holders(world: World) -> dict[int, list[Pod]]:
+    """Pods with device-plugin GPUs by node; those whose ordinals are recorded first, so that none is given away."""
+    names = set(world.base.policy.gpu_resources)
+    index_of = world.base.table.index_of
+    holders: dict[int, list[Pod]] = {}
+    for pod in sorted(world.base.pods, key=lambda pod: not pod.gpu_indices):
+        if pod.state not in HOLDS_ROOM or pod.node not in index_of:
+            continue
+        if pod.gpu_groups or any(name in names for name, _ in pod.spec.requests):
+            holders.setdefault(index_of[pod.node], []).append(pod)
+    return holders
+
+
+def _lowest(taken: set[int], count: int) -> tuple[int, ...]:
+    """Take the lowest free ordinals."""
+    found: list[int] = []
+    ordinal = 0
+    while len(found) < count:
+        if ordinal not in taken:
+            found.append(ordinal)
+        ordinal += 1
+    taken.update(found)
+    return tuple(found)
+

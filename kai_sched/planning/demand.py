@@ -1,0 +1,195 @@
+"""Demand: which pod groups are considered this cycle, and a verdict at once for those that cannot be.
+
+Order of the tests: what is wrong with the object itself, then its queue, then what nobody can honour, then whether
+enough of its pods exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kai_sched.fairness.tree import QueueTree
+from kai_sched.model.ids import PodGroupKey, QueueName, Uid
+from kai_sched.model.plan import Blocker, Outcome, Verdict
+from kai_sched.model.policy import Policy
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.workloads import GroupOrigin, Pod, PodGroup, PodState, TopologyConstraint
+from kai_sched.placement.gangs import Gang, build_gang
+from kai_sched.planning.cycle_state import unplaced
+from kai_sched.topology.domains import DomainIndex
+
+WAITING = (PodState.PENDING, PodState.GATED)
+
+
+def members_by_group(snapshot: ClusterSnapshot) -> dict[PodGroupKey, list[int]]:
+    """Positions of the pods of every group that has a waiting pod."""
+    waiting = {pod.group for pod in snapshot.pods if pod.group is not None and pod.state in WAITING}
+    members: dict[PodGroupKey, list[int]] = {}
+    for position, pod in enumerate(snapshot.pods):
+        if pod.group in waiting and pod.group is not None:
+            members.setdefault(pod.group, []).append(position)
+    return members
+
+
+def select_demand(
+    snapshot: ClusterSnapshot, policy: Policy, tree: QueueTree, domains: DomainIndex
+) -> tuple[list[Gang], list[Verdict]]:
+    """Gangs to consider, in key order, and early verdicts for the others with a waiting pod."""
+    groups = {group.key: group for group in snapshot.pod_groups}
+    gangs: list[Gang] = []
+    verdicts: list[Verdict] = []
+    for key, members in sorted(members_by_group(snapshot).items()):
+        group = groups.get(key) or _missing_group(key, snapshot.pods[members[0]], policy)
+        gang = build_gang(group, members, snapshot.pods)
+        verdict = _refuse_early(gang, members, snapshot, policy, tree, domains)
+        if verdict is None:
+            gangs.append(gang)
+        else:
+            verdicts.append(verdict)
+    return gangs, verdicts
+
+
+def _missing_group(key: PodGroupKey, pod: Pod, policy: Policy) -> PodGroup:
+    return PodGroup(
+        key=key,
+        uid=Uid(""),
+        queue=QueueName(policy.default_queue),
+        origin=GroupOrigin.MISSING,
+        created_at=pod.created_at,
+    )
+
+
+def _refuse_early(
+    gang: Gang,
+    members: Sequence[int],
+    snapshot: ClusterSnapshot,
+    policy: Policy,
+    tree: QueueTree,
+    domains: DomainIndex,
+) -> Verdict | None:
+    pods = [snapshot.pods[position] for position in members]
+    return (
+        _refuse_object(gang, pods)
+        or _refuse_queue(gang, tree)
+        or _refuse_topology(gang, domains)
+        or _refuse_fields(gang, pods, policy)
+        or _refuse_readiness(gang, pods)
+    )
+
+
+def _refuse_object(gang: Gang, pods: Sequence[Pod]) -> Verdict | None:
+    group = gang.group
+    match group.origin:
+        case GroupOrigin.UNKNOWN_KIND:
+            return unplaced(
+                gang,
+                Blocker.UNKNOWN_WORKLOAD_KIND,
+                f"pods are controlled by {group.detail}, a kind without a grouper: scheduling them singly "
+                "would break its gang",
+                "create a PodGroup and name it in the pods' annotation pod-group-name",
+            )
+        case GroupOrigin.MISSING:
+            return _not_ready(gang, f"pod group {group.key} does not exist", "create the PodGroup")
+        case _:
+            pass
+    if group.problem:
+        return unplaced(gang, Blocker.INVALID, group.problem, "correct the PodGroup")
+    for pod in pods:
+        if pod.problem and pod.state in WAITING:
+            return unplaced(gang, Blocker.INVALID, f"pod {pod.key}: {pod.problem}", "correct and recreate the pod")
+    return None
+
+
+def _refuse_queue(gang: Gang, tree: QueueTree) -> Verdict | None:
+    queue = gang.group.queue
+    if queue in tree.problems:
+        return unplaced(gang, Blocker.INVALID, f"queue {queue}: {tree.problems[queue]}", "correct the queue")
+    if queue not in tree.queues:
+        return unplaced(gang, Blocker.QUEUE_NOT_FOUND, f"queue {queue!r} does not exist", "create it, or name another")
+    if not tree.is_leaf(queue):
+        return unplaced(
+            gang,
+            Blocker.QUEUE_NOT_FOUND,
+            f"queue {queue!r} has child queues: only leaf queues hold workloads",
+            "name one of its children",
+        )
+    return None
+
+
+def _refuse_topology(gang: Gang, domains: DomainIndex) -> Verdict | None:
+    for path, constraint in _constraints(gang.group):
+        for level in (constraint.required_level, constraint.preferred_level):
+            problem = domains.problem(constraint.topology, level) if level else ""
+            if problem:
+                return unplaced(gang, Blocker.INVALID, f"{path}: {problem}", "name an existing topology and level")
+    return None
+
+
+def _constraints(group: PodGroup) -> Iterator[tuple[str, TopologyConstraint]]:
+    if group.constraint is not None:
+        yield "spec.topologyConstraint", group.constraint
+    for index, subgroup in enumerate(group.sub_groups):
+        if subgroup.constraint is not None:
+            yield f"spec.subGroups[{index}].topologyConstraint", subgroup.constraint
+
+
+def _refuse_fields(gang: Gang, pods: Sequence[Pod], policy: Policy) -> Verdict | None:
+    for pod in pods:
+        if pod.state not in WAITING:
+            continue
+        if pod.spec.unsupported:
+            return unplaced(
+                gang,
+                Blocker.UNSUPPORTED,
+                f"pod {pod.key}: {pod.spec.unsupported[0]}",
+                "remove the field, or run the pod with another scheduler",
+            )
+        if pod.spec.gpu_share is not None and not policy.sharing_enabled:
+            return unplaced(
+                gang,
+                Blocker.SHARING_NOT_ENABLED,
+                f"pod {pod.key} asks for a part of a GPU, which is not enabled in this cluster",
+                "ask for whole GPUs, or have the administrator enable GPU sharing",
+            )
+    return None
+
+
+def _refuse_readiness(gang: Gang, pods: Sequence[Pod]) -> Verdict | None:
+    if gang.root.is_ready and gang.pending_pods():
+        return None
+    gated = [pod for pod in pods if pod.state is PodState.GATED]
+    unmade = [
+        (pod, ref.name)
+        for pod in pods
+        if pod.state is PodState.PENDING
+        for ref in pod.claims
+        if ref.claim is None
+    ]
+    if unmade and not gated:
+        pod, name = unmade[0]
+        return _not_ready(
+            gang,
+            f"claim {name!r} of pod {pod.key} does not exist yet",
+            "wait for the resourceclaim controller, or create the claim",
+        )
+    existing = sum(pod.state in WAITING for pod in pods) + gang.active_count
+    message = (
+        f"Job is not ready for scheduling. Waiting for {gang.group.min_member} pods, "
+        f"currently {existing} exist, {len(gated)} are gated"
+    )
+    short = next((leaf for leaf in gang.root.leaves() if leaf.name and not leaf.is_ready), None)
+    if short is not None:
+        message += f"; subgroup {short.name} lacks {short.need_pods - len(short.pending)} pods"
+    return _not_ready(gang, message, "create the missing pods, or remove their scheduling gates")
+
+
+def _not_ready(gang: Gang, message: str, next_step: str) -> Verdict:
+    return Verdict(
+        pod_group=gang.group.key,
+        queue=gang.group.queue,
+        outcome=Outcome.NOT_READY,
+        blocker=Blocker.GANG_NOT_READY,
+        message=message,
+        next_step=next_step,
+        is_proof=True,
+    )

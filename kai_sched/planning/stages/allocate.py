@@ -1,0 +1,154 @@
+"""Allocate: serves queues in fair order and places gangs on capacity that is free, or is being released.
+
+A gang is all or nothing for its minimum; pods above it follow one unit at a time, each going back to the order of
+service first. Capacity only shrinks during this stage, so a gang like one that just failed fails too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+from kai_sched.fairness.ordering import Fill, JobInQueue, ServiceOrder
+from kai_sched.model.ids import QueueName
+from kai_sched.model.queues import QuotaVector
+from kai_sched.model.workloads import PodGroup
+from kai_sched.placement.greedy import place_core, place_extra
+from kai_sched.placement.refusal import Refusal
+from kai_sched.placement.seating import Fill as NodeFill
+from kai_sched.placement.seating import seat_pods
+from kai_sched.planning.cycle_state import CycleState, GangRecord
+from kai_sched.planning.limit_texts import limit_refusal, quota_refusal
+
+
+def allocate(state: CycleState) -> None:
+    """Serve every considered gang once, elastic ones until they are full or refused."""
+    _Allocation(state).run()
+
+
+@dataclass(slots=True)
+class _Allocation:
+    state: CycleState
+    failed: dict[Hashable, Refusal] = field(default_factory=dict)
+
+    def run(self) -> None:
+        state = self.state
+        order = self._order()
+        while (length := order.run_length()) > 0:
+            jobs = order.pop_many(length if self._is_single(order.peek()) else 1)
+            if len(jobs) > 1:
+                self._serve_singles(jobs)
+                continue
+            record = state.records[jobs[0].group]
+            record.refusal = self._serve(record, jobs[0])
+            if record.refusal is None:
+                following = state.job_of(record)
+                if following is not None:
+                    order.push_back(following)
+
+    def _order(self) -> ServiceOrder:
+        state = self.state
+        jobs: dict[QueueName, list[JobInQueue]] = {}
+        for record in state.records.values():
+            job = state.job_of(record)
+            if job is not None:
+                jobs.setdefault(job.queue, []).append(job)
+        return ServiceOrder(
+            state.tree,
+            state.shares,
+            state.ledger,
+            jobs,
+            total=state.total,
+            queue_depth=state.policy.queue_depth,
+        )
+
+    def _is_single(self, job: JobInQueue | None) -> bool:
+        """Whether runs of such jobs may be seated at once: one plain pod each, no topology."""
+        if job is None or job.signature is None or job.fill is not Fill.BELOW_MIN:
+            return False
+        gang = self.state.records[job.group].gang
+        if gang.root.constraint is not None or len(gang.core_pods()) != 1:
+            return False
+        return len(gang.pending_pods()) == 1
+
+    def _serve(self, record: GangRecord, job: JobInQueue) -> Refusal | None:
+        breach = self._over_bounds(record.gang.group, job.request)
+        if breach is not None:
+            return breach
+        is_core = job.fill is Fill.BELOW_MIN
+        signature = job.signature if is_core and self.state.policy.use_signatures else None
+        if signature is not None and signature in self.failed:
+            return self.failed[signature]
+        refusal = self._place(record, is_core=is_core, in_future=False)
+        if refusal is not None and self.state.boards.world.has_future:
+            later = self._place(record, is_core=is_core, in_future=True)
+            refusal = None if later is None else refusal
+        if refusal is not None and signature is not None:
+            self.failed[signature] = refusal
+        return refusal
+
+    def _place(self, record: GangRecord, *, is_core: bool, in_future: bool) -> Refusal | None:
+        state, boards = self.state, self.state.boards
+        mark = boards.world.checkpoint()
+        place = place_core if is_core else place_extra
+        refusal = place(boards, record.gang, in_future=in_future)
+        if refusal is not None:
+            return refusal
+        pods = tuple(seat.pod for seat in boards.world.seats[mark:])
+        breach = self._over_bounds(record.gang.group, state.request_of(pods))
+        if breach is not None:
+            boards.world.rollback(mark)
+            return breach
+        _record_seats(state, record, mark, in_future=in_future)
+        return None
+
+    def _over_bounds(self, group: PodGroup, request: QuotaVector) -> Refusal | None:
+        """Limits and quota are tested before placing (a gang that may not run needs no search) and again with the
+        pods really seated: of K of N children they may be others than expected.
+        """
+        ledger = self.state.ledger
+        if not group.is_preemptible:
+            breach = ledger.non_preemptible_over_quota(group.queue, request)
+            if breach is not None:
+                return quota_refusal(breach)
+        breach = ledger.over_limit(group.queue, request)
+        return limit_refusal(breach) if breach is not None else None
+
+    def _serve_singles(self, jobs: Sequence[JobInQueue]) -> None:
+        """Many interchangeable gangs of one pod: one search seats them all."""
+        state = self.state
+        fitting: list[GangRecord] = []
+        for job in jobs:
+            record = state.records[job.group]
+            record.refusal = self._over_bounds(record.gang.group, job.request)
+            if record.refusal is None:
+                # Charged at once, so that the next of the run sees it; refunded below if it finds no place.
+                state.ledger.charge(job.queue, job.request, is_preemptible=record.gang.group.is_preemptible)
+                fitting.append(record)
+        pods = [record.gang.core_pods()[0] for record in fitting]
+        mark = state.boards.world.checkpoint()
+        seated = seat_pods(state.boards, pods, None, NodeFill(), in_future=False) if pods else 0
+        nodes = state.boards.world.base.table.nodes
+        for record, seat in zip(fitting, state.boards.world.seats[mark:], strict=False):
+            record.placed.append(seat.pod)
+            record.gang = record.gang.after({seat.pod: nodes[seat.node].name})
+        job_of = {job.group: job for job in jobs}
+        for record in fitting[seated:]:
+            job = job_of[record.gang.group.key]
+            state.ledger.refund(job.queue, job.request, is_preemptible=record.gang.group.is_preemptible)
+            record.refusal = self._serve(record, job)
+
+
+def _record_seats(state: CycleState, record: GangRecord, mark: int, *, in_future: bool) -> None:
+    seats = state.boards.world.seats[mark:]
+    pods = tuple(seat.pod for seat in seats)
+    nodes = state.boards.world.base.table.nodes
+    (record.pipelined if in_future else record.placed).extend(pods)
+    state.ledger.charge(
+        record.gang.group.queue,
+        state.request_of(pods),
+        is_preemptible=record.gang.group.is_preemptible,
+    )
+    state.accounting.note_placed(pods)
+    record.gang = record.gang.after({seat.pod: nodes[seat.node].name for seat in seats})
+
