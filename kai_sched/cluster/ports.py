@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 Document = dict[str, Any]
 """An object as the API server sends it; kept raw until ``api`` translates it, so that no field is lost."""
+
+
+JSON: Final = "application/json"
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Accept header of lists that need names, labels and owners only."""
+METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""Accept header of watches that need names, labels and owners only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,7 @@ class WatchTransport(Protocol):
     """Lists and watches of one API server. Raises ``ApiFailure``."""
 
     def list_pages(
-        self, path: str, *, limit: int = 500, params: Mapping[str, str] | None = None, accept: str = ...
+        self, path: str, *, limit: int = 500, params: Mapping[str, str] | None = None, accept: str = JSON
     ) -> AsyncGenerator[ListPage]:
         """The pages of a consistent list."""
         ...
@@ -35,7 +42,7 @@ class WatchTransport(Protocol):
         resource_version: str,
         timeout_seconds: int,
         params: Mapping[str, str] | None = None,
-        accept: str = ...,
+        accept: str = JSON,
     ) -> AsyncGenerator[list[bytes]]:
         """Batches of whole lines, as many as have arrived; ends when the server closes the stream."""
         ...

@@ -5,26 +5,23 @@ No typed models: those drop fields that they do not know, and a document that is
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import orjson
 
+from kai_sched.cluster.decoding import decode
 from kai_sched.cluster.kube.connection import Connection
 from kai_sched.cluster.kube.failures import failure_in_stream
 from kai_sched.cluster.kube.lines import LineCutter
 from kai_sched.cluster.kube.transport import Call, ClientOptions, Transport
-from kai_sched.cluster.ports import Document, ListPage
+from kai_sched.cluster.ports import JSON, Document, ListPage
+from kai_sched.errors import ApiFailure
 
 FIELD_MANAGER: Final = "kai-sched"
-JSON: Final = "application/json"
-METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-"""Accept header of lists that need names, labels and owners only."""
-METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""Accept header of watches that need names, labels and owners only."""
 
 _MERGE: Final = "application/merge-patch+json"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
@@ -115,18 +112,18 @@ class KubeClient:
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
+        data = None if body is None else orjson.dumps(body)
         content = await self._transport.answer(
             Call(
                 method=method,
                 path=path,
                 params=params or {},
                 headers=headers,
-                data=None if body is None else orjson.dumps(body),
+                data=data,
                 timeout_seconds=self._timeout_seconds,
             )
         )
-        document = orjson.loads(content) if content else {}
-        return document if isinstance(document, dict) else {"value": document}
+        return _document(method, path, content, orjson.loads)
 
     async def list_pages(
         self, path: str, *, limit: int = 500, params: Mapping[str, str] | None = None, accept: str = JSON
@@ -134,7 +131,14 @@ class KubeClient:
         """The pages of a consistent list. A 410 in the middle means: begin again."""
         asked = {**(params or {}), **({"limit": str(limit)} if limit else {})}
         while True:
-            document = await self.get(path, params=asked, accept=accept)
+            call = Call(
+                method="GET",
+                path=path,
+                params=asked,
+                headers={"Accept": accept},
+                timeout_seconds=self._timeout_seconds,
+            )
+            document = _document("LIST", path, await self._transport.answer(call), decode)
             metadata = document.get("metadata") or {}
             token = metadata.get("continue") or ""
             yield ListPage(document.get("items") or [], str(metadata.get("resourceVersion") or ""), not token)
@@ -186,6 +190,19 @@ class KubeClient:
             async for chunk in chunks:
                 if lines := cutter.feed(chunk):
                     yield lines
+
+
+def _document(method: str, path: str, content: bytes, parse: Callable[[bytes], Any]) -> Document:
+    try:
+        document = parse(content) if content else {}
+    except orjson.JSONDecodeError as cause:
+        raise ApiFailure(
+            f"{method} {path}: the answer is not readable JSON: {cause}",
+            status=0,
+            reason="Undecodable",
+            retryable=True,
+        ) from cause
+    return document if isinstance(document, dict) else {"value": document}
 
 
 def _managed(params: Mapping[str, str] | None) -> dict[str, str]:
