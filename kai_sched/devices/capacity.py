@@ -34,7 +34,8 @@ def consumed_amounts(
     if not wanted.keys() <= {name for name, _ in capacity}:
         return None
     amounts = {
-        name: _resolved(name, wanted.get(name), entry, is_fractional=is_fractional) for name, entry in capacity
+        name: _resolved(name, wanted.get(name), entry, is_fractional=is_fractional)
+        for name, entry in capacity
     }
     for name, entry in capacity:
         if entry.policy is not None and _violates(amounts[name], entry.policy, is_fractional=is_fractional):

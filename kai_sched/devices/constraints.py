@@ -22,9 +22,13 @@ class ConstraintState(Protocol):
         """Undo the last successful ``add``."""
 
 
-def constraint_state(constraint: DeviceConstraint, *, has_lists: bool, bug_compatible: bool) -> ConstraintState:
+def constraint_state(
+    constraint: DeviceConstraint, *, has_lists: bool, bug_compatible: bool
+) -> ConstraintState:
     """The state of a constraint with no device yet. Unknown constraints are refused before this is called."""
-    scope = _Scope(constraint.requests, constraint.match_attribute or constraint.distinct_attribute, has_lists=has_lists)
+    scope = _Scope(
+        constraint.requests, constraint.match_attribute or constraint.distinct_attribute, has_lists=has_lists
+    )
     if constraint.match_attribute:
         return _MatchOfTable(scope) if bug_compatible else _Match(scope)
     return _DistinctOfTable(scope) if bug_compatible else _Distinct(scope)
@@ -150,7 +154,9 @@ class _DistinctOfTable:
         if not self._scope.covers(request):
             return True
         values = self._scope.values(entry)
-        if values is None or any(values & other for other in self._by_request.values()):
+        if values is None or (not values and self._by_request):
+            return False
+        if any(values & other for other in self._by_request.values()):
             return False
         self._by_request[request] = values
         return True

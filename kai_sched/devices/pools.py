@@ -112,9 +112,7 @@ def _is_considered(published: ResourceSlice, features: AllocatorFeatures) -> boo
 
 
 def _uses_groups(published: ResourceSlice) -> bool:
-    return any(
-        use.compatibility_groups for device in published.devices for use in device.consumes_counters
-    )
+    return any(use.compatibility_groups for device in published.devices for use in device.consumes_counters)
 
 
 def _pool_for(
@@ -177,24 +175,23 @@ def _duplicate_name(devices: Sequence[PooledDevice]) -> str:
 
 
 def _counters(holders: Iterable[PooledSlice]) -> tuple[dict[tuple[str, str], Fraction], str]:
+    """Counters by (set, name), and what is wrong. A set is listed under the name "" too, so that it is known."""
     counters: dict[tuple[str, str], Fraction] = {}
-    seen: set[str] = set()
     for entry in holders:
         for counter_set in entry.published.shared_counters:
-            if counter_set.name in seen:
+            if (counter_set.name, "") in counters:
                 return {}, f"duplicate counter set name {counter_set.name}"
-            seen.add(counter_set.name)
+            counters[counter_set.name, ""] = Fraction(0)
             counters |= {(counter_set.name, name): value for name, value in counter_set.counters}
     return counters, ""
 
 
 def _unknown_counter(devices: Iterable[PooledDevice], counters: dict[tuple[str, str], Fraction]) -> str:
-    sets = {name for name, _ in counters}
     for entry in devices:
         for use in entry.device.consumes_counters:
+            if (use.counter_set, "") not in counters:
+                return f"counter set {use.counter_set} not found"
             for name, _ in use.counters:
                 if (use.counter_set, name) not in counters:
-                    if use.counter_set not in sets:
-                        return f"counter set {use.counter_set} not found"
                     return f"counter {name} not found in counter set {use.counter_set}"
     return ""

@@ -34,7 +34,9 @@ class DeviceRefusal:
 class Refused(Exception):
     """Ends a search at once; turned into a ``DeviceRefusal`` at its border."""
 
-    def __init__(self, message: str, *, kind: RefusalKind = RefusalKind.FATAL, request: str = "", device: str = "") -> None:
+    def __init__(
+        self, message: str, *, kind: RefusalKind = RefusalKind.FATAL, request: str = "", device: str = ""
+    ) -> None:
         self.kind = kind
         self.request = request
         self.device = device

@@ -143,7 +143,11 @@ class DeviceRequest:
     count: int = 1
     admin_access: bool | None = None
     tolerations: tuple[Toleration, ...] = ()
+    toleration_documents: tuple[str, ...] = ()
+    """Canonical JSON of each toleration as written."""
     capacity: tuple[tuple[str, Fraction], ...] = ()
+    has_capacity_requests: bool = False
+    """Whether field ``capacity`` is there at all, even with nothing in it."""
     first_available: tuple[DeviceRequest, ...] = ()
     problem: str = ""
     """Why the reference refuses this request as it stands (neither exactly nor firstAvailable ...)."""

@@ -248,5 +248,3 @@ def _loop_variables(node: Loop, source: Type) -> dict[str, Type]:
     else:
         first = second = DYN
     return {node.first: first, node.second: second} if node.second else {node.first: first}
-
-

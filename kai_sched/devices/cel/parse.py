@@ -263,5 +263,3 @@ class _Parser:
                 break
         depth = deeper(*keys, *values)
         return self._limited(MapLiteral(tuple(keys), tuple(values), frozenset(optional), depth))
-
-

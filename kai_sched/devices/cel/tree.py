@@ -126,7 +126,18 @@ class OptionalMap:
 
 
 Node = (
-    Literal | Ident | Select | Index | Call | Logic | Choice | ListLiteral | MapLiteral | Loop | Bind | OptionalMap
+    Literal
+    | Ident
+    | Select
+    | Index
+    | Call
+    | Logic
+    | Choice
+    | ListLiteral
+    | MapLiteral
+    | Loop
+    | Bind
+    | OptionalMap
 )
 
 

@@ -40,7 +40,9 @@ def _validate(budget: Budget, form: NamedFormat, text: str) -> OptionalValue:
     pattern, longest = _PATTERNS[form.name]
     if len(text) <= longest and pattern.fullmatch(text):
         return NOTHING
-    return OptionalValue(is_present=True, value=[f"must be a valid {form.name} of at most {longest} characters"])
+    return OptionalValue(
+        is_present=True, value=[f"must be a valid {form.name} of at most {longest} characters"]
+    )
 
 
 OVERLOADS: Final = (

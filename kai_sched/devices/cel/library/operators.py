@@ -66,23 +66,42 @@ _ARITHMETIC: Final = (
     overload("_+_(string, string) -> string", _add),
     overload("_+_(bytes, bytes) -> bytes", _add),
     overload("_+_(list(T), list(T)) -> list(T)", _add),
-    overload("_+_(timestamp, duration) -> timestamp", lambda _b, x, y: Timestamp(x.nanoseconds + y.nanoseconds)),
-    overload("_+_(duration, timestamp) -> timestamp", lambda _b, x, y: Timestamp(x.nanoseconds + y.nanoseconds)),
-    overload("_+_(duration, duration) -> duration", lambda _b, x, y: Duration(as_int(x.nanoseconds + y.nanoseconds))),
+    overload(
+        "_+_(timestamp, duration) -> timestamp", lambda _b, x, y: Timestamp(x.nanoseconds + y.nanoseconds)
+    ),
+    overload(
+        "_+_(duration, timestamp) -> timestamp", lambda _b, x, y: Timestamp(x.nanoseconds + y.nanoseconds)
+    ),
+    overload(
+        "_+_(duration, duration) -> duration",
+        lambda _b, x, y: Duration(as_int(x.nanoseconds + y.nanoseconds)),
+    ),
     overload("_-_(int, int) -> int", lambda _b, x, y: as_int(x - y)),
     overload("_-_(uint, uint) -> uint", lambda _b, x, y: as_uint(int(x) - int(y))),
     overload("_-_(double, double) -> double", lambda _b, x, y: x - y),
-    overload("_-_(timestamp, timestamp) -> duration", lambda _b, x, y: Duration(as_int(x.nanoseconds - y.nanoseconds))),
-    overload("_-_(timestamp, duration) -> timestamp", lambda _b, x, y: Timestamp(x.nanoseconds - y.nanoseconds)),
-    overload("_-_(duration, duration) -> duration", lambda _b, x, y: Duration(as_int(x.nanoseconds - y.nanoseconds))),
+    overload(
+        "_-_(timestamp, timestamp) -> duration",
+        lambda _b, x, y: Duration(as_int(x.nanoseconds - y.nanoseconds)),
+    ),
+    overload(
+        "_-_(timestamp, duration) -> timestamp", lambda _b, x, y: Timestamp(x.nanoseconds - y.nanoseconds)
+    ),
+    overload(
+        "_-_(duration, duration) -> duration",
+        lambda _b, x, y: Duration(as_int(x.nanoseconds - y.nanoseconds)),
+    ),
     overload("_*_(int, int) -> int", lambda _b, x, y: as_int(x * y)),
     overload("_*_(uint, uint) -> uint", lambda _b, x, y: as_uint(int(x) * int(y))),
     overload("_*_(double, double) -> double", lambda _b, x, y: x * y),
     overload("_/_(int, int) -> int", lambda _b, x, y: as_int(_truncated(x, _nonzero(y, "division by zero")))),
-    overload("_/_(uint, uint) -> uint", lambda _b, x, y: as_uint(int(x) // _nonzero(int(y), "division by zero"))),
+    overload(
+        "_/_(uint, uint) -> uint", lambda _b, x, y: as_uint(int(x) // _nonzero(int(y), "division by zero"))
+    ),
     overload("_/_(double, double) -> double", _divide_double),
     overload("_%_(int, int) -> int", _modulo_int),
-    overload("_%_(uint, uint) -> uint", lambda _b, x, y: as_uint(int(x) % _nonzero(int(y), "modulus by zero"))),
+    overload(
+        "_%_(uint, uint) -> uint", lambda _b, x, y: as_uint(int(x) % _nonzero(int(y), "modulus by zero"))
+    ),
     overload("-_(int) -> int", lambda _b, x: as_int(-x)),
     overload("-_(double) -> double", lambda _b, x: -x),
     overload("-_(duration) -> duration", lambda _b, x: Duration(as_int(-x.nanoseconds))),

@@ -149,5 +149,8 @@ OVERLOADS: Final = (
     overload("timestamp(string) -> timestamp", _timestamp),
     overload("timestamp(timestamp) -> timestamp", lambda _b, x: x),
     overload("timestamp(int) -> timestamp", lambda _b, x: Timestamp(x * _SECOND)),
-    overload("string(duration) -> string", lambda _b, x: f"{x.nanoseconds / _SECOND:.9f}".rstrip("0").rstrip(".") + "s"),
+    overload(
+        "string(duration) -> string",
+        lambda _b, x: f"{x.nanoseconds / _SECOND:.9f}".rstrip("0").rstrip(".") + "s",
+    ),
 )

@@ -147,7 +147,9 @@ class _Parser:
     def _group(self, flags: str) -> tuple[Tree | None, str]:
         inner = flags
         if self._accept("?"):
-            if self._accept("P<") or (self._peek() == "<" and self._text[self._at + 1 : self._at + 2] not in "=!"):
+            if self._accept("P<") or (
+                self._peek() == "<" and self._text[self._at + 1 : self._at + 2] not in "=!"
+            ):
                 end = self._text.find(">", self._at)
                 if end < 0:
                     raise BadPattern("invalid named capture")

@@ -1,0 +1,179 @@
+"""Device choice ``topology``: among the sets of devices that serve a request, the one that lies best together.
+
+The verdict is the reference's, found first; then each request in turn may trade its devices for a better set that
+passes the same checks. Ties stay with the reference's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+from typing import Final
+
+from kai_sched.devices.attempt import Attempt, Taken
+from kai_sched.devices.index import DeviceIndex
+from kai_sched.devices.pools import Pool, PooledDevice
+from kai_sched.devices.refusal import Refused
+from kai_sched.devices.requests import PreparedClaim, PreparedRequest, Selection
+from kai_sched.devices.state import DeviceState
+from kai_sched.model.devices import Device
+
+Located = tuple[str, Device]
+"""(driver, device)."""
+DevicePreference = Callable[[Sequence[Located], Sequence[Located]], tuple[float, ...]]
+"""(devices chosen for one pod, devices left free on the node) -> cost, less is better: NVLink islands, NUMA nodes and
+PCIe roots touched, then whatever else. Whole devices broken into come after the first three."""
+
+_SPANS: Final = 3
+_MAX_SETS: Final = 300
+_MAX_CHECKS: Final = 40
+
+Assignment = list[list[Taken]]
+
+
+@dataclass(frozen=True, slots=True)
+class Improver:
+    """What trading devices needs to know."""
+
+    index: DeviceIndex
+    state: DeviceState
+    pools: tuple[Pool, ...]
+    claims: Sequence[PreparedClaim]
+    selection: Selection
+    preference: DevicePreference
+
+    def improved(self, taken: Assignment) -> Assignment:
+        """The assignment after every request had its turn."""
+        current = [list(entries) for entries in taken]
+        for claim_index, entries in enumerate(current):
+            for prepared in dict.fromkeys(entry.prepared for entry in entries):
+                if prepared.all_devices is None and not prepared.is_admin:
+                    current = self._with_better_set(current, claim_index, prepared)
+        return current
+
+    def _with_better_set(
+        self, current: Assignment, claim_index: int, prepared: PreparedRequest
+    ) -> Assignment:
+        slots = [number for number, entry in enumerate(current[claim_index]) if entry.prepared is prepared]
+        others = [
+            entry.entry
+            for number, entries in enumerate(current)
+            for position, entry in enumerate(entries)
+            if number != claim_index or position not in slots
+        ]
+        present = tuple(current[claim_index][slot].entry for slot in slots)
+        candidates = self._candidates(claim_index, prepared, others, present)
+        best = self._cost(present, others)
+        ranked: list[tuple[tuple[float, ...], int, tuple[PooledDevice, ...]]] = []
+        for number, chosen in enumerate(self._sets(candidates, len(slots), others)):
+            cost = self._cost(chosen, others)
+            if cost < best:
+                ranked.append((cost, number, chosen))
+        ranked.sort(key=lambda item: (item[0], item[1]))
+        for _, _, chosen in ranked[:_MAX_CHECKS]:
+            trial = self._checked(current, claim_index, slots, chosen)
+            if trial is not None:
+                return trial
+        return current
+
+    def _candidates(
+        self,
+        claim_index: int,
+        prepared: PreparedRequest,
+        others: Iterable[PooledDevice],
+        present: Iterable[PooledDevice],
+    ) -> list[PooledDevice]:
+        whole = {entry.ordinal for entry in others if not entry.device.allow_multiple_allocations}
+        kept = {entry.ordinal for entry in present}
+        found: list[PooledDevice] = []
+        for entry in prepared.positions:
+            if entry.ordinal in kept:
+                found.append(entry)
+                continue
+            use = self.state.use_of(entry.pool_key)
+            if entry.ordinal in whole or entry.name in use.dedicated:
+                continue
+            try:
+                matches = self.selection.matches(
+                    self.claims[claim_index].claim, prepared.selector_key, entry, prepared.name
+                )
+            except Refused:
+                # The search never came here, so its error must not count; the device is just no choice.
+                continue
+            if matches:
+                found.append(entry)
+        return found
+
+    def _sets(
+        self, candidates: list[PooledDevice], count: int, others: list[PooledDevice]
+    ) -> Iterable[tuple[PooledDevice, ...]]:
+        """All sets where they are few, else one grown greedily from each device."""
+        if comb(len(candidates), count) <= _MAX_SETS:
+            return combinations(candidates, count)
+        return self._grown(candidates, count, others)
+
+    def _grown(
+        self, candidates: list[PooledDevice], count: int, others: list[PooledDevice]
+    ) -> Iterable[tuple[PooledDevice, ...]]:
+        place = {entry.ordinal: number for number, entry in enumerate(candidates)}
+        for seed in candidates[:_MAX_CHECKS]:
+            chosen = [seed]
+            while len(chosen) < count:
+                rest = [entry for entry in candidates if entry not in chosen]
+                chosen.append(min(rest, key=lambda entry: self._cost((*chosen, entry), others)))  # noqa: B023 — used at once
+            yield tuple(sorted(chosen, key=lambda entry: place[entry.ordinal]))
+
+    def _cost(self, chosen: Sequence[PooledDevice], others: Sequence[PooledDevice]) -> tuple[float, ...]:
+        mine = (*others, *chosen)
+        taken = {entry.ordinal for entry in mine}
+        free = [
+            (entry.driver, entry.device)
+            for pool in self.pools
+            for entry in pool.devices
+            if entry.ordinal not in taken and not self.state.use_of(pool.key).is_used(entry.name)
+        ]
+        cost = self.preference([(entry.driver, entry.device) for entry in mine], free)
+        return (*cost[:_SPANS], *self._broken(mine), *cost[_SPANS:])
+
+    def _broken(self, chosen: Sequence[PooledDevice]) -> tuple[float, float]:
+        """(counter sets, shared devices) that nobody used so far and that these devices would open."""
+        sets = {
+            (entry.pool_key, use.counter_set) for entry in chosen for use in entry.device.consumes_counters
+        }
+        fresh = {
+            entry.ordinal
+            for entry in chosen
+            if entry.device.allow_multiple_allocations
+            and entry.name not in self.state.use_of(entry.pool_key).shared
+        }
+        return float(len(sets - self._used_sets(sets))), float(len(fresh))
+
+    def _used_sets(self, sets: Iterable[tuple[tuple[str, str], str]]) -> set[tuple[tuple[str, str], str]]:
+        keys = {key for key, _ in sets}
+        return {
+            (pool.key, use.counter_set)
+            for pool in self.pools
+            if pool.key in keys
+            for entry in (*pool.devices, *pool.others)
+            if entry.device.consumes_counters and self.state.use_of(pool.key).is_used(entry.name)
+            for use in entry.device.consumes_counters
+        }
+
+    def _checked(
+        self, current: Assignment, claim_index: int, slots: list[int], chosen: tuple[PooledDevice, ...]
+    ) -> Assignment | None:
+        """The assignment with that set, if all checks pass for all claims together."""
+        place = dict(zip(slots, chosen, strict=True))
+        attempt = Attempt(self.index, self.state, self.pools, tuple(self.claims), bug_compatible=False)
+        for number, entries in enumerate(current):
+            for position, entry in enumerate(entries):
+                device = place[position] if number == claim_index and position in place else entry.entry
+                try:
+                    is_taken = attempt.take(number, self.claims[number], entry.prepared, device)
+                except Refused:
+                    return None
+                if not is_taken:
+                    return None
+        return attempt.results

@@ -1,0 +1,104 @@
+"""Shared counters of partitionable devices (KEP-4815): what a pool has left, and compatibility groups (KEP-5963)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from kai_sched.devices.pools import Pool, PooledDevice, PoolKey
+from kai_sched.devices.state import DeviceState
+
+Counter = tuple[str, str]
+"""(counter set, counter)."""
+
+
+def available_counters(pool: Pool, state: DeviceState) -> dict[Counter, Fraction]:
+    """What the pool's counters have left beside allocated devices, those of other nodes included. May be negative."""
+    left = dict(pool.counters)
+    for entry in allocated_devices(pool, state):
+        for use in entry.device.consumes_counters:
+            for name, amount in use.counters:
+                left[use.counter_set, name] -= amount
+    return left
+
+
+def allocated_devices(pool: Pool, state: DeviceState) -> Iterable[PooledDevice]:
+    """Devices of the pool that some claim holds, wholly or in part."""
+    use = state.use_of(pool.key)
+    if not use.dedicated and not use.shared:
+        return ()
+    return (entry for entry in (*pool.devices, *pool.others) if use.is_used(entry.name))
+
+
+class CounterLedger:
+    """Counters of a node's pools during one search. ``by_pool_name`` mixes up drivers, as the table's commit does."""
+
+    def __init__(self, pools: Iterable[Pool], state: DeviceState, *, by_pool_name: bool) -> None:
+        self._pools = {pool.key: pool for pool in pools}
+        self._state = state
+        self._by_pool_name = by_pool_name
+        self._left: dict[PoolKey, dict[Counter, Fraction]] = {}
+        self._groups: dict[PoolKey, dict[str, list[frozenset[str]]]] = {}
+
+    def charge(self, entry: PooledDevice) -> bool:
+        """Take the device's counters; False and nothing taken where they do not suffice."""
+        left = self._left_of(entry)
+        if not self._is_compatible(entry):
+            return False
+        for use in entry.device.consumes_counters:
+            for name, amount in use.counters:
+                counter = (use.counter_set, name)
+                left[counter] = left.get(counter, Fraction(0)) - amount
+        # Any counter below zero counts, also one that other devices have overdrawn.
+        if any(value < 0 for value in left.values()):
+            self._give_back(entry, left)
+            return False
+        for use in entry.device.consumes_counters:
+            self._groups_of(entry).setdefault(use.counter_set, []).append(frozenset(use.compatibility_groups))
+        return True
+
+    def refund(self, entry: PooledDevice) -> None:
+        """Undo a charge; charges are undone in reverse order."""
+        self._give_back(entry, self._left_of(entry))
+        for use in entry.device.consumes_counters:
+            self._groups_of(entry)[use.counter_set].pop()
+
+    def _key(self, entry: PooledDevice) -> PoolKey:
+        return ("", entry.pool) if self._by_pool_name else entry.pool_key
+
+    def _left_of(self, entry: PooledDevice) -> dict[Counter, Fraction]:
+        key = self._key(entry)
+        left = self._left.get(key)
+        if left is None:
+            left = self._left[key] = available_counters(self._pools[entry.pool_key], self._state)
+        return left
+
+    def _groups_of(self, entry: PooledDevice) -> dict[str, list[frozenset[str]]]:
+        key = self._key(entry)
+        groups = self._groups.get(key)
+        if groups is None:
+            groups = self._groups[key] = {}
+            for other in allocated_devices(self._pools[entry.pool_key], self._state):
+                for use in other.device.consumes_counters:
+                    groups.setdefault(use.counter_set, []).append(frozenset(use.compatibility_groups))
+        return groups
+
+    def _give_back(self, entry: PooledDevice, left: dict[Counter, Fraction]) -> None:
+        for use in entry.device.consumes_counters:
+            for name, amount in use.counters:
+                left[use.counter_set, name] += amount
+
+    def _is_compatible(self, entry: PooledDevice) -> bool:
+        """Devices of one counter set must have a group in common, or all have none."""
+        groups = self._groups_of(entry)
+        for use in entry.device.consumes_counters:
+            present = groups.get(use.counter_set)
+            if not present:
+                continue
+            own = frozenset(use.compatibility_groups)
+            if not own:
+                if any(present):
+                    return False
+            elif not own.intersection(*present):
+                return False
+        return True

@@ -1,0 +1,166 @@
+"""The exhaustive first-fit search: claims in order, requests in order, alternatives in order, devices in order.
+
+Written as coroutines on an explicit stack, because a pod's claims may go deeper than Python's own. Every candidate
+looked at is a step; running out of steps ends the search with a refusal, not with a hang.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from enum import Enum
+
+from kai_sched.devices.attempt import Attempt
+from kai_sched.devices.pools import PooledDevice
+from kai_sched.devices.refusal import Refused, RefusalKind, claim_text
+from kai_sched.devices.requests import MAX_RESULTS, PreparedClaim, PreparedRequest, Selection
+
+
+class Outcome(Enum):
+    """How a part of the search ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    TOO_MANY = "too many"
+    """Everything tried would pass the limit of devices in one claim: callers need not try other devices."""
+
+
+Steps = Generator["Steps", Outcome, Outcome]
+
+
+class Search:
+    """One search over one node."""
+
+    def __init__(
+        self,
+        claims: tuple[PreparedClaim, ...],
+        attempt: Attempt,
+        selection: Selection,
+        max_steps: int,
+    ) -> None:
+        self._claims = claims
+        self._attempt = attempt
+        self._selection = selection
+        self._max_steps = max_steps
+        self.steps = 0
+        self.current = 0
+        """The claim that was worked on last."""
+        self.chosen: dict[tuple[int, int], int] = {}
+        """(claim, request) -> index of the alternative that was taken."""
+
+    def run(self) -> bool:
+        """Whether everything was allocated; the attempt then holds the results.
+
+        Raises:
+            Refused: an error for the claims as they stand, or no steps left.
+        """
+        stack = [self._requests(0, 0)]
+        outcome: Outcome | None = None
+        while stack:
+            try:
+                stack.append(next(stack[-1]) if outcome is None else stack[-1].send(outcome))
+                outcome = None
+            except StopIteration as end:
+                stack.pop()
+                outcome = end.value
+        return outcome is Outcome.DONE
+
+    def _requests(self, claim_index: int, request_index: int) -> Steps:
+        if claim_index == len(self._claims):
+            return Outcome.DONE
+        claim = self._claims[claim_index]
+        if request_index == len(claim.requests):
+            outcome = yield self._requests(claim_index + 1, 0)
+            # A limit passed in a later claim may yet be kept if this claim chooses otherwise.
+            return Outcome.FAILED if outcome is Outcome.TOO_MANY else outcome
+        alternatives = claim.requests[request_index]
+        if not claim.is_listed(request_index):
+            outcome = yield self._devices((claim_index, request_index), alternatives[0], 0, 0)
+            return outcome
+        all_too_many = True
+        for number, alternative in enumerate(alternatives):
+            outcome = yield self._devices((claim_index, request_index), alternative, 0, 0)
+            if outcome is Outcome.DONE:
+                self.chosen[claim_index, request_index] = number
+                return outcome
+            all_too_many = all_too_many and outcome is Outcome.TOO_MANY
+        return Outcome.TOO_MANY if all_too_many else Outcome.FAILED
+
+    def _devices(self, where: tuple[int, int], prepared: PreparedRequest, done: int, start: int) -> Steps:
+        """Find the devices of one request from the ``done``-th on, looking from position ``start``."""
+        claim_index, request_index = where
+        self.current = claim_index
+        if prepared.all_devices is not None and not prepared.all_devices:
+            return Outcome.FAILED
+        if done >= prepared.count:
+            outcome = yield self._requests(claim_index, request_index + 1)
+            return outcome
+        if prepared.count - done > MAX_RESULTS - len(self._attempt.results[claim_index]):
+            return Outcome.TOO_MANY
+        self._count_step(claim_index, prepared)
+        if prepared.all_devices is not None:
+            outcome = yield self._next_of_all(where, prepared, done)
+            return outcome
+        if not self._are_enough_left(claim_index, prepared, prepared.count - done, start):
+            return Outcome.FAILED
+        claim = self._claims[claim_index]
+        for position in range(start, len(prepared.positions)):
+            entry = prepared.positions[position]
+            if not self._is_candidate(claim_index, prepared, entry) or not self._attempt.has_room(
+                claim, prepared, entry
+            ):
+                continue
+            self._count_step(claim_index, prepared)
+            mark = self._attempt.mark()
+            if not self._attempt.take(claim_index, claim, prepared, entry):
+                continue
+            outcome = yield self._devices(where, prepared, done + 1, position + 1)
+            if outcome is Outcome.DONE:
+                return outcome
+            self._attempt.rollback(mark)
+            if outcome is Outcome.TOO_MANY:
+                return outcome
+        return Outcome.FAILED
+
+    def _next_of_all(self, where: tuple[int, int], prepared: PreparedRequest, done: int) -> Steps:
+        assert prepared.all_devices is not None
+        claim_index, _ = where
+        mark = self._attempt.mark()
+        entry = prepared.all_devices[done]
+        if not self._attempt.take(claim_index, self._claims[claim_index], prepared, entry):
+            return Outcome.FAILED
+        outcome = yield self._devices(where, prepared, done + 1, 0)
+        if outcome is not Outcome.DONE:
+            self._attempt.rollback(mark)
+        return outcome
+
+    def _is_candidate(self, claim_index: int, prepared: PreparedRequest, entry: PooledDevice) -> bool:
+        if self._attempt.is_in_use(claim_index, prepared, entry):
+            return False
+        claim = self._claims[claim_index].claim
+        return self._selection.matches(claim, prepared.selector_key, entry, prepared.name)
+
+    def _are_enough_left(self, claim_index: int, prepared: PreparedRequest, needed: int, start: int) -> bool:
+        """Whether enough candidates follow, whatever else they must satisfy.
+
+        Looks at devices in the order in which the search itself would have to, and no further, so an expression that
+        fails does so here exactly if it would there. Saves trying all combinations of too few devices.
+        """
+        if needed == 1:
+            return True
+        for position in range(start, len(prepared.positions)):
+            if self._is_candidate(claim_index, prepared, prepared.positions[position]):
+                needed -= 1
+                if needed == 0:
+                    return True
+        return False
+
+    def _count_step(self, claim_index: int, prepared: PreparedRequest) -> None:
+        self.steps += 1
+        if self.steps > self._max_steps:
+            claim = self._claims[claim_index].claim
+            raise Refused(
+                f"claim {claim_text(claim)}, request {prepared.name}: the device search was given up after"
+                f" {self._max_steps} steps",
+                kind=RefusalKind.BUDGET,
+                request=prepared.name,
+            )

@@ -1,0 +1,125 @@
+"""DeviceState: what claims hold of every pool. Forks share what neither side changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Final
+
+from kai_sched.devices.pools import PoolKey
+from kai_sched.model.devices import Claim, ClaimAllocation, DeviceResult
+
+_MERGE_ABOVE: Final = 32
+_NO_AMOUNTS: Final[Mapping[str, Fraction]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What claims hold of a device that takes many allocations."""
+
+    count: int
+    consumed: Mapping[str, Fraction] = field(default_factory=lambda: _NO_AMOUNTS)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Allocated devices of one pool by name: whole ones with the number of holders, shared ones with amounts."""
+
+    dedicated: Mapping[str, int] = field(default_factory=dict)
+    shared: Mapping[str, Shares] = field(default_factory=dict)
+
+    def is_used(self, name: str) -> bool:
+        return name in self.dedicated or name in self.shared
+
+
+UNUSED: Final = PoolUse()
+
+
+class ExpressionMeter:
+    """What expensive selectors have cost since the state was made. Shared by forks: it belongs to the cycle."""
+
+    __slots__ = ("_charged", "spent")
+
+    def __init__(self) -> None:
+        self.spent = 0
+        self._charged: set[tuple[object, int]] = set()
+
+    def charge(self, key: object, ordinal: int, steps: int) -> None:
+        """Count an evaluation once, however often its verdict is used."""
+        if (key, ordinal) not in self._charged:
+            self._charged.add((key, ordinal))
+            self.spent += steps
+
+
+class DeviceState:
+    """Holdings by (driver, pool). ``take`` and ``release`` change this state only, never a fork or its origin."""
+
+    __slots__ = ("_base", "_own", "meter")
+
+    def __init__(self) -> None:
+        self._base: dict[PoolKey, PoolUse] = {}
+        self._own: dict[PoolKey, PoolUse] = {}
+        self.meter = ExpressionMeter()
+
+    @classmethod
+    def from_claims(cls, claims: Iterable[Claim]) -> DeviceState:
+        """What the allocations of these claims hold."""
+        state = cls()
+        for claim in claims:
+            if claim.allocation is not None:
+                state.take(claim.allocation)
+        return state
+
+    def fork(self) -> DeviceState:
+        """A state that starts equal and goes its own way."""
+        if len(self._own) > _MERGE_ABOVE:
+            self._base = {**self._base, **self._own}
+            self._own = {}
+        child = DeviceState()
+        child._base = self._base
+        child._own = dict(self._own)
+        child.meter = self.meter
+        return child
+
+    def use_of(self, key: PoolKey) -> PoolUse:
+        """The holdings of one pool."""
+        use = self._own.get(key)
+        return use if use is not None else self._base.get(key, UNUSED)
+
+    def take(self, allocation: ClaimAllocation) -> None:
+        """Add an allocation. Devices held for admin access do not count."""
+        for result in allocation.results:
+            if not result.admin_access:
+                key = (result.driver, result.pool)
+                self._own[key] = _with_result(self.use_of(key), result, 1)
+
+    def release(self, allocation: ClaimAllocation) -> None:
+        """Remove an allocation that was taken."""
+        for result in allocation.results:
+            if not result.admin_access:
+                key = (result.driver, result.pool)
+                self._own[key] = _with_result(self.use_of(key), result, -1)
+
+
+def _with_result(use: PoolUse, result: DeviceResult, sign: int) -> PoolUse:
+    if not result.share_id:
+        dedicated = dict(use.dedicated)
+        count = dedicated.get(result.device, 0) + sign
+        if count > 0:
+            dedicated[result.device] = count
+        else:
+            dedicated.pop(result.device, None)
+        return PoolUse(dedicated, use.shared)
+    shared = dict(use.shared)
+    before = shared.get(result.device, Shares(0))
+    count = before.count + sign
+    if count <= 0:
+        shared.pop(result.device, None)
+        return PoolUse(use.dedicated, shared)
+    consumed = dict(before.consumed)
+    for name, amount in result.consumed_capacity:
+        consumed[name] = consumed.get(name, Fraction(0)) + sign * amount
+    shared[result.device] = Shares(count, consumed)
+    return PoolUse(use.dedicated, shared)
