@@ -57,6 +57,9 @@ class Policy:
     """Everything an admin may set about deciding."""
 
     shard: str = "default"
+    partition_label: str = "kai.scheduler/node-pool"
+    partition_value: str = ""
+    """Nodes, queues, pod groups and pods with this value belong to the shard; "": those without the label."""
     stages: tuple[StageName, ...] = (StageName.ALLOCATE,)
     gpu_strategy: Strategy = Strategy.BINPACK
     cpu_strategy: Strategy = Strategy.BINPACK

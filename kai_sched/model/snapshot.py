@@ -31,6 +31,19 @@ class Fleet:
     namespace_labels: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An object that could not be understood; it alone is left out. ``key``: namespace/name or name."""
+
+    kind: str
+    key: str
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (f"{self.kind} {self.key}", self.field, self.reason) if part)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSnapshot:
     """One consistent view of the cluster. ``now`` in seconds since the epoch, UTC."""
@@ -47,3 +60,5 @@ class ClusterSnapshot:
     storage_capacities: tuple[StorageCapacity, ...] = ()
     config_maps: frozenset[str] | None = None
     """Keys of existing ConfigMaps; None: not known, the check is skipped."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """Objects that were left out, each with the field that is wrong."""

@@ -20,6 +20,8 @@ class VolumeClaim:
     selected_node: str = ""
     selector_labels: tuple[tuple[str, str], ...] = ()
     is_deleting: bool = False
+    unsupported: str = ""
+    """A field that decides about nodes and that we do not honour; pods that use the claim are refused with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,6 +156,8 @@ class Pod:
     gpu_indices: tuple[int, ...] = ()
     nominated_node: NodeName | None = None
     has_finalizers: bool = False
+    releasing_since: float | None = None
+    """Deletion timestamp; the snapshot tells RELEASING from STUCK_RELEASING by it and ``now``."""
     resource_version: str = ""
     problem: str = ""
     """A field of the pod itself that is wrong ("annotation gpu-fraction: ..."); its group is Invalid."""

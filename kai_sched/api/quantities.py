@@ -1,0 +1,62 @@
+"""Quantities of the wire in the units of ``model.resources``, rounded up as the scheduler framework does."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from kai_sched.model.quantity import parse_quantity, rounded_up
+from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
+
+_MILLI: Final = 1000
+_BYTES: Final = frozenset({MEMORY, EPHEMERAL_STORAGE})
+
+
+@lru_cache(maxsize=16384)
+def cpu_millis(text: str) -> int:
+    """CPU in millicores: "1500m", "0.1", "2".
+
+    Raises:
+        ValueError: the text is no quantity.
+    """
+    return rounded_up(parse_quantity(text) * _MILLI)
+
+
+@lru_cache(maxsize=16384)
+def whole(text: str) -> int:
+    """Bytes or pieces: "64Gi", "8".
+
+    Raises:
+        ValueError: the text is no quantity.
+    """
+    return rounded_up(parse_quantity(text))
+
+
+def amount_in(resource: str, text: str) -> int:
+    """The amount of one resource in its unit.
+
+    Raises:
+        ValueError: the text is no quantity.
+    """
+    return cpu_millis(text) if resource == CPU else whole(text)
+
+
+def text_of(resource: str, amount: int) -> str:
+    """The quantity of an amount, as ``kubectl`` users write it."""
+    if resource == CPU:
+        return str(amount // _MILLI) if amount % _MILLI == 0 else f"{amount}m"
+    if resource in _BYTES or resource.startswith("hugepages-"):
+        return _binary(amount)
+    return str(amount)
+
+
+def is_counted_by_name(resource: str) -> bool:
+    """Whether a resource is an extended one (devices), not one that every node has."""
+    return "/" in resource and resource not in _BYTES and resource not in {CPU, PODS}
+
+
+def _binary(amount: int) -> str:
+    for suffix, power in (("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)):
+        if amount and amount % (1 << power) == 0:
+            return f"{amount >> power}{suffix}"
+    return str(amount)

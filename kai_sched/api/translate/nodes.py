@@ -1,0 +1,78 @@
+"""Nodes with the volume limits of their CSINode."""
+
+from __future__ import annotations
+
+from kai_sched.api.keys import GPU_MEMORY_LABEL
+from kai_sched.api.kinds import Raw
+from kai_sched.api.translate.fields import (
+    FieldError,
+    Labels,
+    flag,
+    integer,
+    name_in,
+    readable,
+    section,
+    sections,
+    string_map,
+)
+from kai_sched.api.translate.requests import quantities
+from kai_sched.api.translate.selectors import taints_of
+from kai_sched.model.ids import NodeName
+from kai_sched.model.nodes import Node
+from kai_sched.model.resources import amounts
+from kai_sched.model.snapshot import Unreadable
+
+VolumeLimits = tuple[tuple[str, int], ...]
+"""(CSI driver, how many volumes), sorted."""
+
+
+def translate_node(raw: Raw, volume_limits: VolumeLimits = ()) -> Node | Unreadable:
+    """One node; ``volume_limits`` come from the CSINode of its name."""
+    return readable("Node", _node, raw, volume_limits)
+
+
+def translate_csi_node(raw: Raw) -> tuple[NodeName, VolumeLimits] | Unreadable:
+    """The volume limits of one node."""
+    return readable("CSINode", _csi_node, raw)
+
+
+def _node(raw: Raw, volume_limits: VolumeLimits) -> Node:
+    metadata, spec, status = section(raw, "metadata"), section(raw, "spec"), section(raw, "status")
+    labels = string_map(metadata, "labels", "metadata")
+    rooms = "allocatable" if status.get("allocatable") is not None else "capacity"
+    return Node(
+        name=NodeName(name_in(metadata, "name", "metadata")),
+        labels=labels,
+        allocatable=amounts(quantities(status, rooms, "status")),
+        taints=taints_of(spec, "taints", "spec"),
+        is_cordoned=flag(spec, "unschedulable", "spec"),
+        is_ready=_is_ready(status),
+        gpu_memory_mib=_gpu_memory(labels),
+        attachable=volume_limits,
+    )
+
+
+def _is_ready(status: Raw) -> bool:
+    """A node whose kubelet has said nothing counts as ready, as it does for kube-scheduler."""
+    for condition in sections(status, "conditions", "status"):
+        if condition.get("type") == "Ready":
+            return condition.get("status") == "True"
+    return True
+
+
+def _gpu_memory(labels: Labels) -> int:
+    value = dict(labels).get(GPU_MEMORY_LABEL, "")
+    return int(value) if value.isascii() and value.isdigit() else 0
+
+
+def _csi_node(raw: Raw) -> tuple[NodeName, VolumeLimits]:
+    limits: dict[str, int] = {}
+    for index, driver in enumerate(sections(section(raw, "spec"), "drivers", "spec")):
+        path = f"spec.drivers[{index}]"
+        count = integer(section(driver, "allocatable", path), "count", f"{path}.allocatable")
+        if count is None:
+            continue
+        if count < 0:
+            raise FieldError(f"{path}.allocatable.count", f"must not be negative, is {count}")
+        limits[name_in(driver, "name", path)] = count
+    return NodeName(name_in(section(raw, "metadata"), "name", "metadata")), tuple(sorted(limits.items()))

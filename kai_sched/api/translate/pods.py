@@ -1,0 +1,181 @@
+"""Pods of the wire → ``model.Pod``: identity, state, membership, claims; the rest is the interned spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from kai_sched.api import keys
+from kai_sched.api.kinds import Raw
+from kai_sched.api.translate.affinity import Namespaces
+from kai_sched.api.translate.fields import FieldError, instant, name_in, readable, section, sections, text
+from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, WHOLE_GPU, gpu_share_of
+from kai_sched.api.translate.interner import SpecInterner
+from kai_sched.api.translate.pod_spec import spec_of
+from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, Uid
+from kai_sched.model.resources import amount_of
+from kai_sched.model.snapshot import Unreadable
+from kai_sched.model.workloads import Pod, PodClaimRef, PodSpec, PodState
+
+EXTENDED_RESOURCES: Final = "<extended-resources>"
+"""Name of the claim reference that stands for extended resources backed by DRA (KEP-5004)."""
+_LEADER_ROLES: Final = frozenset({"master", "launcher"})
+_DONE: Final = {"Succeeded": PodState.SUCCEEDED, "Failed": PodState.FAILED}
+_SHARES: Final = frozenset(SHARE_ANNOTATIONS)
+_GROUP_PREFIX: Final = f"{keys.GPU_GROUP}/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranslateContext:
+    """What the meaning of a pod depends on besides the pod."""
+
+    scheduler_name: str = keys.SCHEDULER_NAME
+    namespaces: Namespaces = field(default_factory=dict)
+    """Labels of namespaces by name; pods with namespace selectors must be read again when they change."""
+
+
+def translate_pod(raw: Raw, context: TranslateContext, interner: SpecInterner) -> Pod | Unreadable:
+    """One pod. A pod of ours without a pod group is its own group (``group`` equals ``key``): see grouping."""
+    return readable("Pod", _pod, raw, context, interner)
+
+
+def settled(pod: Pod, now: float, stuck_seconds: float) -> Pod:
+    """The pod as it stands at ``now``: one that is releasing for too long is stuck."""
+    if pod.releasing_since is None or pod.state not in {PodState.RELEASING, PodState.STUCK_RELEASING}:
+        return pod
+    is_stuck = now - pod.releasing_since > stuck_seconds
+    state = PodState.STUCK_RELEASING if is_stuck else PodState.RELEASING
+    return pod if state is pod.state else replace(pod, state=state)
+
+
+def _pod(raw: Raw, context: TranslateContext, interner: SpecInterner) -> Pod:
+    metadata, wire, status = section(raw, "metadata"), section(raw, "spec"), section(raw, "status")
+    name = name_in(metadata, "name", "metadata")
+    namespace = text(metadata, "namespace", "metadata") or "default"
+    labels, annotations = section(metadata, "labels"), section(metadata, "annotations")
+    key = PodKey(f"{namespace}/{name}")
+    spec = spec_of(raw, context.namespaces, interner)
+    node = text(wire, "nodeName", "spec")
+    nominated = text(status, "nominatedNodeName", "status")
+    since = instant(metadata, "deletionTimestamp", "metadata")
+    is_ours = (text(wire, "schedulerName", "spec") or "default-scheduler") == context.scheduler_name
+    return Pod(
+        key=key,
+        uid=Uid(text(metadata, "uid", "metadata") or f"uid-{key}"),
+        spec=spec,
+        state=_state_of(wire, status, since),
+        group=_group_of(annotations, namespace, key, interner) if is_ours else None,
+        subgroup=interner.text(text(labels, keys.SUBGROUP, "metadata.labels")),
+        node=NodeName(interner.text(node)) if node else None,
+        priority=_priority_of(wire),
+        task_priority=_task_priority(labels),
+        is_leader=labels.get(keys.JOB_ROLE) in _LEADER_ROLES or labels.get(keys.RAY_NODE_TYPE) == "head",
+        created_at=instant(metadata, "creationTimestamp", "metadata") or 0.0,
+        claims=_claims_of(wire, status, namespace),
+        gpu_groups=_gpu_groups(labels),
+        nominated_node=NodeName(interner.text(nominated)) if nominated else None,
+        has_finalizers=bool(metadata.get("finalizers")),
+        releasing_since=since,
+        resource_version=text(metadata, "resourceVersion", "metadata"),
+        problem=_problem_of(annotations, spec) if is_ours else "",
+    )
+
+
+def _state_of(wire: Raw, status: Raw, releasing_since: float | None) -> PodState:
+    phase = text(status, "phase", "status")
+    done = _DONE.get(phase)
+    if done is not None:
+        return done
+    if releasing_since is not None:
+        return PodState.RELEASING
+    if wire.get("nodeName"):
+        return PodState.BOUND if phase in {"", "Pending"} else PodState.RUNNING
+    return PodState.GATED if wire.get("schedulingGates") else PodState.PENDING
+
+
+def _group_of(annotations: Raw, namespace: str, key: PodKey, interner: SpecInterner) -> PodGroupKey:
+    group = text(annotations, keys.POD_GROUP, "metadata.annotations")
+    return PodGroupKey(interner.text(f"{namespace}/{group}")) if group else PodGroupKey(key)
+
+
+def _priority_of(wire: Raw) -> int:
+    value = wire.get("priority")
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FieldError("spec.priority", "must be an integer")
+    return value
+
+
+def _task_priority(labels: Raw) -> int:
+    """KAI ignores a label that is no number."""
+    value = labels.get(keys.TASK_PRIORITY)
+    try:
+        return int(value) if isinstance(value, str) else 0
+    except ValueError:
+        return 0
+
+
+def _gpu_groups(labels: Mapping[str, object]) -> tuple[str, ...]:
+    if not any(name.startswith(keys.GPU_GROUP) for name in labels):
+        return ()
+    found = {
+        str(value)
+        for name, value in labels.items()
+        if name == keys.GPU_GROUP or name.startswith(_GROUP_PREFIX)
+    }
+    return tuple(sorted(found))
+
+
+def _claims_of(wire: Raw, status: Raw, namespace: str) -> tuple[PodClaimRef, ...]:
+    if not wire.get("resourceClaims") and not status.get("extendedResourceClaimStatus"):
+        return ()
+    made = {
+        name_in(item, "name", "status.resourceClaimStatuses"): item
+        for item in sections(status, "resourceClaimStatuses", "status")
+    }
+    found = []
+    for index, item in enumerate(sections(wire, "resourceClaims", "spec")):
+        reference = _claim_reference(item, made, namespace, f"spec.resourceClaims[{index}]")
+        if reference is not None:
+            found.append(reference)
+    extended = section(status, "extendedResourceClaimStatus", "status")
+    if extended:
+        name = name_in(extended, "resourceClaimName", "status.extendedResourceClaimStatus")
+        found.append(PodClaimRef(EXTENDED_RESOURCES, ClaimKey(f"{namespace}/{name}"), is_own=True))
+    return tuple(found)
+
+
+def _claim_reference(item: Raw, made: Mapping[str, Raw], namespace: str, path: str) -> PodClaimRef | None:
+    """One entry of spec.resourceClaims; None where the controller found that no claim is needed."""
+    name = name_in(item, "name", path)
+    direct = text(item, "resourceClaimName", path)
+    template = text(item, "resourceClaimTemplateName", path)
+    if bool(direct) == bool(template):
+        raise FieldError(path, "needs exactly one of resourceClaimName and resourceClaimTemplateName")
+    if direct:
+        return PodClaimRef(name, ClaimKey(f"{namespace}/{direct}"), is_own=False)
+    if name not in made:
+        return PodClaimRef(name, None, is_own=True, template=template)
+    claim = text(made[name], "resourceClaimName", "status.resourceClaimStatuses")
+    return (
+        PodClaimRef(name, ClaimKey(f"{namespace}/{claim}"), is_own=True, template=template) if claim else None
+    )
+
+
+def _problem_of(annotations: Raw, spec: PodSpec) -> str:
+    if _SHARES.isdisjoint(annotations):
+        return ""
+    return gpu_share_of(annotations, amount_of(spec.requests, WHOLE_GPU))[1]
+
+
+def namespaces_of(raws: Iterable[Raw]) -> dict[str, dict[str, str]]:
+    """Labels of every namespace by its name; each has ``kubernetes.io/metadata.name``, as the API server writes it."""
+    found: dict[str, dict[str, str]] = {}
+    for raw in raws:
+        metadata = section(raw, "metadata")
+        name = name_in(metadata, "name", "metadata")
+        labels = {str(key): str(value) for key, value in section(metadata, "labels", "metadata").items()}
+        found[name] = {"kubernetes.io/metadata.name": name, **labels}
+    return found

@@ -1,0 +1,162 @@
+"""Volumes and storage: what ties pods to nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Final
+
+from kai_sched.api.kinds import Raw
+from kai_sched.api.translate.fields import (
+    FieldError,
+    Labels,
+    at,
+    name_in,
+    readable,
+    section,
+    sections,
+    string_map,
+    text,
+    texts,
+)
+from kai_sched.api.translate.requests import quantities
+from kai_sched.api.translate.selectors import label_selector_of, node_selector_of
+from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement
+from kai_sched.model.snapshot import Unreadable
+from kai_sched.model.volumes import StorageCapacity, StorageClass, Volume, VolumeClaim
+
+DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
+SELECTED_NODE: Final = "volume.kubernetes.io/selected-node"
+_OLD_CLASS: Final = "volume.beta.kubernetes.io/storage-class"
+_STORAGE: Final = "storage"
+_WAITS: Final = "WaitForFirstConsumer"
+
+
+def translate_volume_claim(raw: Raw) -> VolumeClaim | Unreadable:
+    """One PersistentVolumeClaim."""
+    return readable("PersistentVolumeClaim", _volume_claim, raw)
+
+
+def translate_volume(raw: Raw) -> Volume | Unreadable:
+    """One PersistentVolume."""
+    return readable("PersistentVolume", _volume, raw)
+
+
+def translate_storage_class(raw: Raw, tracking: Container[str] = ()) -> StorageClass | Unreadable:
+    """One StorageClass; ``tracking``: CSI drivers that publish their capacity."""
+    return readable("StorageClass", _storage_class, raw, tracking)
+
+
+def translate_storage_capacity(raw: Raw) -> StorageCapacity | Unreadable:
+    """One CSIStorageCapacity."""
+    return readable("CSIStorageCapacity", _storage_capacity, raw)
+
+
+def translate_csi_driver(raw: Raw) -> tuple[str, bool] | Unreadable:
+    """(name, whether it publishes its capacity) of one CSIDriver."""
+    return readable("CSIDriver", _csi_driver, raw)
+
+
+def _volume_claim(raw: Raw) -> VolumeClaim:
+    metadata, spec, status = section(raw, "metadata"), section(raw, "spec"), section(raw, "status")
+    annotations = section(metadata, "annotations", "metadata")
+    namespace = text(metadata, "namespace", "metadata") or "default"
+    wanted = _bytes(section(spec, "resources", "spec"), "requests", "spec.resources")
+    labels, unsupported = _volume_selector(spec)
+    return VolumeClaim(
+        key=f"{namespace}/{name_in(metadata, 'name', 'metadata')}",
+        storage_class=text(spec, "storageClassName", "spec")
+        or text(annotations, _OLD_CLASS, "metadata.annotations"),
+        volume=text(spec, "volumeName", "spec"),
+        capacity_bytes=wanted or _bytes(status, "capacity", "status"),
+        access_modes=texts(spec, "accessModes", "spec"),
+        volume_mode=text(spec, "volumeMode", "spec") or "Filesystem",
+        selected_node=text(annotations, SELECTED_NODE, "metadata.annotations"),
+        selector_labels=labels,
+        is_deleting=metadata.get("deletionTimestamp") is not None,
+        unsupported=unsupported,
+    )
+
+
+def _volume_selector(spec: Raw) -> tuple[Labels, str]:
+    """Equalities that a volume must have, and the field that is not one ("" if all are)."""
+    selector = label_selector_of(spec, "selector", "spec")
+    pairs: list[tuple[str, str]] = []
+    for requirement in selector.requirements if selector else ():
+        if requirement.operator is not Operator.IN or len(requirement.values) != 1:
+            return (), "spec.selector.matchExpressions: only In with one value is supported"
+        pairs.append((requirement.key, requirement.values[0]))
+    return tuple(sorted(pairs)), ""
+
+
+def _volume(raw: Raw) -> Volume:
+    metadata, spec = section(raw, "metadata"), section(raw, "spec")
+    claim, csi = section(spec, "claimRef", "spec"), section(spec, "csi", "spec")
+    affinity = section(spec, "nodeAffinity", "spec")
+    return Volume(
+        name=name_in(metadata, "name", "metadata"),
+        storage_class=text(spec, "storageClassName", "spec"),
+        claim=f"{text(claim, 'namespace', 'spec.claimRef')}/{name_in(claim, 'name', 'spec.claimRef')}"
+        if claim
+        else "",
+        capacity_bytes=_bytes(spec, "capacity", "spec"),
+        access_modes=texts(spec, "accessModes", "spec"),
+        volume_mode=text(spec, "volumeMode", "spec") or "Filesystem",
+        node_affinity=node_selector_of(affinity, "required", "spec.nodeAffinity"),
+        labels=string_map(metadata, "labels", "metadata"),
+        csi_driver=text(csi, "driver", "spec.csi"),
+        csi_handle=text(csi, "volumeHandle", "spec.csi"),
+        phase=text(section(raw, "status"), "phase", "status") or "Available",
+        is_deleting=metadata.get("deletionTimestamp") is not None,
+    )
+
+
+def _storage_class(raw: Raw, tracking: Container[str]) -> StorageClass:
+    provisioner = text(raw, "provisioner")
+    return StorageClass(
+        name=name_in(section(raw, "metadata"), "name", "metadata"),
+        provisioner=provisioner,
+        waits_for_consumer=text(raw, "volumeBindingMode") == _WAITS,
+        allowed_topologies=_allowed_topologies(raw),
+        has_capacity_tracking=provisioner in tracking,
+    )
+
+
+def _allowed_topologies(raw: Raw) -> NodeSelector | None:
+    terms = []
+    for index, term in enumerate(sections(raw, "allowedTopologies")):
+        path = f"allowedTopologies[{index}]"
+        expressions = tuple(
+            Requirement(name_in(item, "key", path), Operator.IN, texts(item, "values", path))
+            for item in sections(term, "matchLabelExpressions", path)
+        )
+        terms.append(NodeSelectorTerm(expressions))
+    return NodeSelector(tuple(terms)) if terms else None
+
+
+def _storage_capacity(raw: Raw) -> StorageCapacity:
+    limit = "maximumVolumeSize"
+    return StorageCapacity(
+        storage_class=name_in(raw, "storageClassName"),
+        nodes=label_selector_of(raw, "nodeTopology", ""),
+        capacity_bytes=_quantity(raw, "capacity") or 0,
+        maximum_volume_bytes=_quantity(raw, limit),
+    )
+
+
+def _csi_driver(raw: Raw) -> tuple[str, bool]:
+    name = name_in(section(raw, "metadata"), "name", "metadata")
+    return name, section(raw, "spec").get("storageCapacity") is True
+
+
+def _bytes(owner: Raw, key: str, path: str) -> int:
+    return quantities(owner, key, path).get(_STORAGE, 0)
+
+
+def _quantity(owner: Raw, key: str, path: str = "") -> int | None:
+    value = owner.get(key)
+    if value is None:
+        return None
+    try:
+        return quantities({"value": {_STORAGE: value}}, "value", path)[_STORAGE]
+    except FieldError as error:
+        raise FieldError(at(path, key), error.reason) from error
