@@ -1,9 +1,10 @@
 """Raw Kubernetes objects → model values, one concern a file; an object that cannot be read is ``Unreadable``, never an exception."""
 
 from kai_sched.api.translate.interner import SpecInterner
+from kai_sched.api.translate.namespaces import translate_namespace
 from kai_sched.api.translate.nodes import VolumeLimits, translate_csi_node, translate_node
 from kai_sched.api.translate.pod_groups import translate_pod_group
-from kai_sched.api.translate.pods import TranslateContext, namespaces_of, settled, translate_pod
+from kai_sched.api.translate.pods import TranslateContext, settled, translate_pod
 from kai_sched.api.translate.priorities import PriorityTable, is_preemptible
 from kai_sched.api.translate.queues import translate_queue
 from kai_sched.api.translate.storage import (
@@ -23,10 +24,10 @@ __all__ = [
     "Unreadable",
     "VolumeLimits",
     "is_preemptible",
-    "namespaces_of",
     "settled",
     "translate_csi_driver",
     "translate_csi_node",
+    "translate_namespace",
     "translate_node",
     "translate_pod",
     "translate_pod_group",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -168,14 +168,3 @@ def _problem_of(annotations: Raw, spec: PodSpec) -> str:
     if _SHARES.isdisjoint(annotations):
         return ""
     return gpu_share_of(annotations, amount_of(spec.requests, WHOLE_GPU))[1]
-
-
-def namespaces_of(raws: Iterable[Raw]) -> dict[str, dict[str, str]]:
-    """Labels of every namespace by its name; each has ``kubernetes.io/metadata.name``, as the API server writes it."""
-    found: dict[str, dict[str, str]] = {}
-    for raw in raws:
-        metadata = section(raw, "metadata")
-        name = name_in(metadata, "name", "metadata")
-        labels = {str(key): str(value) for key, value in section(metadata, "labels", "metadata").items()}
-        found[name] = {"kubernetes.io/metadata.name": name, **labels}
-    return found

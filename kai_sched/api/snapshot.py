@@ -1,0 +1,237 @@
+"""ObjectSet → ClusterSnapshot: what a cycle may know, from raw objects, in the order every snapshot has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import Any, Final, TypeVar
+
+from kai_sched.api import kinds
+from kai_sched.api.dra import translate_claim, translate_class, translate_slice, translate_taint_rule
+from kai_sched.api.kinds import Kind, Raw
+from kai_sched.api.membership import Grouper, Membership, each_alone
+from kai_sched.api.objects import ObjectSet
+from kai_sched.api.translate import (
+    PriorityTable,
+    SpecInterner,
+    TranslateContext,
+    VolumeLimits,
+    settled,
+    translate_csi_driver,
+    translate_csi_node,
+    translate_namespace,
+    translate_node,
+    translate_pod,
+    translate_pod_group,
+    translate_queue,
+    translate_storage_capacity,
+    translate_storage_class,
+    translate_topology,
+    translate_volume,
+    translate_volume_claim,
+)
+from kai_sched.api.translate.fields import readable
+from kai_sched.model.devices import Claim
+from kai_sched.model.ids import NodeName, PodGroupKey, PodKey, QueueName, Uid
+from kai_sched.model.pods import PodTable
+from kai_sched.model.policy import Policy
+from kai_sched.model.snapshot import ClusterSnapshot, Fleet, Unreadable
+from kai_sched.model.workloads import GroupOrigin, Pod, PodGroup
+
+ADMIN_ACCESS: Final = "resource.kubernetes.io/admin-access"
+Namespaces = Mapping[str, Mapping[str, str]]
+T = TypeVar("T")
+
+
+@dataclass
+class _Reader:
+    """Reads kinds one by one and keeps what could not be read."""
+
+    objects: ObjectSet
+    policy: Policy
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    def all(
+        self, kind: Kind, translate: Callable[[Raw], T | Unreadable], raws: Iterable[Raw] | None = None
+    ) -> list[T]:
+        found: list[T] = []
+        for raw in self.objects.of(kind) if raws is None else raws:
+            value = translate(raw)
+            if isinstance(value, Unreadable):
+                self.unreadable.append(value)
+            else:
+                found.append(value)
+        return found
+
+    def of_shard(self, kind: Kind) -> list[Raw]:
+        return [raw for raw in self.objects.of(kind) if is_of_shard(raw, self.policy)]
+
+
+def snapshot_of(
+    objects: ObjectSet,
+    *,
+    now: float,
+    policy: Policy,
+    group: Grouper = each_alone,
+    interner: SpecInterner | None = None,
+) -> ClusterSnapshot:
+    """The snapshot of these objects at ``now``; ``group`` decides for pods that name no pod group."""
+    reader = _Reader(objects, policy)
+    namespaces = _namespaces(reader)
+    fleet = _fleet(reader, namespaces)
+    pods = _pods(reader, namespaces, fleet, now, interner or SpecInterner())
+    grouping = group(objects, policy)
+    pods = [with_membership(pod, grouping.memberships) for pod in pods]
+    groups = with_missing([*_pod_groups(reader), *grouping.groups], pods)
+    capacity_tracking = dict(reader.all(kinds.CSI_DRIVER, translate_csi_driver))
+    tracking = frozenset(name for name, tracks in capacity_tracking.items() if tracks)
+    return ClusterSnapshot(
+        now=now,
+        fleet=fleet,
+        pods=PodTable.sorted_by_key(pods),
+        pod_groups=tuple(sorted(groups, key=attrgetter("key"))),
+        queues=_sorted(reader.all(kinds.QUEUE, translate_queue, reader.of_shard(kinds.QUEUE)), "name"),
+        claims=_claims(reader, namespaces),
+        volume_claims=_sorted(reader.all(kinds.VOLUME_CLAIM, translate_volume_claim), "key"),
+        volumes=_sorted(reader.all(kinds.VOLUME, translate_volume), "name"),
+        storage_classes=_sorted(
+            reader.all(kinds.STORAGE_CLASS, lambda raw: translate_storage_class(raw, tracking)), "name"
+        ),
+        storage_capacities=tuple(reader.all(kinds.STORAGE_CAPACITY, translate_storage_capacity)),
+        config_maps=_config_maps(objects),
+        unreadable=tuple(reader.unreadable),
+    )
+
+
+def is_of_shard(raw: Raw, policy: Policy) -> bool:
+    """Whether a node, queue, pod group or pod belongs to the policy's shard."""
+    metadata = raw.get("metadata")
+    labels = metadata.get("labels") if isinstance(metadata, dict) else None
+    value = labels.get(policy.partition_label) if isinstance(labels, dict) else None
+    return (value or "") == policy.partition_value
+
+
+def with_membership(pod: Pod, memberships: Mapping[PodKey, Membership]) -> Pod:
+    """The pod in the group that grouping found for it."""
+    membership = memberships.get(pod.key) if pod.group is not None else None
+    if membership is None:
+        return pod
+    return replace(pod, group=membership.group, subgroup=membership.subgroup or pod.subgroup)
+
+
+def with_missing(groups: Iterable[PodGroup], pods: Iterable[Pod]) -> list[PodGroup]:
+    """The groups, and one of origin MISSING for every name that pods carry and nobody made."""
+    by_key = {group.key: group for group in groups}
+    for pod in pods:
+        if pod.group is not None and pod.group not in by_key:
+            by_key[pod.group] = _missing(pod.group)
+    return list(by_key.values())
+
+
+def fleet_version(fleet: Fleet) -> int:
+    """A number that differs where the content does: equal fleets of one process share what was derived from them."""
+    return hash(
+        (
+            fleet.nodes,
+            fleet.slices,
+            fleet.device_classes,
+            fleet.taint_rules,
+            fleet.topologies,
+            fleet.namespace_labels,
+        )
+    )
+
+
+def _missing(key: PodGroupKey) -> PodGroup:
+    return PodGroup(
+        key=key,
+        uid=Uid(f"missing-{key}"),
+        queue=QueueName(""),
+        origin=GroupOrigin.MISSING,
+        detail=f"PodGroup {key} does not exist",
+    )
+
+
+def _namespaces(reader: _Reader) -> Namespaces:
+    return dict(reader.all(kinds.NAMESPACE, translate_namespace))
+
+
+def _fleet(reader: _Reader, namespaces: Namespaces) -> Fleet:
+    limits: dict[NodeName, VolumeLimits] = dict(reader.all(kinds.CSI_NODE, translate_csi_node))
+    nodes = reader.all(
+        kinds.NODE, lambda raw: translate_node(raw, limits.get(_name(raw), ())), reader.of_shard(kinds.NODE)
+    )
+    slices = reader.all(kinds.RESOURCE_SLICE, lambda raw: readable("ResourceSlice", translate_slice, raw))
+    classes = reader.all(kinds.DEVICE_CLASS, lambda raw: readable("DeviceClass", translate_class, raw))
+    rules = reader.all(
+        kinds.DEVICE_TAINT_RULE, lambda raw: readable("DeviceTaintRule", translate_taint_rule, raw)
+    )
+    fleet = Fleet(
+        nodes=_sorted(nodes, "name"),
+        slices=tuple(sorted(slices, key=attrgetter("driver", "pool", "name"))),
+        device_classes=_sorted(classes, "name"),
+        taint_rules=_sorted(rules, "name"),
+        topologies=_sorted(reader.all(kinds.TOPOLOGY, translate_topology), "name"),
+        namespace_labels=tuple(
+            (name, tuple(sorted(labels.items()))) for name, labels in sorted(namespaces.items())
+        ),
+    )
+    return replace(fleet, version=fleet_version(fleet))
+
+
+def _pods(
+    reader: _Reader, namespaces: Namespaces, fleet: Fleet, now: float, interner: SpecInterner
+) -> list[Pod]:
+    """Pods of the shard, and pods of others that take room on its nodes."""
+    context = TranslateContext(scheduler_name=reader.policy.scheduler_name, namespaces=namespaces)
+    nodes = {node.name for node in fleet.nodes}
+    found = []
+    for raw in reader.objects.of(kinds.POD):
+        pod = translate_pod(raw, context, interner)
+        if isinstance(pod, Unreadable):
+            reader.unreadable.append(pod)
+        elif is_of_shard(raw, reader.policy):
+            found.append(settled(pod, now, reader.policy.stuck_in_releasing_seconds))
+        elif pod.node in nodes:
+            found.append(replace(pod, group=None))
+    return found
+
+
+def _pod_groups(reader: _Reader) -> list[PodGroup]:
+    priorities, unreadable = PriorityTable.build(reader.objects.of(kinds.PRIORITY_CLASS))
+    reader.unreadable.extend(unreadable)
+    return reader.all(
+        kinds.POD_GROUP, lambda raw: translate_pod_group(raw, priorities), reader.of_shard(kinds.POD_GROUP)
+    )
+
+
+def _claims(reader: _Reader, namespaces: Namespaces) -> tuple[Claim, ...]:
+    admins = {name for name, labels in namespaces.items() if labels.get(ADMIN_ACCESS) == "true"}
+
+    def translate(raw: Raw) -> Claim | Unreadable:
+        return readable(
+            "ResourceClaim", translate_claim, raw, namespace_allows_admin=_namespace(raw) in admins
+        )
+
+    return _sorted(reader.all(kinds.RESOURCE_CLAIM, translate), "key")
+
+
+def _config_maps(objects: ObjectSet) -> frozenset[str] | None:
+    """None where the set holds no ConfigMap at all: then it was not saved, and nothing can be said."""
+    if not objects.knows(kinds.CONFIG_MAP):
+        return None
+    return frozenset(f"{_namespace(raw)}/{_name(raw)}" for raw in objects.of(kinds.CONFIG_MAP))
+
+
+def _sorted(values: Iterable[T], attribute: str) -> tuple[T, ...]:
+    key: Callable[[Any], Any] = attrgetter(attribute)
+    return tuple(sorted(values, key=key))
+
+
+def _name(raw: Raw) -> NodeName:
+    return NodeName(raw["metadata"]["name"])
+
+
+def _namespace(raw: Raw) -> str:
+    return str(raw["metadata"].get("namespace") or "default")

@@ -1,0 +1,177 @@
+"""Snapshot files: a Kubernetes ``List`` as YAML or JSON, as ``kubectl get ... -o yaml`` prints it, in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import yaml
+
+from kai_sched.api import kinds
+from kai_sched.api.keys import SNAPSHOT_TIME
+from kai_sched.api.kinds import Kind, Raw, kind_of
+from kai_sched.api.objects import ObjectSet
+from kai_sched.api.times import format_time, parse_time
+from kai_sched.api.translate.fields import key_text
+from kai_sched.api.trim import trim
+from kai_sched.errors import InvalidInput
+
+_CLUSTER_SCOPED: Final = frozenset(
+    {
+        kinds.NODE,
+        kinds.NAMESPACE,
+        kinds.VOLUME,
+        kinds.STORAGE_CLASS,
+        kinds.CSI_NODE,
+        kinds.CSI_DRIVER,
+        kinds.PRIORITY_CLASS,
+        kinds.QUEUE,
+        kinds.TOPOLOGY,
+        kinds.SHARD,
+        kinds.RESOURCE_SLICE,
+        kinds.DEVICE_CLASS,
+        kinds.DEVICE_TAINT_RULE,
+        Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
+    }
+)
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML as Kubernetes reads it: a timestamp is text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_snapshot(paths: Iterable[Path | str]) -> ObjectSet:
+    """All objects of these files as one set.
+
+    Raises:
+        InvalidInput: a file cannot be read, or an object has no kind or name.
+    """
+    objects = ObjectSet()
+    for path in paths:
+        parse_snapshot(_text_of(Path(path)), source=str(path), into=objects)
+    return objects
+
+
+def parse_snapshot(content: bytes, *, source: str = "", into: ObjectSet | None = None) -> ObjectSet:
+    """The objects of one file's content.
+
+    Raises:
+        InvalidInput: it is neither JSON nor YAML, or an object has no kind or name.
+    """
+    objects = ObjectSet() if into is None else into
+    for document in _documents(content, source):
+        for place, raw in _objects_in(document, source, objects):
+            try:
+                objects.add(_completed(raw))
+            except (ValueError, TypeError, AttributeError) as error:
+                label = f"{raw.get('kind') or 'object'} {key_text(raw)}"
+                raise InvalidInput(str(error), source=source, obj=f"{place} ({label})") from error
+    return objects
+
+
+def snapshot_time(objects: ObjectSet, source: str = "") -> float | None:
+    """When the snapshot was taken; None where the file does not say.
+
+    Raises:
+        InvalidInput: the annotation is no time.
+    """
+    value = objects.annotations.get(SNAPSHOT_TIME)
+    if value is None:
+        return None
+    try:
+        return parse_time(value)
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(
+            str(error), source=source, obj="List", field=f"metadata.annotations[{SNAPSHOT_TIME}]"
+        ) from error
+
+
+def snapshot_document(objects: Iterable[Raw], now: float) -> Raw:
+    """The List that a snapshot file holds: trimmed objects and the time they were read."""
+    trimmed = (trim(raw) for raw in objects)
+    return {
+        "apiVersion": "v1",
+        "kind": "List",
+        "metadata": {"annotations": {SNAPSHOT_TIME: format_time(now)}},
+        "items": [raw for raw in trimmed if raw is not None],
+    }
+
+
+def dump_yaml(document: Any) -> str:
+    """YAML with keys in the order of the document."""
+    return str(
+        yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, default_flow_style=False, width=1000)
+    )
+
+
+def dump_json(document: Any) -> str:
+    """JSON, indented by two."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _text_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(error.strerror or str(error), source=str(path)) from error
+
+
+def _documents(content: bytes, source: str) -> list[Any]:
+    try:
+        if content.lstrip()[:1] in {b"{", b"["}:
+            return [orjson.loads(content)]
+        return [document for document in yaml.load_all(content, Loader=_Loader) if document is not None]
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput(f"neither JSON nor YAML: {reason}", source=source) from error
+
+
+def _objects_in(document: Any, source: str, objects: ObjectSet) -> Iterator[tuple[str, Raw]]:
+    """(place in the file, object) of a document that is one object or a list of them."""
+    if isinstance(document, list):
+        document = {"kind": "List", "items": document}
+    if not isinstance(document, dict):
+        raise InvalidInput("must hold Kubernetes objects", source=source)
+    kind = document.get("kind")
+    if not isinstance(kind, str) or not kind.endswith("List") or "items" not in document:
+        yield "document", document
+        return
+    objects.annotations.update(_annotations(document))
+    items = document["items"] or []
+    if not isinstance(items, list):
+        raise InvalidInput("must be a list", source=source, obj=kind, field="items")
+    for index, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise InvalidInput("must be an object", source=source, obj=kind, field=f"items[{index}]")
+        if kind != "List" and "kind" not in item:
+            # A typed list, as the API server answers: its items carry no kind.
+            item = {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List"), **item}  # noqa: PLW2901
+        yield f"items[{index}]", item
+
+
+def _annotations(document: Raw) -> dict[str, str]:
+    metadata = document.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return dict(annotations) if isinstance(annotations, dict) else {}
+
+
+def _completed(raw: Raw) -> Raw:
+    """With what the API server would have added: a namespace and a uid."""
+    kind = kind_of(raw)
+    metadata = raw.get("metadata")
+    if not isinstance(metadata, dict):
+        raise ValueError("metadata is missing")  # noqa: TRY004 (bad input, not a bug)
+    missing: Raw = {}
+    if not metadata.get("namespace") and kind not in _CLUSTER_SCOPED:
+        missing["namespace"] = "default"
+    if not metadata.get("uid"):
+        missing["uid"] = f"uid-{kind.name.lower()}-{key_text({'metadata': {**metadata, **missing}})}"
+    return {**raw, "metadata": {**metadata, **missing}} if missing else raw
