@@ -41,11 +41,13 @@ class JobInQueue:
     request: QuotaVector
     fill: Fill = Fill.BELOW_MIN
     signature: Hashable = None
-    """Equal for jobs of one queue that can stand in for each other."""
+    """Equal for jobs of one queue that can stand in for each other; None: like no other."""
 
     def is_like(self, other: JobInQueue) -> bool:
         """Whether deciding one is deciding the other."""
-        return self.request == other.request and self.signature == other.signature
+        return (
+            self.signature is not None and self.signature == other.signature and self.request == other.request
+        )
 
 
 def job_order(job: JobInQueue) -> tuple[int, int, float, str]:
