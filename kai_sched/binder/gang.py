@@ -1,0 +1,194 @@
+"""One gang's run: does what ``steps`` says and tells it what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Final
+
+from kai_sched.binder.claims import PutClaim
+from kai_sched.binder.outcomes import Outcome, Refusal, Result
+from kai_sched.binder.ports import KnownObjects
+from kai_sched.binder.steps import BindPods, CallClaims, Finished, GangProgress, PauseForDevices
+from kai_sched.binder.writes import FencedCalls, backoff_seconds
+from kai_sched.cluster.kube.resources import PODS, RESOURCE_CLAIMS
+from kai_sched.errors import ApiFailure
+from kai_sched.model.commands import BindGang
+from kai_sched.model.ids import ClaimKey
+from kai_sched.model.plan import Placement
+
+DEVICE_POLL_SECONDS: Final = 2.0
+DEVICE_POLLS: Final = 300
+"""Ten minutes in all, as the reference waits."""
+CLAIM_ATTEMPTS: Final = 8
+"""Calls without an answer before a gang that has not bound anything gives up."""
+BIND_ATTEMPTS: Final = 24
+"""About two minutes: a gang with its first pod bound is only completed, never taken back."""
+
+
+class NotRefused(StrEnum):
+    """A binding that failed without being refused."""
+
+    AGAIN = "again"
+    OURS = "ours"
+    """The pod is on the chosen node already, by an earlier attempt of ours."""
+
+
+class GangRun:
+    """Executes one ``BindGang``."""
+
+    __slots__ = ("_calls", "_command", "_known", "_pauses", "_progress", "_read_once", "_unanswered")
+
+    def __init__(self, command: BindGang, calls: FencedCalls, known: KnownObjects) -> None:
+        self._command = command
+        self._calls = calls
+        self._known = known
+        self._progress = GangProgress(command)
+        self._read_once: set[ClaimKey] = set()
+        self._pauses = 0
+        self._unanswered = 0
+
+    async def run(self) -> Outcome:
+        """Until the gang is bound, or taken back."""
+        progress = self._progress
+        while True:
+            match progress.next_step():
+                case Finished(outcome=outcome):
+                    return outcome
+                case CallClaims() as step:
+                    await self._call_claims(step)
+                case PauseForDevices(claims=claims):
+                    await self._pause(claims)
+                case BindPods(placements=placements):
+                    await self._bind(placements)
+
+    async def _call_claims(self, step: CallClaims) -> None:
+        calls = [self._read(claim) for claim in step.reads]
+        calls += [self._write(claim, put) for claim, put in step.writes]
+        before = self._unanswered
+        await _all(calls)
+        if self._unanswered > before:
+            if self._unanswered >= CLAIM_ATTEMPTS:
+                self._progress.fail(Refusal(Result.RETRY, "the API server does not answer"))
+            await asyncio.sleep(backoff_seconds(self._unanswered))
+
+    async def _read(self, claim: ClaimKey) -> None:
+        known = None if claim in self._read_once else self._known.claim_document(claim)
+        self._read_once.add(claim)
+        if known is not None:
+            self._progress.saw_claim(claim, known)
+            return
+        try:
+            self._progress.saw_claim(claim, await self._calls.get(RESOURCE_CLAIMS.item_of_key(claim)))
+        except ApiFailure as failure:
+            self._note_failure(claim, failure)
+
+    async def _write(self, claim: ClaimKey, put: PutClaim) -> None:
+        try:
+            written = await self._calls.put(RESOURCE_CLAIMS.item_of_key(claim, put.subresource), put.document)
+            self._progress.saw_claim(claim, written)
+        except ApiFailure as failure:
+            self._note_failure(claim, failure)
+
+    def _note_failure(self, claim: ClaimKey, failure: ApiFailure) -> None:
+        progress = self._progress
+        if failure.status == HTTPStatus.NOT_FOUND:
+            progress.saw_claim(claim, None)
+        elif failure.status == HTTPStatus.CONFLICT:
+            progress.lost_race(claim)
+        elif failure.retryable:
+            self._unanswered += 1
+            progress.must_reread(claim)
+        elif progress.is_undoing:
+            progress.cannot_release(claim)
+        else:
+            progress.fail(Refusal(Result.FAILED, f"claim {claim}: {failure}"))
+
+    async def _pause(self, claims: tuple[ClaimKey, ...]) -> None:
+        self._pauses += 1
+        if self._pauses > DEVICE_POLLS:
+            waited = int(DEVICE_POLLS * DEVICE_POLL_SECONDS)
+            self._progress.fail(Refusal(Result.RETRY, f"devices of {claims[0]} not ready after {waited} s"))
+            return
+        if self._has_broken(self._command.placements):
+            return
+        await asyncio.sleep(DEVICE_POLL_SECONDS)
+        for claim in claims:
+            self._progress.must_reread(claim)
+
+    def _has_broken(self, placements: tuple[Placement, ...]) -> bool:
+        """Whether a pod or node went away while the claims were written; the gang is told."""
+        broken = self._known.broken_preconditions(placements)
+        for pod, reason in broken.items():
+            self._progress.refuse_pod(pod, Refusal(Result.STALE, reason))
+        return bool(broken)
+
+    async def _bind(self, placements: tuple[Placement, ...]) -> None:
+        if not self._has_broken(placements):
+            await _all([self._bind_pod(placement) for placement in placements])
+
+    async def _bind_pod(self, placement: Placement) -> None:
+        body = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": placement.pod.partition("/")[2], "uid": placement.uid},
+            "target": {"kind": "Node", "name": placement.node},
+        }
+        for attempt in range(BIND_ATTEMPTS):
+            try:
+                await self._calls.post(PODS.item_of_key(placement.pod, "binding"), body)
+            except ApiFailure as failure:
+                refusal = await self._explain(placement, failure)
+            else:
+                self._progress.saw_bound(placement.pod)
+                return
+            if isinstance(refusal, Refusal):
+                self._progress.lost_pod(placement.pod, refusal)
+                return
+            if refusal is NotRefused.OURS:
+                self._progress.saw_bound(placement.pod)
+                return
+            await asyncio.sleep(backoff_seconds(attempt))
+        self._progress.lost_pod(
+            placement.pod, Refusal(Result.RETRY, f"pod {placement.pod} could not be bound")
+        )
+
+    async def _explain(self, placement: Placement, failure: ApiFailure) -> Refusal | NotRefused:
+        """What a failed binding means."""
+        pod = placement.pod
+        if failure.status == HTTPStatus.NOT_FOUND:
+            return Refusal(Result.STALE, f"pod {pod} is gone")
+        if failure.status != HTTPStatus.CONFLICT:
+            return NotRefused.AGAIN if failure.retryable else Refusal(Result.FAILED, f"pod {pod}: {failure}")
+        return await self._explain_conflict(placement)
+
+    async def _explain_conflict(self, placement: Placement) -> Refusal | NotRefused:
+        """A conflict may be our own earlier binding, somebody else's, or a pod that ends."""
+        pod = placement.pod
+        try:
+            document = await self._calls.get(PODS.item_of_key(pod))
+        except ApiFailure as unreadable:
+            gone = unreadable.status == HTTPStatus.NOT_FOUND
+            return Refusal(Result.STALE, f"pod {pod} is gone") if gone else NotRefused.AGAIN
+        node = document["spec"].get("nodeName")
+        if document["metadata"]["uid"] != placement.uid or document["metadata"].get("deletionTimestamp"):
+            return Refusal(Result.STALE, f"pod {pod} was replaced or is being deleted")
+        if node == placement.node:
+            return NotRefused.OURS
+        if node:
+            return Refusal(Result.STALE, f"pod {pod} was bound to {node} by somebody else")
+        if document["spec"].get("schedulingGates"):
+            return Refusal(Result.STALE, f"pod {pod} is gated")
+        return NotRefused.AGAIN
+
+
+async def _all(calls: list[Coroutine[None, None, None]]) -> None:
+    """Run all to their end, then raise the first error: no call is left running unwatched."""
+    if len(calls) == 1:
+        await calls[0]
+        return
+    for result in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

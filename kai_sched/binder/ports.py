@@ -1,0 +1,36 @@
+"""What the binder needs from outside, said by itself, so that tests give it less than a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from kai_sched.cluster.ports import Document
+from kai_sched.model.ids import ClaimKey, PodKey
+from kai_sched.model.plan import Placement
+
+
+class ApiCalls(Protocol):
+    """Calls on the API server by path; a refusal or no answer is ``errors.ApiFailure``."""
+
+    async def get(self, path: str) -> Document: ...
+
+    async def put(self, path: str, body: Document) -> Document: ...
+
+    async def post(self, path: str, body: Document) -> Document: ...
+
+
+class KnownObjects(Protocol):
+    """What the watches say, as of now."""
+
+    def claim_document(self, claim: ClaimKey) -> Document | None:
+        """The claim as last seen, None if it is not known (it is read from the server then)."""
+
+    def broken_preconditions(self, placements: Iterable[Placement]) -> Mapping[PodKey, str]:
+        """The pods that must not be bound, with the reason: gone or replaced, or their node went away."""
+
+
+class Fence(Protocol):
+    """Whether this process may write at all (it holds the Lease, with time to spare)."""
+
+    def may_write(self) -> bool: ...

@@ -1,0 +1,85 @@
+"""Commands of one pod: take back a reservation, evict."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Final
+
+from kai_sched.binder.claims import release_document
+from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.writes import FencedCalls, backoff_seconds
+from kai_sched.cluster.kube.resources import PODS, RESOURCE_CLAIMS
+from kai_sched.cluster.ports import Document
+from kai_sched.errors import ApiFailure
+from kai_sched.model.commands import Evict, UndoReservation
+from kai_sched.model.ids import ClaimKey, Uid
+
+ATTEMPTS: Final = 8
+
+
+async def undo_reservation(command: UndoReservation, calls: FencedCalls) -> Outcome:
+    """Take back what a pod without a node holds of its claims; a pod that has a node keeps it."""
+    try:
+        pod = await _read(calls, PODS.item_of_key(command.pod))
+        if pod is not None and pod["metadata"]["uid"] == command.uid and pod["spec"].get("nodeName"):
+            return Outcome(command=command, result=Result.STALE, reason=f"pod {command.pod} has a node now")
+        for claim in command.claims:
+            if not await _release(calls, ClaimKey(claim), command.uid):
+                return Outcome(command=command, result=Result.RETRY, reason=f"claim {claim} kept changing")
+    except ApiFailure as failure:
+        result = Result.RETRY if failure.retryable else Result.FAILED
+        return Outcome(command=command, result=result, reason=str(failure))
+    return Outcome(command=command, result=Result.DONE)
+
+
+async def evict(command: Evict, calls: FencedCalls) -> Outcome:
+    """Delete by the Eviction API, which honours disruption budgets; a pod that is gone is evicted."""
+    namespace, _, name = command.pod.partition("/")
+    body: Document = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": namespace},
+        "deleteOptions": {"preconditions": {"uid": command.uid}},
+    }
+    try:
+        await calls.post(PODS.item_of_key(command.pod, "eviction"), body)
+    except ApiFailure as failure:
+        if failure.status == HTTPStatus.NOT_FOUND:
+            return Outcome(command=command, result=Result.DONE)
+        if failure.status == HTTPStatus.CONFLICT:
+            return Outcome(command=command, result=Result.STALE, reason=f"pod {command.pod} was replaced")
+        # 429: a disruption budget says not now.
+        is_transient = failure.retryable or failure.status == HTTPStatus.TOO_MANY_REQUESTS
+        result = Result.RETRY if is_transient else Result.FAILED
+        return Outcome(command=command, result=result, reason=str(failure))
+    return Outcome(command=command, result=Result.DONE)
+
+
+async def _release(calls: FencedCalls, claim: ClaimKey, uid: Uid) -> bool:
+    """Whether the claim holds nothing for the pod any more."""
+    for attempt in range(ATTEMPTS):
+        document = await _read(calls, RESOURCE_CLAIMS.item_of_key(claim))
+        released = None if document is None else release_document(document, {uid})
+        if released is None:
+            return True
+        try:
+            await calls.put(RESOURCE_CLAIMS.item_of_key(claim, "status"), released)
+        except ApiFailure as failure:
+            if failure.status == HTTPStatus.NOT_FOUND:
+                return True
+            if failure.status != HTTPStatus.CONFLICT and not failure.retryable:
+                raise
+            await asyncio.sleep(backoff_seconds(attempt))
+        else:
+            return True
+    return False
+
+
+async def _read(calls: FencedCalls, path: str) -> Document | None:
+    try:
+        return await calls.get(path)
+    except ApiFailure as failure:
+        if failure.status == HTTPStatus.NOT_FOUND:
+            return None
+        raise

@@ -1,0 +1,72 @@
+"""Gangs to bind, and one way to run a command on a shelf."""
+
+from __future__ import annotations
+
+from kai_sched.binder.execute import Binder
+from kai_sched.binder.outcomes import Outcome
+from kai_sched.model.commands import BindGang, Command
+from kai_sched.model.devices import ClaimAllocation, DeviceResult
+from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, Uid
+from kai_sched.model.plan import ClaimPlacement, Placement
+from tests.shelf import NothingKnown, OpenFence, Shelf
+
+
+def a_claim_placement(key: str, device: str, *, is_allocated: bool = False) -> ClaimPlacement:
+    driver, pool, name = device.split("/")
+    result = DeviceResult(request="gpu", driver=driver, pool=pool, device=name)
+    return ClaimPlacement(
+        claim=ClaimKey(key),
+        uid=Uid(f"uid-{key}"),
+        devices=(device,),
+        allocation=None if is_allocated else ClaimAllocation(results=(result,)),
+    )
+
+
+def a_placement(pod: str, node: str, *claims: ClaimPlacement) -> Placement:
+    return Placement(
+        pod=PodKey(pod),
+        uid=Uid(f"uid-{pod}"),
+        pod_group=PodGroupKey("team/gang"),
+        node=NodeName(node),
+        claims=claims,
+    )
+
+
+def a_gang_with_claims(members: int = 4) -> BindGang:
+    """Pod i on node i with a claim of its own; all of them share one more claim."""
+    shared = a_claim_placement("team/shared", "net/fabric/channel-0")
+    placements = tuple(
+        a_placement(
+            f"team/p{index}",
+            f"n{index}",
+            a_claim_placement(f"team/c{index}", f"gpu/n{index}/gpu-0"),
+            shared
+            if index == 0
+            else a_claim_placement("team/shared", "net/fabric/channel-0", is_allocated=True),
+        )
+        for index in range(members)
+    )
+    return BindGang(pod_group=PodGroupKey("team/gang"), placements=placements, already_bound=0)
+
+
+def a_shelf_for(command: BindGang) -> Shelf:
+    shelf = Shelf()
+    for placement in command.placements:
+        shelf.put_pod(placement.pod)
+        for claim in placement.claims:
+            if claim.claim == "team/shared":
+                shelf.put_claim(claim.claim)
+            else:
+                shelf.put_claim(claim.claim, owner_uid=placement.uid)
+    return shelf
+
+
+async def run(
+    command: Command, shelf: Shelf, *, known: NothingKnown | None = None, fence: OpenFence | None = None
+) -> Outcome:
+    outcomes: list[Outcome] = []
+    binder = Binder(shelf, known or NothingKnown(), fence or OpenFence(), outcomes.append)
+    binder.submit([command])
+    await binder.drained()
+    assert len(outcomes) == 1
+    return outcomes[0]
