@@ -18,10 +18,12 @@ _BUS_ID: Final = "resource.kubernetes.io/pciBusID"
 
 def alias_names(devices: Iterable[PooledDevice]) -> dict[int, tuple[str, ...]]:
     """Ordinal of a device -> names in the same pool that exclude it."""
+    devices = [entry for entry in devices if not entry.device.consumes_counters]
+    kinds = {_attribute(entry.device, entry.driver, "type") for entry in devices}
+    if len(kinds) < 2:
+        return {}
     by_hardware: dict[tuple[str, str, object], list[tuple[PooledDevice, object]]] = {}
     for entry in devices:
-        if entry.device.consumes_counters:
-            continue
         kind = _attribute(entry.device, entry.driver, "type")
         for name in ("bus", "uuid"):
             value = (

@@ -86,7 +86,7 @@ class Attempt:
         return entry.name in use.dedicated or self._is_alias_used(entry)
 
     def _is_alias_used(self, entry: PooledDevice) -> bool:
-        aliases = None if self._bug_compatible else self._index.aliases.get(entry.ordinal)
+        aliases = () if self._bug_compatible else self._index.aliases_of(entry)
         if not aliases:
             return False
         use = self._state.use_of(entry.pool_key)
@@ -107,7 +107,8 @@ class Attempt:
         self, claim: PreparedClaim, prepared: PreparedRequest, entry: PooledDevice
     ) -> Amounts | None:
         capacity = entry.device.capacity
-        if not capacity and not prepared.request.capacity:
+        if not prepared.request.capacity and (entry.is_whole or not capacity):
+            # All of it, and nobody else has any.
             return {}
         try:
             amounts = consumed_amounts(
@@ -202,7 +203,7 @@ class Attempt:
                 self._trail.append(lambda: self._counters.refund(entry))
         else:
             self._share(entry, taken.amounts)
-        if self._index.aliases.get(entry.ordinal):
+        if self._index.aliases_of(entry):
             names = self._names_taken.setdefault(entry.pool_key, {})
             names[entry.name] = names.get(entry.name, 0) + 1
             self._trail.append(lambda: names.__setitem__(entry.name, names[entry.name] - 1))

@@ -27,7 +27,7 @@ DevicePreference = Callable[[Sequence[Located], Sequence[Located]], tuple[float,
 PCIe roots touched, then whatever else. Whole devices broken into come after the first three."""
 
 _SPANS: Final = 3
-_MAX_SETS: Final = 300
+MAX_SETS: Final = 300
 _MAX_CHECKS: Final = 40
 
 Assignment = list[list[Taken]]
@@ -110,7 +110,7 @@ class Improver:
         self, candidates: list[PooledDevice], count: int, others: list[PooledDevice]
     ) -> Iterable[tuple[PooledDevice, ...]]:
         """All sets where they are few, else one grown greedily from each device."""
-        if comb(len(candidates), count) <= _MAX_SETS:
+        if comb(len(candidates), count) <= MAX_SETS:
             return combinations(candidates, count)
         return self._grown(candidates, count, others)
 
@@ -122,7 +122,7 @@ class Improver:
             chosen = [seed]
             while len(chosen) < count:
                 rest = [entry for entry in candidates if entry not in chosen]
-                chosen.append(min(rest, key=lambda entry: self._cost((*chosen, entry), others)))  # noqa: B023 — used at once
+                chosen.append(min(rest, key=lambda entry: self._cost((*chosen, entry), others)))
             yield tuple(sorted(chosen, key=lambda entry: place[entry.ordinal]))
 
     def _cost(self, chosen: Sequence[PooledDevice], others: Sequence[PooledDevice]) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from kai_sched.devices.cel.selector import SelectorVerdict, compiled_selector
 from kai_sched.devices.features import ALL_FEATURES, AllocatorFeatures
 from kai_sched.devices.pools import Pool, PooledDevice, PooledSlice, PoolKey, gather_pools
 from kai_sched.devices.taints import matching_taints
-from kai_sched.model.devices import DeviceClass, DeviceTaintRule, ResourceSlice
+from kai_sched.model.devices import ClaimSpec, DeviceClass, DeviceTaintRule, ResourceSlice
 from kai_sched.model.nodes import Node
 from kai_sched.model.snapshot import Fleet
 
@@ -27,8 +27,13 @@ class DeviceIndex:
         classes: Iterable[DeviceClass],
         rules: Iterable[DeviceTaintRule] = (),
         features: AllocatorFeatures = ALL_FEATURES,
+        nodes: tuple[Node, ...] = (),
     ) -> None:
         self.features = features
+        self.nodes = nodes
+        self.node_names = frozenset(node.name for node in nodes)
+        self.plain_specs: dict[int, tuple[ClaimSpec, object]] = {}
+        """Kept by ``devices.plain``: what is known of a claim spec, by its identity."""
         self.classes = {entry.name: entry for entry in classes}
         self._rules = tuple(rules)
         self._by_pool: dict[PoolKey, tuple[PooledSlice, ...]] = {}
@@ -40,17 +45,18 @@ class DeviceIndex:
         for published in slices:
             self._add(published)
         self.devices: tuple[PooledDevice, ...] = tuple(self._devices)
-        self.aliases = alias_names(self._devices)
+        self._aliases: dict[PoolKey, dict[int, tuple[str, ...]]] = {}
 
     @classmethod
     def of(cls, fleet: Fleet) -> DeviceIndex:
         """The index of a fleet."""
-        return cls(fleet.slices, fleet.device_classes, fleet.taint_rules)
+        return cls(fleet.slices, fleet.device_classes, fleet.taint_rules, nodes=fleet.nodes)
 
     def _add(self, published: ResourceSlice) -> None:
         devices: list[PooledDevice] = []
         for device in published.devices:
             taints = matching_taints(self._rules, published.driver, published.pool, device.name)
+            has_policy = any(capacity.policy is not None for _, capacity in device.capacity)
             entry = PooledDevice(
                 len(self._devices),
                 published.driver,
@@ -59,6 +65,8 @@ class DeviceIndex:
                 published,
                 DeviceFacts(published.driver, device),
                 device.taints + taints,
+                (published.driver, published.pool),
+                not has_policy and not device.allow_multiple_allocations,
             )
             devices.append(entry)
             self._devices.append(entry)
@@ -77,6 +85,14 @@ class DeviceIndex:
             known = gather_pools(node, candidates, self._by_pool, self.features)
             self._pools_of[node.name] = known
         return known
+
+    def aliases_of(self, entry: PooledDevice) -> tuple[str, ...]:
+        """Names in the same pool that stand for the same hardware as this device."""
+        known = self._aliases.get(entry.pool_key)
+        if known is None:
+            devices = [device for part in self._by_pool[entry.pool_key] for device in part.devices]
+            known = self._aliases[entry.pool_key] = alias_names(devices)
+        return known.get(entry.ordinal, ())
 
     def verdict_on(self, key: SelectorKey, entry: PooledDevice) -> SelectorVerdict | str:
         """Whether a device passes the class's and the request's selectors, or the error, as in ``evaluate``."""

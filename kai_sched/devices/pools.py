@@ -29,14 +29,13 @@ class PooledDevice:
     facts: DeviceFacts
     taints: tuple[Taint, ...]
     """Of the slice and of the admins' rules."""
+    pool_key: PoolKey
+    is_whole: bool
+    """Given to one claim at a time, and no policy rounds what a request takes of it."""
 
     @property
     def name(self) -> str:
         return self.device.name
-
-    @property
-    def pool_key(self) -> PoolKey:
-        return (self.driver, self.pool)
 
     @property
     def device_id(self) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from kai_sched.devices.capacity import NotRepresentable, consumed_amounts
 from kai_sched.devices.index import DeviceIndex, SelectorKey
 from kai_sched.devices.pools import Pool, PooledDevice
-from kai_sched.devices.refusal import Refused, RefusalKind, claim_text
+from kai_sched.devices.refusal import RefusalKind, Refused, claim_text
 from kai_sched.devices.state import ExpressionMeter
 from kai_sched.model.devices import AllocationMode, Claim, DeviceClass, DeviceConstraint, DeviceRequest
 

@@ -11,7 +11,7 @@ from enum import Enum
 
 from kai_sched.devices.attempt import Attempt
 from kai_sched.devices.pools import PooledDevice
-from kai_sched.devices.refusal import Refused, RefusalKind, claim_text
+from kai_sched.devices.refusal import RefusalKind, Refused, claim_text
 from kai_sched.devices.requests import MAX_RESULTS, PreparedClaim, PreparedRequest, Selection
 
 

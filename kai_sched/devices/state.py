@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
@@ -87,6 +87,11 @@ class DeviceState:
         """The holdings of one pool."""
         use = self._own.get(key)
         return use if use is not None else self._base.get(key, UNUSED)
+
+    def items(self) -> Iterator[tuple[PoolKey, PoolUse]]:
+        """Every pool that is or was held."""
+        yield from self._own.items()
+        yield from ((key, use) for key, use in self._base.items() if key not in self._own)
 
     def take(self, allocation: ClaimAllocation) -> None:
         """Add an allocation. Devices held for admin access do not count."""

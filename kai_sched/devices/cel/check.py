@@ -28,7 +28,6 @@ from kai_sched.devices.cel.types import (
     BOOL,
     DYN,
     INT,
-    NULL,
     PYTHON_TYPES,
     STRING,
     TYPE,

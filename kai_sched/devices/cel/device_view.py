@@ -6,7 +6,7 @@ verdicts are memoised by: a device with the same facts on that path gets the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from kai_sched.devices.cel.library.versions import parse_semver
@@ -17,46 +17,65 @@ Path = tuple[str, ...]
 
 _ATTRIBUTES: Final = "attributes"
 _CAPACITY: Final = "capacity"
+_PLAIN_KINDS: Final = frozenset({"bool", "int", "string", "bools", "ints", "strings"})
 
 
 class DeviceFacts:
-    """All facts of one device. ``problem``: why no expression can be evaluated on it."""
+    """All facts of one device, gathered when first asked for. ``problem``: why no expression can be evaluated on it."""
 
-    __slots__ = ("facts", "problem")
+    __slots__ = ("_device", "_driver", "_facts", "_problem")
 
     def __init__(self, driver: str, device: Device) -> None:
-        self.problem = ""
-        self.facts: dict[Path, object] = {
+        self._driver = driver
+        self._device = device
+        self._facts: dict[Path, object] | None = None
+        self._problem = ""
+
+    @property
+    def facts(self) -> dict[Path, object]:
+        """Path to value."""
+        return self._facts if self._facts is not None else self._gathered()
+
+    @property
+    def problem(self) -> str:
+        if self._facts is None:
+            self._gathered()
+        return self._problem
+
+    def _gathered(self) -> dict[Path, object]:
+        device, driver = self._device, self._driver
+        facts: dict[Path, object] = {
             ("driver",): driver,
             ("allowMultipleAllocations",): device.allow_multiple_allocations,
         }
-        attributes: list[tuple[str, object]] = []
         for name, attribute in device.attributes:
             fault = _fault(attribute)
             if fault:
-                self.problem = self.problem or f"attribute {name}: {fault}"
-            attributes.append((name, attribute))
-        self._add(_ATTRIBUTES, driver, attributes)
-        self._add(_CAPACITY, driver, [(name, capacity.value) for name, capacity in device.capacity])
+                self._problem = self._problem or f"attribute {name}: {fault}"
+        _add(facts, _ATTRIBUTES, driver, device.attributes)
+        _add(facts, _CAPACITY, driver, [(name, capacity.value) for name, capacity in device.capacity])
+        self._facts = facts
+        return facts
 
-    def _add(self, kind: str, driver: str, entries: list[tuple[str, object]]) -> None:
-        ids_by_domain: dict[str, list[str]] = {}
-        for name, value in entries:
-            domain, separator, identifier = name.partition("/")
-            if not separator:
-                domain, identifier = driver, name
-            ids_by_domain.setdefault(domain, []).append(identifier)
-            self.facts[kind, domain, identifier] = value
-        self.facts[(kind,)] = tuple(ids_by_domain)
-        for domain, ids in ids_by_domain.items():
-            self.facts[kind, domain] = tuple(ids)
+
+def _add(facts: dict[Path, object], kind: str, driver: str, entries: Iterable[tuple[str, object]]) -> None:
+    ids_by_domain: dict[str, list[str]] = {}
+    for name, value in entries:
+        domain, separator, identifier = name.partition("/")
+        if not separator:
+            domain, identifier = driver, name
+        ids_by_domain.setdefault(domain, []).append(identifier)
+        facts[kind, domain, identifier] = value
+    facts[(kind,)] = tuple(ids_by_domain)
+    for domain, ids in ids_by_domain.items():
+        facts[kind, domain] = tuple(ids)
 
 
 def _fault(attribute: AttributeValue) -> str:
     kind, value = attribute
+    if kind in _PLAIN_KINDS:
+        return ""
     match kind:
-        case "bool" | "int" | "string" | "bools" | "ints" | "strings":
-            return ""
         case "version" | "versions":
             texts = (value,) if kind == "version" else value
             assert isinstance(texts, tuple)

@@ -1,0 +1,101 @@
+"""``allocate``: devices for a set of claims on one node, as the reference allocator gives them.
+
+Reference: k8s.io/dynamic-resource-allocation v0.37.1, incubating feature set. Pure: the state is not changed; take the
+result into it with ``DeviceState.take``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kai_sched.devices.attempt import Attempt
+from kai_sched.devices.choice import DevicePreference, Improver
+from kai_sched.devices.index import DeviceIndex
+from kai_sched.devices.plain import grant_plain
+from kai_sched.devices.pools import Pool
+from kai_sched.devices.refusal import DeviceRefusal, RefusalKind, Refused
+from kai_sched.devices.requests import PreparedClaim, PreparedRequest, Selection, prepare_claim
+from kai_sched.devices.results import allocation_of
+from kai_sched.devices.search import Search
+from kai_sched.devices.state import DeviceState
+from kai_sched.model.devices import Claim, ClaimAllocation
+from kai_sched.model.nodes import Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to allocate."""
+
+    now: float = 0.0
+    max_steps: int = 200_000
+    bug_compatible: bool = False
+    """Copy the known bugs of the reference's test table, for comparing with it."""
+    preference: DevicePreference | None = None
+    """None: the reference's own devices."""
+
+
+DEFAULT_OPTIONS: Final = Options()
+
+
+def allocate(
+    index: DeviceIndex,
+    state: DeviceState,
+    node: Node,
+    claims: Sequence[Claim],
+    options: Options = DEFAULT_OPTIONS,
+) -> tuple[ClaimAllocation, ...] | DeviceRefusal:
+    """One allocation for each claim, or why there is none on this node. Claims must not be allocated yet."""
+    if not claims:
+        return ()
+    pools = index.pools_of(node)
+    if not options.bug_compatible:
+        plain = grant_plain(index, state, node, claims, options.preference)
+        if isinstance(plain, list):
+            return tuple(allocation_of(*granted, node, index.features, options.now) for granted in plain)
+        if plain is False:
+            return _no_fit(claims, pools)
+    selection = Selection(index, pools, state.meter)
+    prepared: list[PreparedClaim] = []
+    search: Search | None = None
+    try:
+        for claim in claims:
+            prepared.append(prepare_claim(claim, pools, selection))
+        attempt = Attempt(index, state, pools, tuple(prepared), bug_compatible=options.bug_compatible)
+        search = Search(tuple(prepared), attempt, selection, options.max_steps)
+        if not search.run():
+            return _no_fit(claims, pools)
+    except Refused as refused:
+        culprit = claims[len(prepared) if search is None else search.current]
+        return DeviceRefusal(
+            kind=refused.kind,
+            claim=culprit.key,
+            request=refused.request,
+            message=str(refused),
+            device=refused.device,
+        )
+    chosen = [_chosen(claim, number, search) for number, claim in enumerate(prepared)]
+    taken = attempt.results
+    if options.preference is not None:
+        taken = Improver(index, state, pools, prepared, selection, options.preference).improved(taken)
+    return tuple(
+        allocation_of(claim, chosen[number], taken[number], node, index.features, options.now)
+        for number, claim in enumerate(prepared)
+    )
+
+
+def _chosen(claim: PreparedClaim, number: int, search: Search) -> list[PreparedRequest]:
+    return [
+        alternatives[search.chosen.get((number, position), 0)]
+        for position, alternatives in enumerate(claim.requests)
+    ]
+
+
+def _no_fit(claims: Sequence[Claim], pools: Sequence[Pool]) -> DeviceRefusal:
+    invalid = next((pool for pool in pools if pool.invalid_reason), None)
+    names = ", ".join(claim.key.lstrip("/") for claim in claims)
+    message = f"claim {names}: no free devices on this node satisfy all requests together"
+    if invalid is not None:
+        message = f"claim {names}: invalid resource pools were encountered: {invalid.text}: {invalid.invalid_reason}"
+    return DeviceRefusal(kind=RefusalKind.NO_FIT, claim=claims[0].key, request="", message=message)

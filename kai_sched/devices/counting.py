@@ -1,0 +1,155 @@
+"""The fast path: claims that only ask for N whole devices are decided by counting, the search is never entered.
+
+A claim is plain only if counting is exact for it: every device it could get is whole, local to one node, free of
+counters and aliases, and no selector fails on any device of the fleet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.devices.features import ALL_FEATURES
+from kai_sched.devices.index import DeviceIndex, SelectorKey
+from kai_sched.devices.pools import PooledDevice, PoolKey
+from kai_sched.devices.requests import MAX_RESULTS
+from kai_sched.devices.state import DeviceState
+from kai_sched.devices.taints import blocking_taint
+from kai_sched.model.devices import AllocationMode, ClaimSpec, DeviceRequest
+from kai_sched.model.ids import NodeName
+from kai_sched.model.selectors import Toleration
+
+
+@dataclass(frozen=True, slots=True)
+class PlainNeed:
+    """``count`` devices of one kind. Needs with equal keys draw from the same devices."""
+
+    key: Hashable
+    count: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Supply:
+    """All devices of one kind. ``totals``: int64[N] by node of the fleet."""
+
+    totals: NDArray[np.int64]
+    names: dict[PoolKey, tuple[int, frozenset[str]]]
+    """Pool -> (node, names of its devices of this kind)."""
+    pools_of_node: dict[int, tuple[PoolKey, ...]]
+    in_order: dict[NodeName, tuple[PooledDevice, ...]]
+    """Devices of a node in search order."""
+
+
+_SUPPLIES: WeakKeyDictionary[DeviceIndex, dict[Hashable, Supply | None]] = WeakKeyDictionary()
+
+
+def plain_requirement(index: DeviceIndex, spec: ClaimSpec) -> PlainNeed | None:
+    """What a claim needs if counting decides it, else None."""
+    if len(spec.requests) != 1 or spec.constraints or index.features != ALL_FEATURES:
+        return None
+    request = spec.requests[0]
+    device_class = index.classes.get(request.device_class)
+    if not _asks_for_whole_devices(request) or device_class is None or device_class.problem:
+        return None
+    key = ((request.device_class, request.selectors), request.tolerations)
+    return PlainNeed(key, request.count) if supply_of(index, key) is not None else None
+
+
+def _asks_for_whole_devices(request: DeviceRequest) -> bool:
+    return (
+        not request.first_available
+        and request.mode == AllocationMode.EXACT_COUNT
+        and 0 < request.count <= MAX_RESULTS
+        and request.admin_access is None
+        and not request.has_capacity_requests
+        and not request.problem
+        and not request.unsupported
+    )
+
+
+def matching_free(
+    index: DeviceIndex, state: DeviceState, need: PlainNeed, nodes: NDArray[np.intp] | None = None
+) -> NDArray[np.int64]:
+    """Free devices of a plain need by node: of all nodes of the fleet, or of those at the given positions."""
+    supply = supply_of(index, need.key)
+    assert supply is not None
+    if nodes is None or len(nodes) * 4 > len(index.nodes):
+        free = supply.totals.copy()
+        for key, use in state.items():
+            entry = supply.names.get(key)
+            if entry is not None:
+                free[entry[0]] -= _count_used(entry[1], use.dedicated, use.shared)
+        return free if nodes is None else free[nodes]
+    return np.fromiter(
+        (_free_on(supply, state, int(node)) for node in nodes), dtype=np.int64, count=len(nodes)
+    )
+
+
+def _free_on(supply: Supply, state: DeviceState, node: int) -> int:
+    free = int(supply.totals[node])
+    for key in supply.pools_of_node.get(node, ()):
+        use = state.use_of(key)
+        free -= _count_used(supply.names[key][1], use.dedicated, use.shared)
+    return free
+
+
+def _count_used(names: frozenset[str], *used: Iterable[str]) -> int:
+    return sum(1 for part in used for name in part if name in names)
+
+
+def supply_of(index: DeviceIndex, key: Hashable) -> Supply | None:
+    known = _SUPPLIES.setdefault(index, {})
+    if key not in known:
+        known[key] = _count_supply(index, key)  # type: ignore[arg-type]
+    return known[key]
+
+
+def _count_supply(index: DeviceIndex, key: tuple[SelectorKey, tuple[Toleration, ...]]) -> Supply | None:
+    selector_key, tolerations = key
+    matching: set[int] = set()
+    for entry in index.devices:
+        verdict = index.verdict_on(selector_key, entry)
+        if isinstance(verdict, str):
+            return None
+        if verdict.is_match:
+            if not _is_countable(index, entry):
+                return None
+            if blocking_taint(entry.taints, tolerations) is None:
+                matching.add(entry.ordinal)
+    return _by_node(index, matching)
+
+
+def _is_countable(index: DeviceIndex, entry: PooledDevice) -> bool:
+    device = entry.device
+    return (
+        bool(entry.published_in.node_name)
+        and entry.is_whole
+        and not device.consumes_counters
+        and not device.unsupported
+        and not index.aliases_of(entry)
+    )
+
+
+def _by_node(index: DeviceIndex, matching: set[int]) -> Supply:
+    totals = np.zeros(len(index.nodes), dtype=np.int64)
+    names: dict[PoolKey, tuple[int, frozenset[str]]] = {}
+    pools_of_node: dict[int, tuple[PoolKey, ...]] = {}
+    in_order: dict[NodeName, tuple[PooledDevice, ...]] = {}
+    for position, node in enumerate(index.nodes):
+        keys: list[PoolKey] = []
+        here: list[PooledDevice] = []
+        for pool in index.pools_of(node):
+            found = [entry for entry in pool.devices if entry.ordinal in matching]
+            if found:
+                names[pool.key] = (position, frozenset(entry.name for entry in found))
+                keys.append(pool.key)
+                here += found
+        if keys:
+            pools_of_node[position] = tuple(keys)
+            in_order[node.name] = tuple(here)
+            totals[position] = len(here)
+    return Supply(totals, names, pools_of_node, in_order)
