@@ -58,16 +58,18 @@ def allocate(
             return _no_fit(claims, pools)
     selection = Selection(index, pools, state.meter)
     prepared: list[PreparedClaim] = []
+    culprit = claims[0]
     search: Search | None = None
     try:
         for claim in claims:
+            culprit = claim
             prepared.append(prepare_claim(claim, pools, selection))
         attempt = Attempt(index, state, pools, tuple(prepared), bug_compatible=options.bug_compatible)
         search = Search(tuple(prepared), attempt, selection, options.max_steps)
         if not search.run():
             return _no_fit(claims, pools)
     except Refused as refused:
-        culprit = claims[len(prepared) if search is None else search.current]
+        culprit = culprit if search is None else claims[search.current]
         return DeviceRefusal(
             kind=refused.kind,
             claim=culprit.key,

@@ -190,7 +190,7 @@ class Attempt:
         for constraint in self._constraints[claim_index]:
             if not constraint.add(prepared.name, entry):
                 return False
-            self._trail.append(lambda constraint=constraint: constraint.remove(prepared.name, entry))  # type: ignore[misc]
+            self._trail.append(lambda constraint=constraint: constraint.remove(prepared.name))  # type: ignore[misc]
         return True
 
     def _record(self, claim_index: int, taken: Taken) -> None:

@@ -18,7 +18,7 @@ class ConstraintState(Protocol):
     def add(self, request: str, entry: PooledDevice) -> bool:
         """Take a device in; False: it violates the constraint and was not taken."""
 
-    def remove(self, request: str, entry: PooledDevice) -> None:
+    def remove(self, request: str) -> None:
         """Undo the last successful ``add``."""
 
 
@@ -90,7 +90,7 @@ class _Match:
         self._shared.append(shared)
         return True
 
-    def remove(self, request: str, entry: PooledDevice) -> None:
+    def remove(self, request: str) -> None:
         if self._scope.covers(request):
             self._shared.pop()
 
@@ -117,7 +117,7 @@ class _MatchOfTable:
         self._count += 1
         return True
 
-    def remove(self, request: str, entry: PooledDevice) -> None:
+    def remove(self, request: str) -> None:
         if self._scope.covers(request):
             self._count -= 1
 
@@ -138,7 +138,7 @@ class _Distinct:
         self._values.append(values)
         return True
 
-    def remove(self, request: str, entry: PooledDevice) -> None:
+    def remove(self, request: str) -> None:
         if self._scope.covers(request):
             self._values.pop()
 
@@ -161,6 +161,6 @@ class _DistinctOfTable:
         self._by_request[request] = values
         return True
 
-    def remove(self, request: str, entry: PooledDevice) -> None:
+    def remove(self, request: str) -> None:
         if self._scope.covers(request):
             self._by_request.pop(request, None)

@@ -102,21 +102,27 @@ class Search:
             return outcome
         if not self._are_enough_left(claim_index, prepared, prepared.count - done, start):
             return Outcome.FAILED
-        claim = self._claims[claim_index]
+        outcome = yield self._one_of(where, prepared, done, start)
+        return outcome
+
+    def _one_of(self, where: tuple[int, int], prepared: PreparedRequest, done: int, start: int) -> Steps:
+        """Try device after device as the ``done``-th of the request."""
+        claim_index, _ = where
+        claim, attempt = self._claims[claim_index], self._attempt
         for position in range(start, len(prepared.positions)):
             entry = prepared.positions[position]
-            if not self._is_candidate(claim_index, prepared, entry) or not self._attempt.has_room(
-                claim, prepared, entry
-            ):
+            if not self._is_candidate(claim_index, prepared, entry):
+                continue
+            if not attempt.has_room(claim, prepared, entry):
                 continue
             self._count_step(claim_index, prepared)
-            mark = self._attempt.mark()
-            if not self._attempt.take(claim_index, claim, prepared, entry):
+            mark = attempt.mark()
+            if not attempt.take(claim_index, claim, prepared, entry):
                 continue
             outcome = yield self._devices(where, prepared, done + 1, position + 1)
             if outcome is Outcome.DONE:
                 return outcome
-            self._attempt.rollback(mark)
+            attempt.rollback(mark)
             if outcome is Outcome.TOO_MANY:
                 return outcome
         return Outcome.FAILED

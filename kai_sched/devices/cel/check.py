@@ -65,7 +65,7 @@ def check_selector(node: Node) -> None:
         raise CompileError(f"must evaluate to bool or the unknown type, not {type_text(result)}")
 
 
-def _type_of(node: Node, scope: Mapping[str, Type]) -> Type:
+def _type_of(node: Node, scope: Mapping[str, Type]) -> Type:  # noqa: C901, PLR0911 — one case a node kind
     match node:
         case Literal():
             return (_LITERAL_NAMES[type(node.value)],)

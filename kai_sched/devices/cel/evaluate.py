@@ -56,7 +56,7 @@ Scope = Mapping[str, int]
 """Variable to slot; ``device`` is not in it."""
 
 
-def compile_node(node: Node, scope: Scope) -> Closure:
+def compile_node(node: Node, scope: Scope) -> Closure:  # noqa: C901, PLR0911 — one case a node kind
     """The closure of a node. Slots of inner variables follow those of the scope."""
     match node:
         case Literal():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from kai_sched.devices.cel.budget import STEP_LIMIT, Budget
@@ -98,7 +99,7 @@ class Selector:
         if not isinstance(self._memo, _Branch):
             self._memo = _Branch(path_of[0], {})
         branch = self._memo
-        for path, following in zip(path_of, path_of[1:], strict=False):
+        for path, following in pairwise(path_of):
             child = branch.by_value.get(first_reads[path])
             if not isinstance(child, _Branch):
                 child = _Branch(following, {})

@@ -102,7 +102,7 @@ def unify(parameter: Type, argument: Type, bound: dict[str, Type]) -> bool:
             bound[name] = argument
             return True
         return unify(known, argument, {})
-    if parameter == DYN or argument == DYN or is_variable(argument):
+    if DYN in (parameter, argument) or is_variable(argument):
         return True
     if parameter[0] != argument[0] or len(parameter) != len(argument):
         return False

@@ -48,8 +48,5 @@ def _validate(budget: Budget, form: NamedFormat, text: str) -> OptionalValue:
 OVERLOADS: Final = (
     overload("format.named(string) -> optional(format)", _named),
     overload("format:validate(string) -> optional(list(string))", _validate),
-    *(
-        overload(f"format.{name}() -> format", lambda _b, name=name: NamedFormat(name))  # type: ignore[misc]
-        for name in _PATTERNS
-    ),
+    *(overload(f"format.{name}() -> format", lambda _b, name=name: NamedFormat(name)) for name in _PATTERNS),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cmp_to_key
+from itertools import pairwise
 from typing import Any, Final
 
 from kai_sched.devices.cel.budget import Budget
@@ -44,13 +45,14 @@ def sorted_by(items: list[Any], keys: list[Any]) -> list[object]:
     """Items in the order of their keys; stable."""
     if len({type(key) for key in keys}) > 1:
         raise CelError("list elements must have the same type")
-    indices = sorted(range(len(items)), key=cmp_to_key(lambda a, b: order(keys[a], keys[b])))
+    by_key = cmp_to_key(order)
+    indices = sorted(range(len(items)), key=lambda index: by_key(keys[index]))
     return [items[index] for index in indices]
 
 
 def _is_sorted(budget: Budget, items: list[Any]) -> bool:
     budget.take(1 + len(items))
-    return not any(_less(b, a) for a, b in zip(items, items[1:], strict=False))
+    return not any(_less(b, a) for a, b in pairwise(items))
 
 
 def _sum_of(kind: str) -> Callable[[Budget, list[Any]], object]:

@@ -153,7 +153,7 @@ def _hexadecimal(verb: str, value: Any) -> str:
     return text.upper() if verb == "X" else text
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:  # noqa: PLR0911 — one case a type
     match value:
         case None:
             return "null"
@@ -174,6 +174,8 @@ def _as_text(value: Any) -> str:
             return f"{value.nanoseconds / 10**9:.9f}".rstrip("0").rstrip(".") + "s"
         case int():
             return str(int(value))
+        case _:
+            pass
     raise CelError(f"error during formatting: string clause cannot be used on {type_name(value)}")
 
 

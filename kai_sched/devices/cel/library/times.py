@@ -126,16 +126,16 @@ def _getters() -> list[Overload]:
         entries += [
             overload(
                 f"timestamp:{name}() -> int",
-                lambda _b, x, part=part: part(x.nanoseconds // _SECOND),  # type: ignore[misc]
+                lambda _b, x, part=part: part(x.nanoseconds // _SECOND),
             ),
             overload(
                 f"timestamp:{name}(string) -> int",
-                lambda _b, x, z, part=part: part(_shifted(x, z).nanoseconds // _SECOND),  # type: ignore[misc]
+                lambda _b, x, z, part=part: part(_shifted(x, z).nanoseconds // _SECOND),
             ),
         ]
     for name, unit in _UNITS_OF_DURATION.items():
         entries.append(
-            overload(f"duration:{name}() -> int", lambda _b, x, unit=unit: int(x.nanoseconds / unit))  # type: ignore[misc]
+            overload(f"duration:{name}() -> int", lambda _b, x, unit=unit: int(x.nanoseconds / unit))
         )
     return entries
 

@@ -169,7 +169,7 @@ class _Parser:
         is_adding = True
         while True:
             char = self._next()
-            if char in ")":
+            if char == ")":
                 return "".join(sorted(kept)), False
             if char == ":":
                 return "".join(sorted(kept)), True
