@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.devices.allocator import AllocatorOptions, DeviceIndex
+from kai_sched.devices.allocator import DeviceIndex, Options
 from kai_sched.model.devices import Claim
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.policy import Policy
@@ -47,7 +47,7 @@ class FleetCache:
             fleet=fleet,
             table=table,
             domains=DomainIndex.build(fleet),
-            devices=DeviceIndex.build(fleet),
+            devices=DeviceIndex.of(fleet),
         )
         return self._last
 
@@ -62,7 +62,7 @@ class WorldBase:
     shapes: ShapeTable
     claims: Mapping[ClaimKey, Claim]
     static_rules: StaticRules
-    device_options: AllocatorOptions
+    device_options: Options
     has_dynamic_rules: bool
     gpu_columns: tuple[int, ...]
     gpu_column_of: NDArray[np.int64]

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.devices.allocator import AllocatorOptions, DeviceState
+from kai_sched.devices.allocator import DeviceState, Options
 from kai_sched.model.devices import Claim
-from kai_sched.model.policy import Policy
+from kai_sched.model.policy import DeviceChoice, Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
 from kai_sched.placement.base import FleetCache, FleetIndex, WorldBase, cpu_column_of
@@ -20,6 +20,7 @@ from kai_sched.placement.rules.static import StaticRules
 from kai_sched.placement.rules.volumes import VolumesView
 from kai_sched.placement.shapes import ShapeTable, resource_names
 from kai_sched.placement.world import Room, World
+from kai_sched.topology.devices import DeviceOrder
 
 
 def build_world(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> World:
@@ -52,15 +53,30 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
         shapes=ShapeTable(table.axis, claims, index.devices),
         claims=claims,
         static_rules=StaticRules.of(table, snapshot, policy),
-        device_options=AllocatorOptions.of(policy, snapshot.now),
+        device_options=_device_options(snapshot, policy),
         has_dynamic_rules=_has_dynamic_rules(snapshot.pods),
         gpu_columns=gpu_columns,
         gpu_column_of=gpu_column_of,
         cpu_column=cpu_column_of(table),
-        has_gpus=(gpu_column_of >= 0) | index.devices.has_devices(table.nodes),
+        has_gpus=(gpu_column_of >= 0) | _publishes_devices(index),
         everywhere=np.ones(len(table.nodes), dtype=bool),
         all_nodes=np.arange(len(table.nodes), dtype=np.intp),
     )
+
+
+def _device_options(snapshot: ClusterSnapshot, policy: Policy) -> Options:
+    preference = DeviceOrder.of(policy) if policy.device_choice is DeviceChoice.TOPOLOGY else None
+    return Options(
+        now=snapshot.now,
+        max_steps=policy.solver.search_steps,
+        bug_compatible=policy.bug_compatible,
+        preference=preference,
+    )
+
+
+def _publishes_devices(index: FleetIndex) -> NDArray[np.bool_]:
+    names = {published.node_name for published in index.fleet.slices if published.devices}
+    return np.array([node.name in names for node in index.table.nodes], dtype=bool)
 
 
 def _has_dynamic_rules(pods: Iterable[Pod]) -> bool:
@@ -88,7 +104,7 @@ def _room(base: WorldBase, holders: Sequence[Pod], pods: Sequence[Pod], claims: 
     volumes = VolumesView.of(base.snapshot) if base.has_dynamic_rules else None
     return Room(
         free=table.allocatable - _used(base, holders, shares),
-        devices=DeviceState.from_claims(base.device_index, claims),
+        devices=DeviceState.from_claims(claims),
         dynamic=DynamicRules.build(table, pods if base.has_dynamic_rules else (), volumes),
         shares=shares,
     )

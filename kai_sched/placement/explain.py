@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.devices.allocator import DeviceRefusal, explain_claims
+from kai_sched.devices.allocator import RefusalKind
+from kai_sched.devices.explain import explain_claims
 from kai_sched.model.devices import Claim
 from kai_sched.model.plan import Blocker
 from kai_sched.placement.refusal import Failure, Refusal
@@ -223,14 +224,14 @@ def _device_refusal(
         return None
     nodes = [base.table.nodes[node] for node in np.flatnonzero(base.static_mask(shape).allowed & everywhere)]
     devices = boards.world.room(in_future=in_future).devices
-    found = explain_claims(base.device_index, devices, nodes, claims, options=base.device_options)
-    if not isinstance(found, DeviceRefusal):
+    found = explain_claims(base.device_index, devices, nodes, claims, base.device_options)
+    if found is None:
         return None
     return Refusal(
         blocker=Blocker.DEVICES,
         message=f"devices for {min(seats, wanted)} of {wanted} pods: {found.message}",
         next_step="free devices of that class, or correct the claim's selectors and constraints",
-        is_proof=found.kind != "budget",
+        is_proof=found.kind is not RefusalKind.BUDGET,
         fitted=min(seats, wanted),
         wanted=wanted,
     )

@@ -83,7 +83,7 @@ class Gang:
 
     def core_pods(self) -> tuple[int, ...]:
         """The pods of the core by KAI's order: the first children, their first missing pods."""
-        return tuple(_core_of(self.root))
+        return tuple(core_of(self.root))
 
 
 def build_gang(group: PodGroup, members: Sequence[int], pods: Sequence[Pod]) -> Gang:
@@ -199,11 +199,12 @@ def _raise_to_total(root: GangNode, minimum: int) -> GangNode:
     return replace(root, children=tuple(children))
 
 
-def _core_of(node: GangNode) -> Iterator[int]:
+def core_of(node: GangNode) -> Iterator[int]:
+    """Pods that bring a subtree to its minimum, by KAI's order."""
     if node.is_leaf:
         yield from node.pending[: node.need_pods]
         return
     missing = node.need_children - sum(child.is_satisfied for child in node.children)
     chosen = [child for child in node.children if child.is_ready and not child.is_satisfied]
     for child in chosen[: max(0, missing)]:
-        yield from _core_of(child)
+        yield from core_of(child)

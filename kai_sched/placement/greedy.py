@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.placement.explain import explain
-from kai_sched.placement.gangs import Gang, GangNode
+from kai_sched.placement.gangs import Gang, GangNode, core_of
 from kai_sched.placement.refusal import Failure, Refusal
 from kai_sched.placement.seating import Fill, seat_pods
 from kai_sched.placement.slots import Boards
@@ -28,7 +28,7 @@ def place_core(boards: Boards, gang: Gang, *, allowed: Mask | None = None, in_fu
     """
     world = boards.world
     mark = world.checkpoint()
-    failure = _Attempt(boards, gang, in_future=in_future).place(gang.root, allowed)
+    failure = _Attempt(boards, in_future=in_future).place(gang.root, allowed)
     if failure is None:
         return None
     world.rollback(mark)
@@ -41,7 +41,7 @@ def place_extra(boards: Boards, gang: Gang, *, allowed: Mask | None = None, in_f
     first: Failure | None = None
     for path in _elastic_units(gang.root, ()):
         mark = world.checkpoint()
-        failure = _Attempt(boards, gang, in_future=in_future).place_unit(path, allowed)
+        failure = _Attempt(boards, in_future=in_future).place_unit(path, allowed)
         if failure is None:
             return None
         world.rollback(mark)
@@ -71,30 +71,40 @@ def _elastic_units(node: GangNode, above: tuple[GangNode, ...]) -> list[tuple[Ga
 class _Attempt:
     """One try to seat (part of) one gang."""
 
-    def __init__(self, boards: Boards, gang: Gang, *, in_future: bool) -> None:
+    def __init__(self, boards: Boards, *, in_future: bool) -> None:
         self.boards = boards
         self.world = boards.world
-        self.gang = gang
         self.in_future = in_future
 
     def place(self, node: GangNode, allowed: Mask | None) -> Failure | None:
         """Seat the core of a subtree under its own constraint."""
-        pods = Gang(group=self.gang.group, root=node).core_pods()
+        pods = tuple(core_of(node))
         if not pods:
             return None
         return self._under_constraint(node, pods, allowed, whole=True)
 
     def place_unit(self, path: Sequence[GangNode], allowed: Mask | None) -> Failure | None:
         """Seat one elastic unit at the end of a path, under every constraint along it."""
-        *above, unit = path
-        for node in above:
-            kept = self._where_it_already_is(node, allowed)
-            if isinstance(kept, Failure):
-                return kept
-            allowed = kept
-        if unit.is_leaf and unit.need_pods == 0:
-            return self._under_constraint(unit, unit.pending[:1], allowed, whole=False)
-        return self.place(unit, allowed)
+        node, *rest = path
+        if not rest:
+            if node.is_leaf and node.need_pods == 0:
+                return self._under_constraint(node, node.pending[:1], allowed, whole=False)
+            return self.place(node, allowed)
+        constraint = node.constraint
+        if constraint is None or not (constraint.required_level or constraint.preferred_level):
+            return self.place_unit(rest, allowed)
+        unit = path[-1]
+        pods = unit.pending[:1] if unit.is_leaf and unit.need_pods == 0 else tuple(core_of(unit))
+        failure: Failure | None = None
+        for choice in self._choices(node, pods, allowed, constraint.required_level or constraint.preferred_level):
+            mark = self.world.checkpoint()
+            failure = self.place_unit(rest, choice.mask)
+            if failure is None:
+                return None
+            self.world.rollback(mark)
+        if constraint.required_level:
+            return Failure(node, pods, allowed, by_domain=True, inner=failure)
+        return self.place_unit(rest, allowed)
 
     def _under_constraint(
         self, node: GangNode, pods: Sequence[int], allowed: Mask | None, *, whole: bool
@@ -133,16 +143,6 @@ class _Attempt:
         return domain_choices(
             self.boards, topology, level, pods, allowed, node.active_on, in_future=self.in_future
         )
-
-    def _where_it_already_is(self, node: GangNode, allowed: Mask | None) -> Mask | Failure | None:
-        """The required domain that a node's active pods sit in; everything allowed where none do."""
-        constraint = node.constraint
-        if constraint is None or not constraint.required_level or not node.active_on:
-            return allowed
-        choices = self._choices(node, (), allowed, constraint.required_level)
-        if not choices:
-            return Failure(node, (), allowed, by_domain=True)
-        return choices[0].mask
 
     def _members(
         self, node: GangNode, pods: Sequence[int], allowed: Mask | None, fill: Fill, *, whole: bool

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.devices.allocator import DeviceRefusal
+from kai_sched.devices.allocator import DeviceRefusal, RefusalKind
 from kai_sched.model.policy import Strategy
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
@@ -109,6 +109,8 @@ def _seat_in_bulk(
                 return done
             seat = boards.world.take(pods[done], shape, int(node), in_future=in_future)
             if isinstance(seat, DeviceRefusal):
+                if seat.kind is not RefusalKind.NO_FIT:
+                    return done
                 boards.refuse(shape, int(node), in_future=in_future)
                 break
             done += 1
@@ -129,13 +131,19 @@ def _seat_one(
         node = _cheapest(boards, shape, slots, allowed, in_future=in_future)
         if node < 0:
             return False
-        if not isinstance(boards.world.take(pod, shape, node, in_future=in_future), DeviceRefusal):
+        seat = boards.world.take(pod, shape, node, in_future=in_future)
+        if not isinstance(seat, DeviceRefusal):
             return True
+        if seat.kind is not RefusalKind.NO_FIT:
+            return False
         boards.refuse(shape, node, in_future=in_future)
         slots = boards.slots(shape, in_future=in_future)
     for node in _ordered_nodes(boards, shape, slots, allowed, fill, in_future=in_future):
-        if not isinstance(boards.world.take(pod, shape, int(node), in_future=in_future), DeviceRefusal):
+        seat = boards.world.take(pod, shape, int(node), in_future=in_future)
+        if not isinstance(seat, DeviceRefusal):
             return True
+        if seat.kind is not RefusalKind.NO_FIT:
+            return False
         boards.refuse(shape, int(node), in_future=in_future)
     return False
 

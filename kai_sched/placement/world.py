@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.devices.allocator import DeviceRefusal, DeviceState, allocate
+from kai_sched.devices.allocator import DeviceRefusal, DeviceState, RefusalKind, allocate
 from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import ClaimKey
 from kai_sched.placement.base import WorldBase
@@ -105,7 +105,9 @@ class World:
         if shape.spec.gpu_share is not None:
             share = self._choose_share(shape, node, in_future=in_future)
             if share is None:
-                return DeviceRefusal(kind="no_fit", claim="", request="", message="no GPU has the asked share free")
+                return DeviceRefusal(
+                    kind=RefusalKind.NO_FIT, claim=ClaimKey(""), request="", message="no GPU has the asked share free"
+                )
         granted: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
         wanted = self.unallocated_claims(pod)
         if wanted:
@@ -142,7 +144,7 @@ class World:
             self.room(in_future=in_future).devices,
             base.table.nodes[node],
             wanted,
-            options=base.device_options,
+            base.device_options,
         )
 
     def _choose_share(self, shape: Shape, node: int, *, in_future: bool) -> ShareChoice | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kai_sched.errors import InvalidInput
 from kai_sched.fairness.ledger import Ledger
@@ -31,15 +31,24 @@ def plan_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache | No
 
 
 def improving_plans(
-    snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache | None = None
+    snapshot: ClusterSnapshot,
+    policy: Policy,
+    cache: FleetCache | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> Iterator[Plan]:
-    """The greedy plan first, then plans that are strictly better in the lexicographic objective."""
+    """The greedy plan first, then plans that are strictly better in the lexicographic objective.
+
+    ``clock`` (seconds, any origin) only fills the stages' reports; no decision reads it.
+    """
     state = open_cycle(snapshot, policy, cache or FleetCache())
+    reports: list[StageReport] = []
     for stage in policy.stages:
-        if stage is not StageName.ALLOCATE:
+        if stage not in BUILT_STAGES:
             raise InvalidInput(f"stage {stage.value} is not built yet", field="stages")
+        began = clock() if clock is not None else None
         allocate(state)
-    yield close_cycle(state, SolverReport(stages=tuple(StageReport(stage) for stage in policy.stages)))
+        reports.append(StageReport(stage, clock() - began if clock is not None and began is not None else None))
+    yield close_cycle(state, SolverReport(stages=tuple(reports)))
 
 
 def open_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> CycleState:

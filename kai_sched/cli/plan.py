@@ -1,0 +1,46 @@
+"""``kai-sched plan``: one cycle on a snapshot, nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kai_sched.api.plan_document import plan_document
+from kai_sched.cli import options
+from kai_sched.cli.each import for_each
+from kai_sched.cli.output import OutputFormat, console, print_document
+from kai_sched.cli.plan_tables import print_plan
+from kai_sched.cli.worlds import WorldOptions, load_world
+from kai_sched.solving.in_process import decide_in_process
+
+
+def plan(
+    files: options.Files,
+    now: options.Now = None,
+    stages: options.Stages = None,
+    shard: options.Shard = None,
+    config: options.Config = None,
+    each: options.Each = False,
+    timings: Annotated[bool, typer.Option(help="Add the seconds of each stage to the output.")] = False,
+    output: options.Output = OutputFormat.TABLE,
+) -> None:
+    """Plan one cycle for a snapshot and print what would be done and why.
+
+    Example: kai-sched plan -f examples/snapshots/two-racks.yaml
+    """
+    world_options = WorldOptions(now=now, stages=stages, shard=shard, config=config)
+
+    def decide(paths: list[Path]) -> dict[str, Any]:
+        world = load_world(paths, world_options)
+        return plan_document(decide_in_process(world.snapshot, world.policy, timed=timings), with_timings=timings)
+
+    if each:
+        for_each(files, decide)
+        return
+    document = decide(files)
+    if output is OutputFormat.TABLE:
+        print_plan(document, console())
+    else:
+        print_document(document, output)

@@ -1,0 +1,94 @@
+"""Tables of a plan for people: where pods go, who waits and why, and what every queue is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from kai_sched.cli.output import table
+
+Document = Mapping[str, Any]
+_COLOUR = {"Placed": "green", "Pipelined": "cyan", "Unplaced": "yellow", "NotReady": "magenta"}
+MOST_ROWS = 40
+"""Longer lists are cut, with the number left out said."""
+
+
+def print_plan(plan: Document, console: Console) -> None:
+    """A whole plan."""
+    _print_rows(console, "Placed", ("POD", "NODE", "GPUS AND DEVICES"), [_bind_row(bind) for bind in plan["binds"]])
+    _print_rows(
+        console,
+        "Pipelined",
+        ("POD", "NODE", "WAITS FOR"),
+        [(row["pod"], row["node"], ", ".join(row["waitsFor"])) for row in plan["pipelined"]],
+    )
+    print_verdicts(plan["verdicts"], console)
+    print_shares(plan["shares"], console)
+    print_solver(plan["solver"], console)
+
+
+def print_verdicts(verdicts: Sequence[Document], console: Console) -> None:
+    """Every verdict as two lines: what, and why with the next step."""
+    if not verdicts:
+        console.print("Nothing is waiting.")
+        return
+    console.print(Text("Verdicts", style="bold"))
+    for verdict in verdicts[:MOST_ROWS]:
+        outcome = verdict["verdict"]
+        line = Text(f"{verdict['podGroup']} ")
+        line.append(outcome, style=_COLOUR[outcome])
+        if verdict["blocker"]:
+            line.append(f" {verdict['blocker']}", style="bold")
+            line.append(" (proven)" if verdict.get("proof") else "", style="dim")
+        console.print(line)
+        console.print(Text(f"  {verdict['message']}"))
+        if verdict.get("nextStep"):
+            console.print(Text(f"  next: {verdict['nextStep']}", style="dim"))
+    if len(verdicts) > MOST_ROWS:
+        console.print(f"... and {len(verdicts) - MOST_ROWS} more (-o json shows all)")
+
+
+def print_shares(shares: Sequence[Document], console: Console) -> None:
+    """GPU shares a queue; the other resources are in the JSON."""
+    rows = [
+        (
+            share["queue"],
+            _amount(share["deserved"]),
+            _amount(share["fairShare"]),
+            _amount(share["allocated"]),
+            _amount(share["requested"]),
+            _amount(share["limit"]),
+        )
+        for share in shares
+        if share["resource"] == "gpu"
+    ]
+    _print_rows(console, "GPU shares", ("QUEUE", "DESERVED", "FAIR", "ALLOCATED", "REQUESTED", "LIMIT"), rows)
+
+
+def print_solver(solver: Document, console: Console) -> None:
+    """One line on how good the plan is known to be."""
+    objective = ", ".join(f"{name} {value}" for name, value in solver["objective"].items())
+    bound = ", ".join(f"{name} {value}" for name, value in solver["bound"].items())
+    console.print(f"solver {solver['status']}" + (f": {objective}; bound {bound}" if objective else ""))
+
+
+def _bind_row(bind: Document) -> tuple[str, str, str]:
+    devices = [device.split("/", 1)[1] for claim in bind["claims"] for device in claim["devices"]]
+    indices = [f"gpu {index}" for index in bind["gpuIndices"]]
+    return bind["pod"], bind["node"], ", ".join((*indices, *devices))
+
+
+def _amount(value: float | None) -> str:
+    return "unlimited" if value is None else f"{value:g}"
+
+
+def _print_rows(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    if not rows:
+        return
+    console.print(table(title, columns, rows[:MOST_ROWS]))
+    if len(rows) > MOST_ROWS:
+        console.print(f"... and {len(rows) - MOST_ROWS} more (-o json shows all)")
+    console.print()

@@ -1,0 +1,80 @@
+"""Worlds: what a command that reads snapshot files decides on, from files, options and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kai_sched.api.objects import ObjectSet
+from kai_sched.api.settings import load_settings
+from kai_sched.api.shard_policy import policy_of
+from kai_sched.api.snapshot import snapshot_of
+from kai_sched.api.snapshot_file import read_snapshot, snapshot_time
+from kai_sched.api.times import parse_time
+from kai_sched.cli.output import error_console
+from kai_sched.errors import InvalidInput
+from kai_sched.grouping import group_objects
+from kai_sched.model.policy import Policy, StageName
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.planning.cycle import BUILT_STAGES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldOptions:
+    """Command-line options as given."""
+
+    now: str | None = None
+    stages: str | None = None
+    shard: str | None = None
+    config: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A snapshot and the policy it is decided under."""
+
+    snapshot: ClusterSnapshot
+    policy: Policy
+
+
+def load_world(paths: Sequence[Path], options: WorldOptions) -> World:
+    """Read the files; objects that cannot be read are said on standard error and left out.
+
+    Raises:
+        InvalidInput: a file, the shard or an option is wrong.
+    """
+    source = ", ".join(str(path) for path in paths)
+    objects = read_snapshot(paths)
+    policy = policy_of(objects, load_settings(options.config), shard=options.shard)
+    policy = replace(policy, stages=_stages(options.stages, policy))
+    snapshot = snapshot_of(objects, now=_now(options.now, objects, source), policy=policy, group=group_objects)
+    for problem in snapshot.unreadable:
+        error_console().print(f"warning: {source}: {problem}", style="yellow", markup=False, soft_wrap=True)
+    return World(snapshot, policy)
+
+
+def _now(option: str | None, objects: ObjectSet, source: str) -> float:
+    if option is not None:
+        try:
+            return parse_time(option)
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(str(error), field="--now") from error
+    found = snapshot_time(objects, source)
+    return found if found is not None else datetime.now(UTC).timestamp()
+
+
+def _stages(option: str | None, policy: Policy) -> tuple[StageName, ...]:
+    if option is None:
+        return tuple(stage for stage in policy.stages if stage in BUILT_STAGES)
+    known = {stage.value: stage for stage in StageName}
+    asked: set[StageName] = set()
+    for name in option.split(","):
+        stage = known.get(name.strip())
+        if stage is None:
+            raise InvalidInput(f"no stage {name.strip()!r} (there are: {', '.join(known)})", field="--stages")
+        if stage not in BUILT_STAGES:
+            raise InvalidInput(f"stage {stage.value} is not built yet", field="--stages")
+        asked.add(stage)
+    return tuple(stage for stage in StageName if stage in asked)

@@ -1,0 +1,41 @@
+"""In process: plans for the CLI and simulations, where a crash of the solver costs one command and no cluster."""
+
+from __future__ import annotations
+
+import time
+
+from kai_sched.errors import SolverFailed
+from kai_sched.model.plan import Plan
+from kai_sched.model.policy import Policy
+from kai_sched.model.queues import QueueShare
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.placement.base import FleetCache
+from kai_sched.planning.cycle import improving_plans, open_cycle
+
+
+class Decider:
+    """Decides snapshots one after another and keeps what it derived from an unchanged fleet."""
+
+    def __init__(self, policy: Policy, *, timed: bool = False) -> None:
+        self._policy = policy
+        self._clock = time.perf_counter if timed else None
+        self._cache = FleetCache()
+
+    def decide(self, snapshot: ClusterSnapshot) -> Plan:
+        """The best plan within the policy's deterministic budget."""
+        plan: Plan | None = None
+        for improved in improving_plans(snapshot, self._policy, self._cache, self._clock):
+            plan = improved
+        if plan is None:
+            raise SolverFailed("no plan was made")
+        return plan
+
+    def shares(self, snapshot: ClusterSnapshot) -> tuple[QueueShare, ...]:
+        """Fair shares as a cycle on this snapshot would begin with."""
+        shares = open_cycle(snapshot, self._policy, self._cache).shares
+        return tuple(shares[name] for name in sorted(shares))
+
+
+def decide_in_process(snapshot: ClusterSnapshot, policy: Policy, *, timed: bool = False) -> Plan:
+    """One decision."""
+    return Decider(policy, timed=timed).decide(snapshot)

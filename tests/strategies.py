@@ -1,0 +1,113 @@
+"""Hypothesis strategies: small clusters with every kind of trouble that placement has to get right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from kai_sched.model.queues import Queue
+from kai_sched.model.selectors import LabelSelector, Operator, Requirement, Taint, Toleration
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.workloads import HostPort, Pod, PodAffinityTerm, PodGroup, PodSpec, PodState, SubGroup
+from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
+
+HOSTNAME = "kubernetes.io/hostname"
+
+
+@st.composite
+def nodes(draw: st.DrawFn):
+    """Up to six nodes in up to three racks, some outside the topology, some tainted or cordoned."""
+    count = draw(st.integers(1, 6))
+    found = []
+    for index in range(count):
+        labels = {"rack": f"r{draw(st.integers(0, 2))}"} if draw(st.integers(0, 9)) else {}
+        node = a_node(f"n{index}", gpus=draw(st.sampled_from([0, 1, 2, 4, 8])), cpu=draw(st.sampled_from([2000, 64_000])), labels=labels)
+        if draw(st.integers(0, 9)) == 0:
+            node = replace(node, taints=(Taint("dedicated", "x", "NoSchedule"),))
+        if draw(st.integers(0, 9)) == 0:
+            node = replace(node, is_cordoned=True)
+        found.append(node)
+    return found
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> PodSpec:
+    """What pods ask for; one in four has a field that depends on other pods."""
+    more: dict[str, object] = {"labels": (("app", draw(st.sampled_from(["a", "b"]))),)}
+    match draw(st.integers(0, 11)):
+        case 0:
+            term = PodAffinityTerm(HOSTNAME, LabelSelector((Requirement("app", Operator.IN, ("a",)),)), ("team",))
+            more["pod_anti_affinity"] = (term,)
+        case 1:
+            more["host_ports"] = (HostPort(8080),)
+        case 2:
+            more["tolerations"] = (Toleration("dedicated", "Exists"),)
+        case 3:
+            more["node_selector"] = (("rack", "r1"),)
+        case _:
+            pass
+    return a_spec(gpus=draw(st.sampled_from([0, 1, 1, 2, 3, 4, 8])), cpu=draw(st.sampled_from([100, 1000, 4000])), **more)
+
+
+@st.composite
+def quota_trees(draw: st.DrawFn) -> tuple[Queue, ...]:
+    """A department with two teams and a team of its own."""
+    bound = st.sampled_from([-1.0, 0.0, 2.0, 4.0, 8.0])
+
+    def queue(name: str, parent: str | None) -> Queue:
+        deserved, limit = draw(bound), draw(bound)
+        if limit >= 0 and deserved > limit:
+            deserved = limit
+        return a_queue(name, parent=parent, gpu=deserved, limit=limit, weight=draw(st.sampled_from([0.0, 1.0, 2.0])))
+
+    return (queue("dept", None), queue("team-a", "dept"), queue("team-b", "dept"), queue("lone", None))
+
+
+@st.composite
+def groups(draw: st.DrawFn, index: int, node_names: list[str]) -> tuple[PodGroup, list[Pod]]:
+    """A pod group with its pods: some running, some releasing, most pending."""
+    name = f"g{index}"
+    size = draw(st.integers(1, 5))
+    level = draw(st.sampled_from(["", "", "rack", HOSTNAME]))
+    preferred = draw(st.sampled_from(["", "", HOSTNAME])) if level != HOSTNAME else ""
+    group = a_group(
+        name,
+        queue=draw(st.sampled_from(["team-a", "team-b", "lone", "dept"])),
+        min_member=draw(st.integers(0, size)),
+        required=level,
+        preferred=preferred,
+        priority=draw(st.sampled_from([50, 75, 100])),
+        is_preemptible=draw(st.booleans()),
+        created_at=float(draw(st.integers(0, 3))),
+    )
+    subgroups = draw(st.integers(0, 4)) == 0
+    if subgroups:
+        group = replace(
+            group,
+            min_member=0,
+            min_sub_group=draw(st.sampled_from([None, 1])),
+            sub_groups=(SubGroup(name="x", min_member=1), SubGroup(name="y", min_member=draw(st.integers(0, 2)))),
+        )
+    kinds = [draw(specs()) for _ in range(draw(st.integers(1, 2)))]
+    pods = []
+    for number in range(size):
+        state = draw(st.sampled_from([PodState.PENDING] * 6 + [PodState.GATED, PodState.RELEASING]))
+        node = draw(st.sampled_from(node_names)) if state is PodState.RELEASING else None
+        pod = a_pod(f"{name}-{number}", draw(st.sampled_from(kinds)), group=name, node=node, state=state)
+        pods.append(replace(pod, subgroup=draw(st.sampled_from(["x", "y"])) if subgroups else ""))
+    return group, pods
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> ClusterSnapshot:
+    """A whole small cluster."""
+    fleet = draw(nodes())
+    names = [node.name for node in fleet]
+    found = [draw(groups(index, names)) for index in range(draw(st.integers(1, 5)))]
+    return a_snapshot(
+        nodes=fleet,
+        pods=[pod for _, pods in found for pod in pods],
+        groups=[group for group, _ in found],
+        queues=draw(quota_trees()),
+    )
