@@ -22,7 +22,12 @@ def nodes(draw: st.DrawFn):
     found = []
     for index in range(count):
         labels = {"rack": f"r{draw(st.integers(0, 2))}"} if draw(st.integers(0, 9)) else {}
-        node = a_node(f"n{index}", gpus=draw(st.sampled_from([0, 1, 2, 4, 8])), cpu=draw(st.sampled_from([2000, 64_000])), labels=labels)
+        node = a_node(
+            f"n{index}",
+            gpus=draw(st.sampled_from([0, 1, 2, 4, 8])),
+            cpu=draw(st.sampled_from([2000, 64_000])),
+            labels=labels,
+        )
         if draw(st.integers(0, 9)) == 0:
             node = replace(node, taints=(Taint("dedicated", "x", "NoSchedule"),))
         if draw(st.integers(0, 9)) == 0:
@@ -37,7 +42,9 @@ def specs(draw: st.DrawFn) -> PodSpec:
     more: dict[str, object] = {"labels": (("app", draw(st.sampled_from(["a", "b"]))),)}
     match draw(st.integers(0, 11)):
         case 0:
-            term = PodAffinityTerm(HOSTNAME, LabelSelector((Requirement("app", Operator.IN, ("a",)),)), ("team",))
+            term = PodAffinityTerm(
+                HOSTNAME, LabelSelector((Requirement("app", Operator.IN, ("a",)),)), ("team",)
+            )
             more["pod_anti_affinity"] = (term,)
         case 1:
             more["host_ports"] = (HostPort(8080),)
@@ -47,7 +54,11 @@ def specs(draw: st.DrawFn) -> PodSpec:
             more["node_selector"] = (("rack", "r1"),)
         case _:
             pass
-    return a_spec(gpus=draw(st.sampled_from([0, 1, 1, 2, 3, 4, 8])), cpu=draw(st.sampled_from([100, 1000, 4000])), **more)
+    return a_spec(
+        gpus=draw(st.sampled_from([0, 1, 1, 2, 3, 4, 8])),
+        cpu=draw(st.sampled_from([100, 1000, 4000])),
+        **more,
+    )
 
 
 @st.composite
@@ -59,7 +70,9 @@ def quota_trees(draw: st.DrawFn) -> tuple[Queue, ...]:
         deserved, limit = draw(bound), draw(bound)
         if limit >= 0 and deserved > limit:
             deserved = limit
-        return a_queue(name, parent=parent, gpu=deserved, limit=limit, weight=draw(st.sampled_from([0.0, 1.0, 2.0])))
+        return a_queue(
+            name, parent=parent, gpu=deserved, limit=limit, weight=draw(st.sampled_from([0.0, 1.0, 2.0]))
+        )
 
     return (queue("dept", None), queue("team-a", "dept"), queue("team-b", "dept"), queue("lone", None))
 
@@ -87,7 +100,10 @@ def groups(draw: st.DrawFn, index: int, node_names: list[str]) -> tuple[PodGroup
             group,
             min_member=0,
             min_sub_group=draw(st.sampled_from([None, 1])),
-            sub_groups=(SubGroup(name="x", min_member=1), SubGroup(name="y", min_member=draw(st.integers(0, 2)))),
+            sub_groups=(
+                SubGroup(name="x", min_member=1),
+                SubGroup(name="y", min_member=draw(st.integers(0, 2))),
+            ),
         )
     kinds = [draw(specs()) for _ in range(draw(st.integers(1, 2)))]
     pods = []

@@ -37,21 +37,19 @@ def rfc3339(seconds: float) -> str:
 
 def share_documents(shares: tuple[QueueShare, ...]) -> list[Document]:
     """One row a queue and resource; null is unlimited."""
-    rows: list[Document] = []
-    for share in shares:
-        for resource in QUOTA_RESOURCES:
-            rows.append(
-                {
-                    "queue": share.queue,
-                    "resource": resource.value,
-                    "deserved": _bound(share.deserved.get(resource)),
-                    "fairShare": _number(share.fair_share.get(resource)),
-                    "allocated": _number(share.allocated.get(resource)),
-                    "requested": _number(share.requested.get(resource)),
-                    "limit": _bound(share.limit.get(resource)),
-                }
-            )
-    return rows
+    return [
+        {
+            "queue": share.queue,
+            "resource": resource.value,
+            "deserved": _bound(share.deserved.get(resource)),
+            "fairShare": _number(share.fair_share.get(resource)),
+            "allocated": _number(share.allocated.get(resource)),
+            "requested": _number(share.requested.get(resource)),
+            "limit": _bound(share.limit.get(resource)),
+        }
+        for share in shares
+        for resource in QUOTA_RESOURCES
+    ]
 
 
 def verdict_document(verdict: Verdict) -> Document:

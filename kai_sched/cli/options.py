@@ -11,7 +11,9 @@ from kai_sched.cli.output import OutputFormat
 
 Files = Annotated[
     list[Path],
-    typer.Option("-f", "--file", help="Snapshot file: a Kubernetes List or documents, YAML or JSON. Repeatable."),
+    typer.Option(
+        "-f", "--file", help="Snapshot file: a Kubernetes List or documents, YAML or JSON. Repeatable."
+    ),
 ]
 Now = Annotated[
     str | None,
@@ -22,11 +24,15 @@ Now = Annotated[
 ]
 Stages = Annotated[
     str | None,
-    typer.Option(help="Stages to run, comma separated, of: allocate,consolidate,reclaim,preempt,stale_gangs."),
+    typer.Option(
+        help="Stages to run, comma separated, of: allocate,consolidate,reclaim,preempt,stale_gangs."
+    ),
 ]
 Shard = Annotated[
     str | None,
-    typer.Option(help="SchedulingShard whose policy applies. Default: the only one, or the one named default."),
+    typer.Option(
+        help="SchedulingShard whose policy applies. Default: the only one, or the one named default."
+    ),
 ]
 Config = Annotated[Path | None, typer.Option(help="Configuration file of the process (kind: Configuration).")]
 Each = Annotated[

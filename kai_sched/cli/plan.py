@@ -34,7 +34,9 @@ def plan(
 
     def decide(paths: list[Path]) -> dict[str, Any]:
         world = load_world(paths, world_options)
-        return plan_document(decide_in_process(world.snapshot, world.policy, timed=timings), with_timings=timings)
+        return plan_document(
+            decide_in_process(world.snapshot, world.policy, timed=timings), with_timings=timings
+        )
 
     if each:
         for_each(files, decide)

@@ -18,7 +18,9 @@ MOST_ROWS = 40
 
 def print_plan(plan: Document, console: Console) -> None:
     """A whole plan."""
-    _print_rows(console, "Placed", ("POD", "NODE", "GPUS AND DEVICES"), [_bind_row(bind) for bind in plan["binds"]])
+    _print_rows(
+        console, "Placed", ("POD", "NODE", "GPUS AND DEVICES"), [_bind_row(bind) for bind in plan["binds"]]
+    )
     _print_rows(
         console,
         "Pipelined",
@@ -85,7 +87,9 @@ def _amount(value: float | None) -> str:
     return "unlimited" if value is None else f"{value:g}"
 
 
-def _print_rows(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def _print_rows(
+    console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> None:
     if not rows:
         return
     console.print(table(title, columns, rows[:MOST_ROWS]))

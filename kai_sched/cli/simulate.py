@@ -24,7 +24,8 @@ def simulate(
     files: options.Files,
     cycles: Annotated[int | None, typer.Option(min=1, help="Run exactly this many cycles.")] = None,
     until_stable: Annotated[
-        bool, typer.Option("--until-stable", help=f"Stop when a cycle changes nothing ({MAX_CYCLES} at most).")
+        bool,
+        typer.Option("--until-stable", help=f"Stop when a cycle changes nothing ({MAX_CYCLES} at most)."),
     ] = False,
     tick: Annotated[float, typer.Option(min=0, help="Seconds that pass between cycles.")] = 0.0,
     now: options.Now = None,

@@ -17,7 +17,8 @@ from kai_sched.cluster.snapshots import read_cluster
 
 def snapshot(
     kubeconfig: Annotated[
-        Path | None, typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster.")
+        Path | None,
+        typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", help="File to write. Default: standard output.")] = None,
     output: Annotated[OutputFormat, typer.Option("-o", "--output", help="yaml or json.")] = OutputFormat.YAML,

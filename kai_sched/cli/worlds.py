@@ -49,7 +49,9 @@ def load_world(paths: Sequence[Path], options: WorldOptions) -> World:
     objects = read_snapshot(paths)
     policy = policy_of(objects, load_settings(options.config), shard=options.shard)
     policy = replace(policy, stages=_stages(options.stages, policy))
-    snapshot = snapshot_of(objects, now=_now(options.now, objects, source), policy=policy, group=group_objects)
+    snapshot = snapshot_of(
+        objects, now=_now(options.now, objects, source), policy=policy, group=group_objects
+    )
     for problem in snapshot.unreadable:
         error_console().print(f"warning: {source}: {problem}", style="yellow", markup=False, soft_wrap=True)
     return World(snapshot, policy)

@@ -39,9 +39,8 @@ class FleetCache:
 
     def index_of(self, fleet: Fleet, resource_names: tuple[str, ...]) -> FleetIndex:
         last = self._last
-        if last is not None and (last.fleet is fleet or (fleet.version and last.fleet.version == fleet.version)):
-            if set(resource_names) <= set(last.table.axis):
-                return last
+        if last is not None and _is_same(last.fleet, fleet) and set(resource_names) <= set(last.table.axis):
+            return last
         table = NodeTable.build(fleet, resource_names)
         self._last = FleetIndex(
             fleet=fleet,
@@ -99,6 +98,10 @@ class WorldBase:
     def static_mask(self, shape: Shape) -> StaticMask:
         """Where the shape could run on an empty cluster (cached by the rules)."""
         return self.static_rules.mask(shape.spec)
+
+
+def _is_same(known: Fleet, fleet: Fleet) -> bool:
+    return known is fleet or (fleet.version != 0 and known.version == fleet.version)
 
 
 def cpu_column_of(table: NodeTable) -> int:

@@ -40,9 +40,7 @@ def build_world(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) ->
 def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> WorldBase:
     table = index.table
     claims = {claim.key: claim for claim in snapshot.claims}
-    gpu_columns = tuple(
-        table.axis.index(name) for name in policy.gpu_resources if name in table.axis
-    )
+    gpu_columns = tuple(table.axis.index(name) for name in policy.gpu_resources if name in table.axis)
     gpu_column_of = np.full(len(table.nodes), -1, dtype=np.int64)
     for column in reversed(gpu_columns):
         gpu_column_of[table.allocatable[:, column] > 0] = column

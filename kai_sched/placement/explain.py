@@ -78,7 +78,11 @@ def _explain_domains(boards: Boards, failure: Failure, *, in_future: bool) -> Re
             next_step="label the nodes or correct the topology",
             is_proof=True,
         )
-    best, name = _best_domain(boards, pods, codes, everywhere, homes, constraint.topology, level, in_future=in_future)
+    usable = (codes >= 0) & everywhere
+    if homes:
+        usable &= codes == homes[0]
+    best, code = _best_domain(boards, pods, codes, usable, in_future=in_future)
+    name = base.domains.level(constraint.topology, level).names[code] if code >= 0 else "none"
     message = f"{subject} needs one {label} for {len(pods)} pods: the roomiest, {name}, holds {best} of them"
     if best >= len(pods):
         message = f"no single {label} holds the {len(pods)} pods of {subject} together"
@@ -98,16 +102,11 @@ def _best_domain(
     boards: Boards,
     pods: Sequence[int],
     codes: NDArray[np.int32],
-    everywhere: Mask,
-    homes: Sequence[int],
-    topology: str,
-    level: str,
+    usable: Mask,
     *,
     in_future: bool,
-) -> tuple[int, str]:
-    usable = (codes >= 0) & everywhere
-    if homes:
-        usable &= codes == homes[0]
+) -> tuple[int, int]:
+    """(pods, code) of the domain that holds the most of these pods."""
     where = np.flatnonzero(usable)
     size = int(codes.max(initial=-1)) + 1
     fitted = np.zeros(size, dtype=np.int64)
@@ -116,8 +115,8 @@ def _best_domain(
         fitted += np.minimum(room, wanted)
     code = int(fitted.argmax()) if size else -1
     if code < 0:
-        return 0, "none"
-    return int(fitted[code]), boards.world.base.domains.level(topology, level).names[code]
+        return 0, -1
+    return int(fitted[code]), code
 
 
 def _explain_shape(

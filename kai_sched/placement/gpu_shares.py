@@ -38,7 +38,9 @@ class GpuShares:
     __slots__ = ("used",)
 
     def __init__(self, used: Mapping[int, Mapping[str, Fraction]] | None = None) -> None:
-        self.used: dict[int, dict[str, Fraction]] = {node: dict(groups) for node, groups in (used or {}).items()}
+        self.used: dict[int, dict[str, Fraction]] = {
+            node: dict(groups) for node, groups in (used or {}).items()
+        }
 
     def fork(self) -> GpuShares:
         return GpuShares(self.used)

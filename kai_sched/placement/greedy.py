@@ -21,7 +21,9 @@ from kai_sched.placement.spans import DomainChoice, domain_choices, outward_leve
 Mask = NDArray[np.bool_]
 
 
-def place_core(boards: Boards, gang: Gang, *, allowed: Mask | None = None, in_future: bool = False) -> Refusal | None:
+def place_core(
+    boards: Boards, gang: Gang, *, allowed: Mask | None = None, in_future: bool = False
+) -> Refusal | None:
     """Seat what the gang needs to reach its minimum inside ``allowed`` nodes, or nothing.
 
     Returns None on success (also when nothing is missing), else the dominant reason.
@@ -35,7 +37,9 @@ def place_core(boards: Boards, gang: Gang, *, allowed: Mask | None = None, in_fu
     return explain(boards, failure, in_future=in_future)
 
 
-def place_extra(boards: Boards, gang: Gang, *, allowed: Mask | None = None, in_future: bool = False) -> Refusal | None:
+def place_extra(
+    boards: Boards, gang: Gang, *, allowed: Mask | None = None, in_future: bool = False
+) -> Refusal | None:
     """Seat the next unit above the minimum: one pod of a satisfied leaf, or the core of one more child."""
     world = boards.world
     first: Failure | None = None
@@ -96,7 +100,9 @@ class _Attempt:
         unit = path[-1]
         pods = unit.pending[:1] if unit.is_leaf and unit.need_pods == 0 else tuple(core_of(unit))
         failure: Failure | None = None
-        for choice in self._choices(node, pods, allowed, constraint.required_level or constraint.preferred_level):
+        for choice in self._choices(
+            node, pods, allowed, constraint.required_level or constraint.preferred_level
+        ):
             mark = self.world.checkpoint()
             failure = self.place_unit(rest, choice.mask)
             if failure is None:
@@ -124,7 +130,9 @@ class _Attempt:
             self.world.rollback(mark)
         return Failure(node, tuple(pods), allowed, by_domain=True, inner=failure)
 
-    def _preferring(self, node: GangNode, pods: Sequence[int], allowed: Mask | None, *, whole: bool) -> Failure | None:
+    def _preferring(
+        self, node: GangNode, pods: Sequence[int], allowed: Mask | None, *, whole: bool
+    ) -> Failure | None:
         """From the preferred level outwards one domain at a time, then spread over as few as possible."""
         constraint = node.constraint
         if constraint is None or not constraint.preferred_level:
@@ -138,7 +146,9 @@ class _Attempt:
         codes = self.world.base.domains.codes(constraint.topology, constraint.preferred_level)
         return self._members(node, pods, allowed, Fill(codes), whole=whole)
 
-    def _choices(self, node: GangNode, pods: Sequence[int], allowed: Mask | None, level: str) -> list[DomainChoice]:
+    def _choices(
+        self, node: GangNode, pods: Sequence[int], allowed: Mask | None, level: str
+    ) -> list[DomainChoice]:
         topology = node.constraint.topology if node.constraint is not None else ""
         return domain_choices(
             self.boards, topology, level, pods, allowed, node.active_on, in_future=self.in_future
@@ -167,4 +177,3 @@ class _Attempt:
             if len(open_children) - position - 1 < missing:
                 return failure
         return None if missing == 0 else failure
-

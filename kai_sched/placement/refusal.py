@@ -13,8 +13,10 @@ from kai_sched.placement.gangs import GangNode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """One dominant reason. ``fitted`` of ``wanted`` pods had room; ``is_proof``: no arrangement of the pending pods
-    alone can change it (only running pods leaving or nodes coming can).
+    """One dominant reason.
+
+    ``fitted`` of ``wanted`` pods had room. ``is_proof``: no arrangement of the pending pods alone can change it (only
+    running pods leaving or nodes coming can).
     """
 
     blocker: Blocker

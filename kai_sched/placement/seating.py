@@ -54,7 +54,9 @@ def _size_key(boards: Boards, shape: Shape) -> tuple[int, int, int]:
     gpus = sum(int(shape.request[column]) for column in boards.world.base.gpu_columns)
     devices = sum(need.count for need in shape.plain or ())
     size = gpus + devices + (1 if shape.plain is None else 0)
-    return (-len(shape.named), -size, -int(shape.request[boards.world.base.cpu_column])) if size else (0, 0, 0)
+    return (
+        (-len(shape.named), -size, -int(shape.request[boards.world.base.cpu_column])) if size else (0, 0, 0)
+    )
 
 
 def _seat_run(
@@ -163,9 +165,9 @@ def _seat_sharing(
     nodes = _ordered_nodes(boards, shape, slots, allowed, fill, in_future=in_future)
     room = _rows_that_fit(boards, shape, in_future=in_future)
     # A node-local device keeps all its users on one node: nodes with room for all of them first.
-    nodes = sorted(nodes.tolist(), key=lambda node: room[node] < len(pods))
+    anchors = sorted(nodes.tolist(), key=lambda node: bool(room[node] < len(pods)))
     best = 0
-    for node in nodes[:MAX_ANCHORS]:
+    for node in anchors[:MAX_ANCHORS]:
         mark = world.checkpoint()
         if isinstance(world.take(pods[0], shape, node, in_future=in_future), DeviceRefusal):
             boards.refuse(shape, node, in_future=in_future)

@@ -1,4 +1,4 @@
-"""Shapes: pending pods that are alike for placement, merged, so that work is per shape and never per pod × node."""
+"""Shapes: pending pods that are alike for placement, merged, so that work is per shape and never per pod and node."""
 
 from __future__ import annotations
 

@@ -89,7 +89,9 @@ class Boards:
         self, shape: Shape, nodes: NDArray[np.intp] | None, *, in_future: bool
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         world, base = self.world, self.world.base
-        everything = world.free_for(in_future=in_future) if nodes is None else self._rows(nodes, in_future=in_future)
+        everything = (
+            world.free_for(in_future=in_future) if nodes is None else self._rows(nodes, in_future=in_future)
+        )
         allowed = base.static_mask(shape).allowed
         allowed = allowed if nodes is None else allowed[nodes]
         slots = np.where(allowed, np.int64(1) << 30, 0)

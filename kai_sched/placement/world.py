@@ -106,7 +106,10 @@ class World:
             share = self._choose_share(shape, node, in_future=in_future)
             if share is None:
                 return DeviceRefusal(
-                    kind=RefusalKind.NO_FIT, claim=ClaimKey(""), request="", message="no GPU has the asked share free"
+                    kind=RefusalKind.NO_FIT,
+                    claim=ClaimKey(""),
+                    request="",
+                    message="no GPU has the asked share free",
                 )
         granted: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
         wanted = self.unallocated_claims(pod)

@@ -47,7 +47,9 @@ def improving_plans(
             raise InvalidInput(f"stage {stage.value} is not built yet", field="stages")
         began = clock() if clock is not None else None
         allocate(state)
-        reports.append(StageReport(stage, clock() - began if clock is not None and began is not None else None))
+        reports.append(
+            StageReport(stage, clock() - began if clock is not None and began is not None else None)
+        )
     yield close_cycle(state, SolverReport(stages=tuple(reports)))
 
 

@@ -117,7 +117,9 @@ class _Ordinals:
                     self._group_at.setdefault((node, name), recorded[position])
             taken.update(self._places_of(node, pod.gpu_groups, taken))
             return
-        whole = sum(amount for name, amount in pod.spec.requests if name in self._world.base.policy.gpu_resources)
+        whole = sum(
+            amount for name, amount in pod.spec.requests if name in self._world.base.policy.gpu_resources
+        )
         taken.update(recorded)
         _lowest(taken, whole - len(recorded))
 
@@ -153,4 +155,3 @@ def _lowest(taken: set[int], count: int) -> tuple[int, ...]:
         ordinal += 1
     taken.update(found)
     return tuple(found)
-

@@ -96,7 +96,9 @@ def _refuse_object(gang: Gang, pods: Sequence[Pod]) -> Verdict | None:
         return unplaced(gang, Blocker.INVALID, group.problem, "correct the PodGroup")
     for pod in pods:
         if pod.problem and pod.state in WAITING:
-            return unplaced(gang, Blocker.INVALID, f"pod {pod.key}: {pod.problem}", "correct and recreate the pod")
+            return unplaced(
+                gang, Blocker.INVALID, f"pod {pod.key}: {pod.problem}", "correct and recreate the pod"
+            )
     return None
 
 
@@ -105,7 +107,9 @@ def _refuse_queue(gang: Gang, tree: QueueTree) -> Verdict | None:
     if queue in tree.problems:
         return unplaced(gang, Blocker.INVALID, f"queue {queue}: {tree.problems[queue]}", "correct the queue")
     if queue not in tree.queues:
-        return unplaced(gang, Blocker.QUEUE_NOT_FOUND, f"queue {queue!r} does not exist", "create it, or name another")
+        return unplaced(
+            gang, Blocker.QUEUE_NOT_FOUND, f"queue {queue!r} does not exist", "create it, or name another"
+        )
     if not tree.is_leaf(queue):
         return unplaced(
             gang,
@@ -121,7 +125,9 @@ def _refuse_topology(gang: Gang, domains: DomainIndex) -> Verdict | None:
         for level in (constraint.required_level, constraint.preferred_level):
             problem = domains.problem(constraint.topology, level) if level else ""
             if problem:
-                return unplaced(gang, Blocker.INVALID, f"{path}: {problem}", "name an existing topology and level")
+                return unplaced(
+                    gang, Blocker.INVALID, f"{path}: {problem}", "name an existing topology and level"
+                )
     return None
 
 

@@ -7,13 +7,19 @@ from kai_sched.model.plan import Blocker
 from kai_sched.model.queues import QuotaResource
 from kai_sched.placement.refusal import Refusal
 
-_UNIT = {QuotaResource.GPU: ("GPUs", 1.0), QuotaResource.CPU: ("CPU cores", 1000.0), QuotaResource.MEMORY: ("GB", 1000.0)}
+_UNIT = {
+    QuotaResource.GPU: ("GPUs", 1.0),
+    QuotaResource.CPU: ("CPU cores", 1000.0),
+    QuotaResource.MEMORY: ("GB", 1000.0),
+}
 
 
 def quota_refusal(breach: LimitBreach) -> Refusal:
     """Non-preemptible work would exceed a deserved quota."""
     unit, scale = _UNIT[breach.resource]
-    bound, held, asked = (_number(value / scale) for value in (breach.bound, breach.allocated, breach.requested))
+    bound, held, asked = (
+        _number(value / scale) for value in (breach.bound, breach.allocated, breach.requested)
+    )
     return Refusal(
         blocker=Blocker.NON_PREEMPTIBLE_OVER_QUOTA,
         message=(
@@ -29,7 +35,9 @@ def quota_refusal(breach: LimitBreach) -> Refusal:
 def limit_refusal(breach: LimitBreach) -> Refusal:
     """A hard limit would be passed."""
     unit, scale = _UNIT[breach.resource]
-    bound, held, asked = (_number(value / scale) for value in (breach.bound, breach.allocated, breach.requested))
+    bound, held, asked = (
+        _number(value / scale) for value in (breach.bound, breach.allocated, breach.requested)
+    )
     return Refusal(
         blocker=Blocker.QUEUE_LIMIT,
         message=(

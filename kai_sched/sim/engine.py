@@ -89,13 +89,18 @@ def _next_claims(snapshot: ClusterSnapshot, plan: Plan, kept: set[str]) -> tuple
             joined.setdefault(use.claim, []).append(_consumer(placement))
             if use.allocation is not None:
                 granted[use.claim] = use.allocation
-    return tuple(_next_claim(claim, granted.get(claim.key), joined.get(claim.key, ()), kept) for claim in snapshot.claims)
+    return tuple(
+        _next_claim(claim, granted.get(claim.key), joined.get(claim.key, ()), kept)
+        for claim in snapshot.claims
+    )
 
 
 def _next_claim(
     claim: Claim, granted: ClaimAllocation | None, joined: list[Consumer] | tuple[()], kept: set[str]
 ) -> Claim:
-    staying = tuple(consumer for consumer in claim.reserved_for if consumer.resource != "pods" or consumer.uid in kept)
+    staying = tuple(
+        consumer for consumer in claim.reserved_for if consumer.resource != "pods" or consumer.uid in kept
+    )
     known = {consumer.uid for consumer in staying}
     reserved = (*staying, *(consumer for consumer in joined if consumer.uid not in known))
     allocation = granted or claim.allocation

@@ -43,7 +43,9 @@ def test_every_test_file_holds_an_assertion():
         str(path.relative_to(ROOT))
         for path in TESTS
         if path.name.startswith("test_")
-        and not re.search(r"\bassert\b|pytest\.raises|assert_clean|expect_|\.check\(|given\(", path.read_text())
+        and not re.search(
+            r"\bassert\b|pytest\.raises|assert_clean|expect_|\.check\(|given\(", path.read_text()
+        )
     ]
 
     assert silent == []

@@ -95,5 +95,3 @@ def test_simulation_reaches_a_fixed_point(snapshot: ClusterSnapshot):
     last = result.plans[-1]
     assert last.binds == ()
     assert apply_plan(result.final, last) == result.final
-
-

@@ -67,9 +67,11 @@ class _Allocation:
         if job is None or job.signature is None or job.fill is not Fill.BELOW_MIN:
             return False
         gang = self.state.records[job.group].gang
-        if gang.root.constraint is not None or len(gang.core_pods()) != 1:
+        core = gang.core_pods()
+        if gang.root.constraint is not None or len(core) != 1 or len(gang.pending_pods()) != 1:
             return False
-        return len(gang.pending_pods()) == 1
+        # Claims that others hold too are charged once, which a run charged in advance cannot know.
+        return not self.state.boards.world.base.shape_of(core[0]).named
 
     def _serve(self, record: GangRecord, job: JobInQueue) -> Refusal | None:
         breach = self._over_bounds(record.gang.group, job.request)
@@ -103,8 +105,10 @@ class _Allocation:
         return None
 
     def _over_bounds(self, group: PodGroup, request: QuotaVector) -> Refusal | None:
-        """Limits and quota are tested before placing (a gang that may not run needs no search) and again with the
-        pods really seated: of K of N children they may be others than expected.
+        """The bound that a request would pass.
+
+        Tested before placing (a gang that may not run needs no search) and again with the pods really seated: of K
+        of N children they may be others than expected.
         """
         ledger = self.state.ledger
         if not group.is_preemptible:
@@ -132,6 +136,7 @@ class _Allocation:
         for record, seat in zip(fitting, state.boards.world.seats[mark:], strict=False):
             record.placed.append(seat.pod)
             record.gang = record.gang.after({seat.pod: nodes[seat.node].name})
+        state.accounting.note_placed(pods[:seated])
         job_of = {job.group: job for job in jobs}
         for record in fitting[seated:]:
             job = job_of[record.gang.group.key]
@@ -151,4 +156,3 @@ def _record_seats(state: CycleState, record: GangRecord, mark: int, *, in_future
     )
     state.accounting.note_placed(pods)
     record.gang = record.gang.after({seat.pod: nodes[seat.node].name for seat in seats})
-

@@ -21,13 +21,17 @@ def nodes_of(plan: Plan, group: str) -> list[str]:
 
 def gang(name: str, count: int, *, gpus: int = 8, **more: object):
     spec = a_spec(gpus=gpus)
-    return [a_pod(f"{name}-{i}", spec, group=name) for i in range(count)], a_group(name, min_member=count, **more)
+    return [a_pod(f"{name}-{i}", spec, group=name) for i in range(count)], a_group(
+        name, min_member=count, **more
+    )
 
 
 def test_a_single_pod_takes_the_fullest_node_that_fits():
     nodes = [a_node("a"), a_node("b")]
     running = a_pod("busy", a_spec(gpus=3), node="b", group="busy")
-    snapshot = a_snapshot(nodes=nodes, pods=[running, a_pod("new", group="new")], groups=[a_group("new"), a_group("busy")])
+    snapshot = a_snapshot(
+        nodes=nodes, pods=[running, a_pod("new", group="new")], groups=[a_group("new"), a_group("busy")]
+    )
 
     plan = plan_cycle(snapshot, POLICY)
 
@@ -50,7 +54,9 @@ def test_a_gang_that_does_not_fit_gets_nothing_and_says_how_much_is_missing():
 def test_pods_above_the_minimum_follow_one_by_one_as_far_as_room_goes():
     spec = a_spec(gpus=4)
     pods = [a_pod(f"e-{i}", spec, group="e") for i in range(5)]
-    plan = plan_cycle(a_snapshot(nodes=[a_node("a"), a_node("b")], pods=pods, groups=[a_group("e", min_member=2)]), POLICY)
+    plan = plan_cycle(
+        a_snapshot(nodes=[a_node("a"), a_node("b")], pods=pods, groups=[a_group("e", min_member=2)]), POLICY
+    )
 
     assert len(plan.binds) == 4
     assert verdict_of(plan, "e").outcome is Outcome.PLACED
@@ -104,10 +110,14 @@ def test_subgroups_may_each_need_a_rack_of_their_own():
     constraint = TopologyConstraint("racks", "rack")
     group = replace(
         a_group("g", min_member=0),
-        sub_groups=tuple(SubGroup(name=name, min_member=2, constraint=constraint) for name in ("left", "right")),
+        sub_groups=tuple(
+            SubGroup(name=name, min_member=2, constraint=constraint) for name in ("left", "right")
+        ),
     )
     pods = [
-        replace(a_pod(f"{name}-{i}", spec, group="g"), subgroup=name) for name in ("left", "right") for i in range(2)
+        replace(a_pod(f"{name}-{i}", spec, group="g"), subgroup=name)
+        for name in ("left", "right")
+        for i in range(2)
     ]
     plan = plan_cycle(a_snapshot(nodes=racks(2, 2), pods=pods, groups=[group]), POLICY)
 
@@ -133,7 +143,7 @@ def test_of_optional_subgroups_the_ones_that_fit_are_taken():
 def test_room_that_is_being_released_makes_a_gang_wait_for_it_and_nobody_else_takes_it():
     pods, group = gang("g", 1)
     leaving = a_pod("old", a_spec(gpus=8), node="a", group="old", state=PodState.RELEASING)
-    later = a_pod("later", a_spec(gpus=8), group="later", )
+    later = a_pod("later", a_spec(gpus=8), group="later")
     snapshot = a_snapshot(
         nodes=[a_node("a")],
         pods=[*pods, leaving, later],
@@ -168,7 +178,10 @@ def test_non_preemptible_work_stays_within_the_quota_of_every_ancestor():
     queues = (a_queue("dept", parent=None, gpu=4), a_queue("team-a", gpu=8))
     pods, group = gang("fixed", 1)
     snapshot = a_snapshot(
-        nodes=[a_node("a")], pods=pods, groups=[replace(group, is_preemptible=False, priority=100)], queues=queues
+        nodes=[a_node("a")],
+        pods=pods,
+        groups=[replace(group, is_preemptible=False, priority=100)],
+        queues=queues,
     )
     plan = plan_cycle(snapshot, POLICY)
 
@@ -233,7 +246,10 @@ def test_the_same_snapshot_gives_the_same_plan():
 def test_fractions_share_a_gpu_before_they_open_another():
     spec = replace(a_spec(gpus=0), gpu_share=GpuShare(portion_millis=500))
     pods = [a_pod(f"f{i}", spec, group=f"f{i}") for i in range(3)]
-    plan = plan_cycle(a_snapshot(nodes=[a_node("a", gpus=2)], pods=pods, groups=[a_group(f"f{i}") for i in range(3)]), POLICY)
+    plan = plan_cycle(
+        a_snapshot(nodes=[a_node("a", gpus=2)], pods=pods, groups=[a_group(f"f{i}") for i in range(3)]),
+        POLICY,
+    )
 
     by_group: dict[str, int] = {}
     for placement in plan.binds:

@@ -1,0 +1,259 @@
+"""Accounting: what pods hold and ask for, in the units that quotas speak of.
+
+gpu counts whole GPUs of device plugins, MIG resources by their g, parts of shared GPUs, and the devices of claims
+(``gpu_counting``). A claim that several pods share counts once: in the queue of its label, else in that of its first
+consumer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from kai_sched.devices.index import DeviceIndex
+from kai_sched.fairness.shares import LeafUsage
+from kai_sched.model.devices import Claim
+from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, QueueName
+from kai_sched.model.nodes import Node
+from kai_sched.model.policy import Policy
+from kai_sched.model.queues import QuotaVector
+from kai_sched.model.resources import CPU, MEMORY, Amounts
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, GpuShare, Pod, PodGroup, PodSpec, PodState
+from kai_sched.planning.gpu_counting import GpuCounting, gpu_counting, mig_size_of_resource
+
+_BYTES_PER_MB = 1_000_000
+_GPU_COUNT_LABEL = "nvidia.com/gpu.count"
+_GPU_WORKER_LABEL = "node-role.kubernetes.io/gpu-worker"
+_RESERVATION_LABEL = ("app", "kai-resource-reservation")
+_CLASS_RESOURCE_PREFIX = "deviceclass.resource.kubernetes.io/"
+
+_NOTHING = QuotaVector()
+
+_Place = tuple[QueueName, bool, bool]
+"""(queue, held rather than waited for, may be taken back)."""
+
+
+class Accounting:
+    """The account of one snapshot. Only ``note_placed`` changes it."""
+
+    def __init__(self, snapshot: ClusterSnapshot, policy: Policy, counting: GpuCounting) -> None:
+        self._snapshot = snapshot
+        self._policy = policy
+        self._counting = counting
+        self._groups = {group.key: group for group in snapshot.pod_groups}
+        self._claims = {claim.key: claim for claim in snapshot.claims}
+        self._nodes = {node.name: node for node in snapshot.fleet.nodes}
+        self._smallest_gpu = min(
+            (node.gpu_memory_mib for node in snapshot.fleet.nodes if node.gpu_memory_mib > 0), default=0
+        )
+        self._class_weights = self._weights_of_extended_resources()
+        # Specs are shared and live as long as the snapshot: their identity is a cheap key.
+        self._vectors: dict[int, QuotaVector] = {}
+        self._claim_gpus: dict[int, float] = {}
+        self._held: set[ClaimKey] = {
+            ref.claim
+            for pod in snapshot.pods
+            if pod.state in ACTIVE
+            for ref in pod.claims
+            if ref.claim is not None
+        }
+
+    @staticmethod
+    def of(snapshot: ClusterSnapshot, policy: Policy, index: DeviceIndex) -> Accounting:
+        """The account of a snapshot; ``index`` is that of its fleet."""
+        return Accounting(snapshot, policy, gpu_counting(index, policy.gpu_classes))
+
+    def usage(self) -> dict[QueueName, LeafUsage]:
+        """What each queue's pods hold and wait for, without its descendants."""
+        alike: dict[tuple[_Place, QuotaVector], int] = {}
+        consumers: dict[ClaimKey, list[Pod]] = {}
+        places: dict[tuple[PodGroupKey, bool], _Place] = {}
+        for pod in self._snapshot.pods:
+            is_active = pod.state in ACTIVE
+            if pod.group not in self._groups or not (is_active or pod.state is PodState.PENDING):
+                continue
+            place = places.get((pod.group, is_active))
+            if place is None:
+                group = self._groups[pod.group]
+                place = places[pod.group, is_active] = (group.queue, is_active, group.is_preemptible)
+            portion = (place, self._own_vector(pod))
+            alike[portion] = alike.get(portion, 0) + 1
+            for ref in pod.claims:
+                if ref.claim is not None:
+                    consumers.setdefault(ref.claim, []).append(pod)
+        for key, pods in consumers.items():
+            claim = self._claims.get(key)
+            if claim is not None:
+                group = self._group_of(_first_consumer(claim, pods))
+                place = (self._queue_of(claim, group), key in self._held, group.is_preemptible)
+                portion = (place, self._claim_vector(claim))
+                alike[portion] = alike.get(portion, 0) + 1
+        sums: dict[_Place, QuotaVector] = {}
+        for (place, vector), count in alike.items():
+            times = QuotaVector(vector.gpu * count, vector.cpu * count, vector.memory * count)
+            sums[place] = sums.get(place, _NOTHING) + times
+        return _by_queue(sums)
+
+    def request_of(self, pods: Iterable[int]) -> QuotaVector:
+        """What these pods (by position) would add to the account of their queue.
+
+        A shared claim adds nothing once a pod that holds it is placed, nor where its label names another queue.
+        """
+        sum_of_pods = _NOTHING
+        claims: dict[ClaimKey, Claim] = {}
+        for position in pods:
+            pod = self._snapshot.pods[position]
+            sum_of_pods += self._own_vector(pod)
+            for claim in self._claims_of(pod):
+                if claim.key not in self._held and self._is_charged_to(claim, pod):
+                    claims[claim.key] = claim
+        for claim in claims.values():
+            sum_of_pods += self._claim_vector(claim)
+        return sum_of_pods
+
+    def note_placed(self, pods: Iterable[int]) -> None:
+        """From now on the claims of these pods are held."""
+        for position in pods:
+            self._held.update(claim.key for claim in self._claims_of(self._snapshot.pods[position]))
+
+    def quota_of_pod(self, pod: Pod) -> QuotaVector:
+        """What a pod with its claims takes, as if it shared them with nobody."""
+        return sum((self._claim_vector(claim) for claim in self._claims_of(pod)), self._own_vector(pod))
+
+    def total_capacity(self) -> QuotaVector:
+        """What there is to divide: ready nodes, less what pods of other schedulers take there."""
+        ready = {node.name: node for node in self._snapshot.fleet.nodes if node.is_ready}
+        total = sum((self._node_vector(node) for node in ready.values()), _NOTHING)
+        total += QuotaVector(gpu=self._counting.on_node(None))
+        held: dict[ClaimKey, Claim] = {}
+        for pod in self._snapshot.pods:
+            if (
+                pod.group is None
+                and pod.state in HOLDS_ROOM
+                and pod.node in ready
+                and not _is_reservation(pod)
+            ):
+                total -= self._own_vector(pod)
+                held.update((claim.key, claim) for claim in self._claims_of(pod))
+        for claim in held.values():
+            total -= self._claim_vector(claim)
+        return total
+
+    def _node_vector(self, node: Node) -> QuotaVector:
+        amounts = dict(node.allocatable)
+        gpus = self._plain_gpus(node.allocatable)
+        published = self._counting.on_node(node.name)
+        if self._policy.restrict_node_scheduling and node.label(_GPU_WORKER_LABEL) is None:
+            gpus = published = 0.0
+        return QuotaVector(
+            _counted_once(node, gpus, published),
+            amounts.get(CPU, 0),
+            amounts.get(MEMORY, 0) / _BYTES_PER_MB,
+        )
+
+    def _own_vector(self, pod: Pod) -> QuotaVector:
+        """A pod without its claims; pods with one spec share the answer where the node does not matter."""
+        share = pod.spec.gpu_share
+        if share is not None and share.memory_mib:
+            return self._spec_vector(pod.spec) + QuotaVector(gpu=self._memory_part(share, pod.node))
+        known = self._vectors.get(id(pod.spec))
+        if known is None:
+            part = share.devices * share.portion_millis / 1000 if share is not None else 0.0
+            known = self._vectors[id(pod.spec)] = self._spec_vector(pod.spec) + QuotaVector(gpu=part)
+        return known
+
+    def _memory_part(self, share: GpuShare, node_name: NodeName | None) -> float:
+        """Memory as a part of a GPU: of the node's own, else of the cluster's smallest."""
+        node = self._nodes.get(node_name) if node_name is not None else None
+        memory = (node.gpu_memory_mib if node is not None else 0) or self._smallest_gpu
+        return share.devices * share.memory_mib / memory if memory else float(share.devices)
+
+    def _spec_vector(self, spec: PodSpec) -> QuotaVector:
+        amounts = dict(spec.requests)
+        return QuotaVector(
+            self._plain_gpus(spec.requests) + self._class_backed_gpus(amounts),
+            amounts.get(CPU, 0),
+            amounts.get(MEMORY, 0) / _BYTES_PER_MB,
+        )
+
+    def _plain_gpus(self, amounts: Amounts) -> float:
+        """GPUs of device plugins: whole ones and MIG partitions by their g."""
+        whole = sum(amount for name, amount in amounts if name in self._policy.gpu_resources)
+        return float(whole + sum(amount * mig_size_of_resource(name) for name, amount in amounts))
+
+    def _class_backed_gpus(self, amounts: Mapping[str, int]) -> float:
+        """Extended resources that a device class stands for, unless they count as GPUs by name already."""
+        return sum(amount * self._class_weights.get(name, 0.0) for name, amount in amounts.items())
+
+    def _weights_of_extended_resources(self) -> dict[str, float]:
+        weights: dict[str, float] = {}
+        for entry in self._snapshot.fleet.device_classes:
+            for name in (entry.extended_resource_name, _CLASS_RESOURCE_PREFIX + entry.name):
+                if name and name not in self._policy.gpu_resources and not mig_size_of_resource(name):
+                    weights[name] = self._counting.of_class(entry.name)
+        return weights
+
+    def _claims_of(self, pod: Pod) -> Iterator[Claim]:
+        """The pod's claims that exist; one made for extended resources counts by the pod's requests instead."""
+        for ref in pod.claims:
+            claim = self._claims.get(ref.claim) if ref.claim is not None else None
+            if claim is not None and not claim.is_extended_resource:
+                yield claim
+
+    def _claim_vector(self, claim: Claim) -> QuotaVector:
+        if claim.is_extended_resource:
+            return _NOTHING
+        if claim.allocation is not None:
+            return QuotaVector(gpu=self._counting.of_claim(claim))
+        gpus = self._claim_gpus.get(id(claim.spec))
+        if gpus is None:
+            gpus = self._claim_gpus[id(claim.spec)] = self._counting.of_claim(claim)
+        return QuotaVector(gpu=gpus)
+
+    def _is_charged_to(self, claim: Claim, pod: Pod) -> bool:
+        return not claim.queue_label or claim.queue_label == self._group_of(pod).queue
+
+    @staticmethod
+    def _queue_of(claim: Claim, group: PodGroup) -> QueueName:
+        return QueueName(claim.queue_label) if claim.queue_label else group.queue
+
+    def _group_of(self, pod: Pod) -> PodGroup:
+        assert pod.group is not None
+        return self._groups[pod.group]
+
+
+def _first_consumer(claim: Claim, pods: Sequence[Pod]) -> Pod:
+    """The pod the claim was reserved for first, else the one that came first."""
+    by_uid = {pod.uid: pod for pod in pods}
+    for consumer in claim.reserved_for:
+        if consumer.uid in by_uid:  # type: ignore[comparison-overlap]
+            return by_uid[consumer.uid]
+    return min(pods, key=lambda pod: (pod.created_at, pod.uid))
+
+
+def _by_queue(sums: Mapping[_Place, QuotaVector]) -> dict[QueueName, LeafUsage]:
+    def part(queue: QueueName, *places: tuple[bool, bool]) -> QuotaVector:
+        return sum((sums.get((queue, *place), _NOTHING) for place in places), _NOTHING)
+
+    return {
+        queue: LeafUsage(
+            allocated=part(queue, (True, True), (True, False)),
+            allocated_non_preemptible=part(queue, (True, False)),
+            pending=part(queue, (False, True), (False, False)),
+        )
+        for queue in sorted({queue for queue, _, _ in sums})
+    }
+
+
+def _counted_once(node: Node, plain: float, published: float) -> float:
+    """GPUs of a node that both a device plugin and slices offer: the node's own count says if they are the same."""
+    if plain and published:
+        count = node.label(_GPU_COUNT_LABEL) or ""
+        if count.isdecimal():
+            return max(plain, published, min(plain + published, int(count)))
+    return plain + published
+
+
+def _is_reservation(pod: Pod) -> bool:
+    """Pods that stand for a shared GPU take nothing themselves: the pods that share it do."""
+    return _RESERVATION_LABEL in pod.spec.labels
