@@ -224,9 +224,9 @@ class Accounting:
 
 def _first_consumer(claim: Claim, pods: Sequence[Pod]) -> Pod:
     """The pod the claim was reserved for first, else the one that came first."""
-    by_uid = {pod.uid: pod for pod in pods}
+    by_uid = {str(pod.uid): pod for pod in pods}
     for consumer in claim.reserved_for:
-        if consumer.uid in by_uid:  # type: ignore[comparison-overlap]
+        if consumer.uid in by_uid:
             return by_uid[consumer.uid]
     return min(pods, key=lambda pod: (pod.created_at, pod.uid))
 
