@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+from kai_sched.api.kinds import Kind
+from kai_sched.api.membership import Membership
+from kai_sched.model.ids import PodKey
+from kai_sched.model.workloads import Pod, PodGroup
 
 Document = dict[str, Any]
 """An object as the API server sends it; kept raw until ``api`` translates it, so that no field is lost."""
@@ -45,4 +50,36 @@ class WatchTransport(Protocol):
         accept: str = JSON,
     ) -> AsyncGenerator[list[bytes]]:
         """Batches of whole lines, as many as have arrived; ends when the server closes the stream."""
+        ...
+
+
+class PodGrouper(Protocol):
+    """Tells which pods belong together where they do not say so themselves; above this layer, so passed in."""
+
+    @property
+    def version(self) -> int:
+        """Moves whenever ``groups`` could answer differently."""
+        ...
+
+    @property
+    def kinds(self) -> Collection[Kind]:
+        """The kinds of owners it wants to see."""
+        ...
+
+    def pod_seen(self, pod: Pod, document: Document) -> Membership | None:
+        """Where a pod of ours that names no pod group belongs; None: it stays a group of its own."""
+        ...
+
+    def pod_gone(self, key: PodKey) -> None:
+        """The pod is no more, or names its group itself now."""
+        ...
+
+    def owner_seen(
+        self, kind: Kind, key: str, document: Document | None
+    ) -> Iterable[tuple[PodKey, Membership]]:
+        """An owner came, changed or (None) went; the pods that belong elsewhere for it."""
+        ...
+
+    def groups(self) -> Sequence[PodGroup]:
+        """The pod groups that live in memory only."""
         ...

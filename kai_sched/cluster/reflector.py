@@ -66,6 +66,8 @@ class Pace:
     """The server ends a watch after this long, up to twice: connections move to other API servers."""
     relist_seconds: float = 1800.0
     """Age of the last list at which the end of a watch becomes a list."""
+    compare_seconds: float = 300.0
+    """How often a kind whose events come from elsewhere is listed for comparison."""
     absent_seconds: float = 30.0
     """How often a kind that is not served is looked for."""
     longest_wait_seconds: float = 30.0
@@ -129,18 +131,8 @@ class Reflector:
         await self._watch()
 
     async def _list(self) -> None:
-        self.sightings.begin_list()
-        version = ""
-        source = self._source
         limit = self._pace.page_limit if self._backoff.failures < _TRIES_BEFORE_ONE_PAGE else 0
-        pages = self._transport.list_pages(source.path, limit=limit, accept=source.list_accept)
-        async with aclosing(pages):
-            async for page in pages:
-                version = page.resource_version
-                self._sink.apply(self.sightings.add_page(page.items, version))
-                await asyncio.sleep(0)
-        vanished, missed = self.sightings.end_list(version)
-        self._sink.apply(vanished)
+        missed = await list_into(self._transport, self._source, self.sightings, self._sink, limit)
         self.stats.lists += 1
         self.stats.missed += missed
         self.stats.is_served = True
@@ -234,6 +226,23 @@ class Reflector:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+async def list_into(
+    transport: WatchTransport, source: Source, sightings: Sightings, sink: Sink, limit: int
+) -> int:
+    """One complete list, told to the sink as changes; answers how many of them a watch had failed to tell."""
+    sightings.begin_list()
+    version = ""
+    pages = transport.list_pages(source.path, limit=limit, accept=source.list_accept)
+    async with aclosing(pages):
+        async for page in pages:
+            version = page.resource_version
+            sink.apply(sightings.add_page(page.items, version))
+            await asyncio.sleep(0)
+    vanished, missed = sightings.end_list(version)
+    sink.apply(vanished)
+    return missed
 
 
 def _failure_in(source: Source, status: object) -> ApiFailure:

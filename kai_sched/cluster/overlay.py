@@ -1,0 +1,135 @@
+"""Commands in flight, laid over what the watches have shown: the next cycle already counts what we are writing.
+
+Every entry ends by evidence, never by time: a pod's when it is seen with a node or is gone, a claim's
+reservation when the claim is seen with it, or is gone, or its pod has ended. ``forget`` ends what failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from kai_sched.model.commands import BindGang
+from kai_sched.model.devices import Claim, ClaimAllocation, Consumer
+from kai_sched.model.ids import ClaimKey, NodeName, PodKey, Uid
+from kai_sched.model.plan import Placement
+from kai_sched.model.workloads import Pod, PodState
+
+_ENDED = frozenset({PodState.SUCCEEDED, PodState.FAILED})
+
+
+@dataclass(slots=True)
+class _AssumedClaim:
+    """A claim as we are about to write it."""
+
+    uid: Uid
+    allocation: ClaimAllocation | None
+    consumers: dict[PodKey, Consumer] = field(default_factory=dict)
+
+
+class Overlay:
+    """Placements of commands that run."""
+
+    def __init__(self) -> None:
+        self._pods: dict[PodKey, Placement] = {}
+        self._claims: dict[ClaimKey, _AssumedClaim] = {}
+        self.version = 0
+        """Changes whenever a view could."""
+
+    def __len__(self) -> int:
+        return len(self._pods) + len(self._claims)
+
+    def node_of(self, key: PodKey) -> NodeName | None:
+        """The node that the pod is being bound to."""
+        placement = self._pods.get(key)
+        return None if placement is None else placement.node
+
+    def assume(self, command: BindGang, pods: Mapping[PodKey, Pod], claims: Mapping[str, Claim]) -> None:
+        """Count these placements as made, except where they are seen already or can no longer be."""
+        for placement in command.placements:
+            pod = pods.get(placement.pod)
+            if pod is None or pod.uid != placement.uid or pod.state in _ENDED:
+                continue
+            if pod.node is None:
+                self._pods[placement.pod] = placement
+            self._assume_claims(placement, claims)
+        self.version += 1
+
+    def forget(self, pods: Iterable[PodKey]) -> None:
+        """These pods are not being bound any more: the command failed or was given up."""
+        for key in pods:
+            self._pods.pop(key, None)
+            self._drop_consumer(key)
+        self.version += 1
+
+    def pod_seen(self, key: PodKey, pod: Pod | None) -> None:
+        """The watch shows this pod, or (None) that it is gone."""
+        placement = self._pods.get(key)
+        if placement is not None and (pod is None or pod.uid != placement.uid or pod.node is not None):
+            del self._pods[key]
+            self.version += 1
+        if self._claims and (pod is None or pod.state in _ENDED):
+            self._drop_consumer(key)
+
+    def claim_seen(self, key: ClaimKey, claim: Claim | None) -> None:
+        """The watch shows this claim, or (None) that it is gone."""
+        assumed = self._claims.get(key)
+        if assumed is None:
+            return
+        self.version += 1
+        if claim is None or claim.uid != assumed.uid:
+            del self._claims[key]
+            return
+        reserved = {consumer.uid for consumer in claim.reserved_for}
+        left = {pod: consumer for pod, consumer in assumed.consumers.items() if consumer.uid not in reserved}
+        assumed.consumers = left
+        if not left:
+            del self._claims[key]
+
+    def pod_view(self, pod: Pod) -> Pod:
+        """The pod with its assumed node, if it has one."""
+        placement = self._pods.get(pod.key)
+        if placement is None or placement.uid != pod.uid:
+            return pod
+        state = PodState.BINDING if pod.state in {PodState.PENDING, PodState.GATED} else pod.state
+        return replace(
+            pod,
+            state=state,
+            node=placement.node,
+            gpu_groups=placement.gpu_groups or pod.gpu_groups,
+            gpu_indices=placement.gpu_indices or pod.gpu_indices,
+        )
+
+    def claim_view(self, claim: Claim) -> Claim:
+        """The claim with its assumed allocation and consumers; an allocation that is seen stands."""
+        assumed = self._claims.get(claim.key)
+        if assumed is None or assumed.uid != claim.uid:
+            return claim
+        held = {consumer.uid for consumer in claim.reserved_for}
+        more = tuple(consumer for consumer in assumed.consumers.values() if consumer.uid not in held)
+        return replace(
+            claim,
+            allocation=claim.allocation if claim.allocation is not None else assumed.allocation,
+            reserved_for=(*claim.reserved_for, *more),
+        )
+
+    def _assume_claims(self, placement: Placement, claims: Mapping[str, Claim]) -> None:
+        consumer = Consumer("pods", placement.pod.partition("/")[2], placement.uid)
+        for part in placement.claims:
+            claim = claims.get(part.claim)
+            if claim is None or claim.uid != part.uid:
+                continue
+            if any(known.uid == placement.uid for known in claim.reserved_for):
+                continue
+            assumed = self._claims.setdefault(part.claim, _AssumedClaim(part.uid, None))
+            assumed.consumers[placement.pod] = consumer
+            if part.allocation is not None:
+                assumed.allocation = part.allocation
+
+    def _drop_consumer(self, pod: PodKey) -> None:
+        for key in [key for key, assumed in self._claims.items() if pod in assumed.consumers]:
+            assumed = self._claims[key]
+            del assumed.consumers[pod]
+            if not assumed.consumers:
+                del self._claims[key]
+            self.version += 1

@@ -1,0 +1,257 @@
+"""Pods as records: the many events that change nothing but a pod's status skip the careful reading.
+
+``metadata.generation`` (Kubernetes 1.33) is 1 until somebody changes the pod's spec; binding does not count. While
+it is 1 and the labels are the same, the interned spec of the known record still holds.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import replace
+
+from kai_sched.api import keys
+from kai_sched.api.kinds import Raw
+from kai_sched.api.membership import Membership
+from kai_sched.api.translate import SpecInterner, TranslateContext, translate_pod
+from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS
+from kai_sched.cluster.ports import Document, PodGrouper
+from kai_sched.cluster.shelf import Effect
+from kai_sched.cluster.sightings import Change, ChangeKind
+from kai_sched.model.ids import NodeName, PodKey
+from kai_sched.model.snapshot import Unreadable
+from kai_sched.model.workloads import Pod, PodState
+
+_UNTOUCHED = 1
+_SHARES = frozenset(SHARE_ANNOTATIONS)
+_PHASES = {"Succeeded": PodState.SUCCEEDED, "Failed": PodState.FAILED}
+_SPECS_KEPT = 4096
+"""More interned specs than pods by this many: time to forget those of pods that are gone."""
+
+
+class PodShelf:
+    """Pods by key, and their keys in order."""
+
+    def __init__(self, context: TranslateContext, grouper: PodGrouper | None = None) -> None:
+        self.records: dict[PodKey, Pod] = {}
+        self.unreadable: dict[str, Unreadable] = {}
+        self.nodes_of_unreadable: dict[str, str] = {}
+        """Where pods run that we cannot read: nobody can say what room is left there."""
+        self.version = 0
+        self.context = context
+        self._grouper = grouper
+        self._assigned: set[PodKey] = set()
+        """Pods whose group was told by the grouper."""
+        self._interner = SpecInterner()
+        self._order: list[PodKey] = []
+        self._order_is_stale = False
+        self._with_selectors: dict[PodKey, Document] = {}
+        """Raw pods whose meaning depends on the labels of namespaces; few."""
+
+    def apply(self, change: Change) -> Effect:
+        """Take one change."""
+        key, document = PodKey(change.key), change.document
+        if change.kind is ChangeKind.DELETED or document is None:
+            return self._remove(key)
+        known = self.records.get(key)
+        if known is None or key in self._with_selectors:
+            return self._read(key, document)
+        quick = quick_reading(known, document, is_assigned=key in self._assigned)
+        if quick is None:
+            return self._read(key, document)
+        self.records[key] = quick
+        self.version += 1
+        same = quick.state is known.state and quick.has_finalizers == known.has_finalizers
+        return Effect.BOOKKEEPING if same else Effect.MATERIAL
+
+    def in_order(self) -> list[Pod]:
+        """All pods by key."""
+        if self._order_is_stale:
+            self._order = sorted(self.records)
+            self._order_is_stale = False
+        records = self.records
+        return [records[key] for key in self._order]
+
+    def namespaces_changed(self, context: TranslateContext) -> Effect:
+        """Labels of namespaces changed: read again what depends on them."""
+        self.context = context
+        effects = [self._read(key, document) for key, document in list(self._with_selectors.items())]
+        return max(effects, default=Effect.NOTHING)
+
+    def _read(self, key: PodKey, document: Document) -> Effect:
+        if _has_namespace_selector(document):
+            self._with_selectors[key] = document
+        else:
+            self._with_selectors.pop(key, None)
+        record = translate_pod(document, self.context, self._interner)
+        if isinstance(record, Unreadable):
+            return self._cannot_read(key, document, record)
+        if key in self.unreadable:
+            self._forget_problem(key)
+        return self._put(key, self._grouped(record, document))
+
+    def regroup(self, key: PodKey, membership: Membership) -> Effect:
+        """The grouper found another group for a pod that it was shown before."""
+        known = self.records.get(key)
+        if known is None or (key not in self._assigned and not _is_alone(known)):
+            return Effect.NOTHING
+        self._assigned.add(key)
+        return self._put(key, _moved(known, membership))
+
+    def _grouped(self, record: Pod, document: Document) -> Pod:
+        self._assigned.discard(record.key)
+        if self._grouper is None or record.group is None:
+            return record
+        if not _is_alone(record):
+            self._grouper.pod_gone(record.key)
+            return record
+        membership = self._grouper.pod_seen(record, document)
+        if membership is None:
+            return record
+        self._assigned.add(record.key)
+        return _moved(record, membership)
+
+    def _put(self, key: PodKey, record: Pod) -> Effect:
+        known = self.records.get(key)
+        if known is None:
+            self._note_key(key)
+            effect = Effect.MATERIAL
+        elif known == record:
+            return Effect.NOTHING
+        elif replace(known, resource_version=record.resource_version) == record:
+            effect = Effect.BOOKKEEPING
+        else:
+            effect = Effect.MATERIAL
+        self.records[key] = record
+        self.version += 1
+        return effect
+
+    def _note_key(self, key: PodKey) -> None:
+        if self._order_is_stale:
+            return
+        if not self._order or key > self._order[-1]:
+            self._order.append(key)
+        else:
+            insort(self._order, key)
+
+    def _remove(self, key: PodKey) -> Effect:
+        self._assigned.discard(key)
+        if self._grouper is not None:
+            self._grouper.pod_gone(key)
+        self._with_selectors.pop(key, None)
+        had_problem = key in self.unreadable
+        if had_problem:
+            self._forget_problem(key)
+        if self.records.pop(key, None) is None:
+            return Effect.MATERIAL if had_problem else Effect.NOTHING
+        self._order_is_stale = True
+        self.version += 1
+        if len(self._interner) > len(self.records) + _SPECS_KEPT:
+            self._interner.keep_only(pod.spec for pod in self.records.values())
+        return Effect.MATERIAL
+
+    def _cannot_read(self, key: PodKey, document: Document, problem: Unreadable) -> Effect:
+        is_news = self.unreadable.get(key) != problem
+        self.unreadable[key] = problem
+        node = _node_taken(document)
+        if node:
+            self.nodes_of_unreadable[key] = node
+        else:
+            self.nodes_of_unreadable.pop(key, None)
+        if self.records.pop(key, None) is not None:
+            self._order_is_stale = True
+        elif not is_news:
+            return Effect.NOTHING
+        self.version += 1
+        return Effect.MATERIAL
+
+    def _forget_problem(self, key: PodKey) -> None:
+        del self.unreadable[key]
+        self.nodes_of_unreadable.pop(key, None)
+        self.version += 1
+
+
+def quick_reading(known: Pod, raw: Raw, *, is_assigned: bool = False) -> Pod | None:
+    """The record after an event that left the spec alone; None: the pod must be read with care.
+
+    ``is_assigned``: the pod's group does not come from the pod itself.
+    """
+    try:
+        metadata, wire, status = raw["metadata"], raw["spec"], raw["status"]
+        if not _same_identity(known, metadata, is_assigned=is_assigned):
+            return None
+        return _with_status(known, metadata, wire, status)
+    except (AttributeError, KeyError, TypeError):
+        # Some field is absent or has a wrong type: the careful reading says which.
+        return None
+
+
+def _same_identity(known: Pod, metadata: Raw, *, is_assigned: bool) -> bool:
+    if metadata["generation"] != _UNTOUCHED or metadata["uid"] != known.uid:
+        return False
+    labels = metadata.get("labels") or {}
+    spec = known.spec
+    if len(labels) != len(spec.labels) or any(labels.get(name) != value for name, value in spec.labels):
+        return False
+    annotations = metadata.get("annotations") or {}
+    if not _SHARES.isdisjoint(annotations):
+        return False
+    if known.group is None:
+        return True
+    group = annotations.get(keys.POD_GROUP)
+    if group:
+        return not is_assigned and known.group == f"{spec.namespace}/{group}"
+    return is_assigned or _is_alone(known)
+
+
+def _with_status(known: Pod, metadata: Raw, wire: Raw, status: Raw) -> Pod | None:
+    is_going = "deletionTimestamp" in metadata
+    if is_going != (known.releasing_since is not None) or not _same_status(known, wire, status):
+        return None
+    state = _PHASES.get(status["phase"])
+    if state is None:
+        if is_going:
+            state = PodState.RELEASING
+        elif known.node is not None:
+            state = PodState.BOUND if status["phase"] == "Pending" else PodState.RUNNING
+        else:
+            state = PodState.GATED if wire.get("schedulingGates") else PodState.PENDING
+    return replace(
+        known,
+        state=state,
+        has_finalizers=bool(metadata.get("finalizers")),
+        resource_version=metadata["resourceVersion"],
+    )
+
+
+def _same_status(known: Pod, wire: Raw, status: Raw) -> bool:
+    """Whether node, nomination and claims are those of the record."""
+    if (wire.get("nodeName") or None) != known.node:
+        return False
+    if (status.get("nominatedNodeName") or None) != known.nominated_node:
+        return False
+    if not wire.get("resourceClaims") and "extendedResourceClaimStatus" not in status:
+        return True
+    # A claim once made for a pod stays its claim; one that is still to be made may come with any event.
+    return bool(known.claims) and all(reference.claim is not None for reference in known.claims)
+
+
+def _is_alone(pod: Pod) -> bool:
+    """Whether the pod names no group: then its own key stands for one."""
+    return str(pod.group) == str(pod.key)
+
+
+def _moved(pod: Pod, membership: Membership) -> Pod:
+    return replace(pod, group=membership.group, subgroup=membership.subgroup or pod.subgroup)
+
+
+def _has_namespace_selector(document: Document) -> bool:
+    spec = document.get("spec")
+    affinity = spec.get("affinity") if isinstance(spec, dict) else None
+    return bool(affinity) and "namespaceSelector" in str(affinity)
+
+
+def _node_taken(document: Document) -> NodeName | None:
+    spec, status = document.get("spec"), document.get("status")
+    phase = status.get("phase") if isinstance(status, dict) else None
+    node = spec.get("nodeName") if isinstance(spec, dict) else None
+    return NodeName(node) if isinstance(node, str) and phase not in _PHASES else None
