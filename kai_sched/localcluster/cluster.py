@@ -1,6 +1,6 @@
 """A real control plane on this machine: etcd, kube-apiserver, kube-controller-manager, and kwok playing kubelets.
 
-    with LocalCluster(crds=Path("crds"), fleet=read_fleet(path)) as cluster:
+    with LocalCluster(crds=Path("crds"), objects=fleet_objects(read_fleet(path))) as cluster:
         cluster.kubectl("get", "nodes")
 
 Each instance has its own folder and free ports. Everything ends, and the folder goes, when the block is left, also by
@@ -26,6 +26,7 @@ from kai_sched.errors import ApiFailure, ControlPlaneError
 from kai_sched.localcluster import processes, recipe
 from kai_sched.localcluster.admin import AdminApi, Document
 from kai_sched.localcluster.binaries import CONTROL_PLANE, Tool, ensure
+from kai_sched.localcluster.fleet.publish import publish
 from kai_sched.localcluster.guard import start_guard
 from kai_sched.localcluster.pki import make_credentials, write_kubeconfig
 from kai_sched.localcluster.setup import apply_crds, service_account_token, wait_for
@@ -246,7 +247,7 @@ class LocalCluster:
         self._wait_for_account("default")
         if self._objects:
             self._say(f"creating {len(self._objects)} objects")
-            self.api.create_all(self._objects)
+            publish(self.api, self._objects)
 
     def _wait_for_account(self, namespace: str) -> None:
         def is_there() -> bool:

@@ -63,7 +63,8 @@ def recorded(layout: Layout) -> list[Recorded]:
 
 def is_alive(layout: Layout, process: Recorded) -> bool:
     """Whether the recorded process still runs (and is no other one with the same id)."""
-    return str(layout.folder) in _command_line(process.pid)
+    command = _command_line(process.pid)
+    return command is not None and (command == "" or str(layout.folder) in command)
 
 
 def end_all(layout: Layout) -> None:
@@ -100,7 +101,6 @@ def _wait_gone(layout: Layout, process: Recorded, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not is_alive(layout, process):
-            # What has lost its command line is about to end: collecting it takes no time.
             _collect(process.pid)
             return True
         time.sleep(_POLL_SECONDS)
@@ -113,14 +113,16 @@ def _collect(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _command_line(pid: int) -> str:
-    """The arguments of a process; empty if it is gone or a zombie."""
+def _command_line(pid: int) -> str | None:
+    """The arguments of a process, empty for the moment of its start and end; None if it is gone or a zombie."""
     if Path("/proc/self").exists():
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
         except OSError:
-            return ""
+            return None
+        return None if state in "ZX" else arguments.decode(errors="replace")
     answer = subprocess.run(
         ["ps", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    return "" if answer.stdout.startswith("Z") else answer.stdout
+    return None if answer.returncode != 0 or answer.stdout.startswith("Z") else answer.stdout
