@@ -31,6 +31,8 @@ _LINES_A_TURN: Final = 200
 _TRIES_BEFORE_RELIST: Final = 6
 _TRIES_BEFORE_ONE_PAGE: Final = 3
 """A list whose pages expire before the last one is asked for whole."""
+_SHORTEST_WATCH_SECONDS: Final = 1.0
+"""A watch that ends sooner and without a word is as good as refused."""
 _TIMES_ABSENT: Final = 3
 """A kind of which objects were seen must be answered 404 so often before we believe that they are gone."""
 
@@ -151,15 +153,20 @@ class Reflector:
             accept=source.watch_accept,
         )
         self.stats.watches += 1
+        started_at, is_alive = self._now(), False
         async with aclosing(batches):
             async for lines in batches:
+                is_alive = True
                 for start in range(0, len(lines), _LINES_A_TURN):
                     self._take(lines[start : start + _LINES_A_TURN])
                     await asyncio.sleep(0)
                 if self._must_list:
                     return
-        # An end without a failure is the server's own time limit.
-        self._backoff.reset()
+        if is_alive or self._now() - started_at > _SHORTEST_WATCH_SECONDS:
+            # An end without a failure is the server's own time limit.
+            self._backoff.reset()
+        else:
+            await self._sleep(self._backoff.next_delay())
 
     def _take(self, lines: Sequence[bytes]) -> None:
         changes: list[Change] = []

@@ -74,6 +74,10 @@ TAINT_RULES: Final = tuple(
 """Newest first: the first version that is served is used."""
 
 PRIORITY_CLASSES: Final = _in_cluster("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass")
+NATIVE_POD_GROUPS: Final = tuple(
+    Resource("scheduling.k8s.io", version, "podgroups", "PodGroup")
+    for version in ("v1", "v1beta1", "v1alpha3")
+)
 DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet")
@@ -92,6 +96,15 @@ KNOWN: Final = (
     *(PODS, NODES, NAMESPACES, CONFIG_MAPS, EVENTS, SERVICE_ACCOUNTS, VOLUME_CLAIMS, VOLUMES),
     *(STORAGE_CLASSES, CSI_NODES, CSI_DRIVERS, STORAGE_CAPACITIES),
     *(RESOURCE_SLICES, RESOURCE_CLAIMS, CLAIM_TEMPLATES, DEVICE_CLASSES, *TAINT_RULES),
-    *(PRIORITY_CLASSES, DISRUPTION_BUDGETS, JOBS, REPLICA_SETS, LEASES, NEW_EVENTS, CUSTOM_RESOURCES),
+    *(
+        PRIORITY_CLASSES,
+        *NATIVE_POD_GROUPS,
+        DISRUPTION_BUDGETS,
+        JOBS,
+        REPLICA_SETS,
+        LEASES,
+        NEW_EVENTS,
+        CUSTOM_RESOURCES,
+    ),
     *(QUEUES, POD_GROUPS, TOPOLOGIES, SHARDS),
 )

@@ -95,7 +95,7 @@ class Transport:
                     raise failure_of(
                         call.method, call.path, answer.status, await answer.read(), answer.headers
                     )
-                while chunk := await answer.content.readany():
+                while chunk := await _next_chunk(answer):
                     yield chunk
         except _NO_ANSWER as cause:
             raise no_answer(call.method, call.path, cause) from cause
@@ -146,6 +146,15 @@ class Transport:
             headers={"User-Agent": f"kai-sched/{__version__}"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+
+
+async def _next_chunk(answer: aiohttp.ClientResponse) -> bytes:
+    """What has arrived; b"" at the end."""
+    try:
+        return await answer.content.readany()
+    except RuntimeError as cause:
+        # How the library tells that the connection was closed under a reader.
+        raise aiohttp.ClientConnectionError(str(cause)) from cause
 
 
 def _socket_with_keepalive(address: Any) -> socket.socket:
