@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 from hypothesis import given
 
 from kai_sched.fairness.ledger import Ledger
@@ -10,7 +11,9 @@ from kai_sched.model.plan import Outcome, Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodState
-from kai_sched.placement.checker import check_plan
+from kai_sched.placement.checker import ViolationKind, check_plan
+from kai_sched.placement.slots import Boards
+from kai_sched.placement.world import World
 from kai_sched.planning.cycle import plan_cycle
 from kai_sched.sim.engine import apply_plan, simulate
 from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
@@ -95,3 +98,48 @@ def test_simulation_reaches_a_fixed_point(snapshot: ClusterSnapshot):
     last = result.plans[-1]
     assert last.binds == ()
     assert apply_plan(result.final, last) == result.final
+
+
+def a_full_house() -> ClusterSnapshot:
+    """Two gangs of two whole nodes each, on three nodes: only one of them fits."""
+    pods = [a_pod(f"{name}-{index}", a_spec(gpus=8), group=name) for name in ("g", "h") for index in range(2)]
+    return a_snapshot(
+        nodes=[a_node("a"), a_node("b"), a_node("c")],
+        pods=pods,
+        groups=[a_group("g", min_member=2), a_group("h", min_member=2)],
+    )
+
+
+def test_the_checker_property_catches_an_engine_that_forgets_what_it_gave_away(monkeypatch):
+    assert check_plan(a_full_house(), GREEDY, plan_cycle(a_full_house(), GREEDY)) == ()
+
+    monkeypatch.setattr(World, "_count", lambda *_arguments: None)
+    plan = plan_cycle(a_full_house(), GREEDY)
+
+    assert ViolationKind.NODE_RESOURCES in {
+        violation.kind for violation in check_plan(a_full_house(), GREEDY, plan)
+    }
+
+
+def test_the_checker_property_catches_an_engine_that_leaves_half_a_gang(monkeypatch):
+    monkeypatch.setattr(World, "rollback", lambda *_arguments: None)
+
+    plan = plan_cycle(a_full_house(), GREEDY)
+
+    assert ViolationKind.GANG in {violation.kind for violation in check_plan(a_full_house(), GREEDY, plan)}
+
+
+def test_the_replay_property_catches_an_engine_that_remembers(monkeypatch):
+    turn = iter(range(100))
+    honest = Boards._cost
+
+    def moody(*arguments):
+        cost = honest(*arguments)
+        return -cost - np.arange(len(cost)) if next(turn) % 2 else cost
+
+    monkeypatch.setattr(Boards, "_cost", moody)
+    snapshot = a_snapshot(
+        nodes=[a_node("a"), a_node("b")], pods=[a_pod("p", group="g")], groups=[a_group("g")]
+    )
+
+    assert plan_cycle(snapshot, GREEDY) != plan_cycle(snapshot, GREEDY)

@@ -1,0 +1,153 @@
+"""``kai-sched demo``: the main job, on a real control plane: a fake GPU fleet, queues, gangs, and who landed where."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+
+from kai_sched.cli import demo_report as report
+from kai_sched.cli.output import console
+from kai_sched.errors import ControlPlaneError, InvalidInput
+from kai_sched.localcluster import LocalCluster
+from kai_sched.localcluster.conformance import ConformanceWatcher
+from kai_sched.localcluster.fleet import fleet_objects, publish, read_fleet
+
+ROOT = Path(__file__).parents[2]
+SETTLE_SECONDS = 60.0
+NAMESPACE = "demo"
+OPERATOR_NAMESPACE = "kai-sched"
+OPERATOR_ACCOUNT = "kai-sched"
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster and the operator running.")] = False,
+    fleet: Annotated[Path, typer.Option(help="Fleet file.")] = ROOT / "examples/fleets/demo.yaml",
+    workloads: Annotated[Path, typer.Option(help="Folder with queues.yaml and workloads.yaml.")] = ROOT
+    / "examples/demo",
+) -> None:
+    """Start a local control plane with a fake fleet, run the operator, submit work and show what became of it.
+
+    Example: kai-sched demo --keep
+    """
+    out = console()
+    began = time.monotonic()
+    arrivals = _documents(workloads / "workloads.yaml")
+    queues = _documents(workloads / "queues.yaml")
+    out.print("[bold]kai_sched demo[/bold]: a real kube-apiserver and etcd, fake nodes, our scheduler\n")
+    cluster = LocalCluster(
+        name="demo", crds=ROOT / "crds", on_progress=lambda text: out.print(f"  {text}", style="dim")
+    )
+    with cluster:
+        publish(cluster.api, fleet_objects(read_fleet(fleet)))
+        _apply_manifests(cluster)
+        cluster.new_namespace(NAMESPACE)
+        report.print_fleet(cluster.api, out)
+        for document in queues:
+            cluster.api.apply(document)
+        report.print_arrivals(queues, arrivals, out)
+        with _operator(cluster) as log, ConformanceWatcher(cluster.api) as watcher:
+            submitted = time.monotonic()
+            _submit(cluster, arrivals)
+            _wait_until_settled(cluster, arrivals, log)
+            out.print(f"\nsettled {time.monotonic() - submitted:.1f} s after the work was submitted\n")
+            report.print_decisions(cluster.api, log, out)
+            report.print_landing(cluster.api, out)
+            _print_kubectl(cluster, out)
+            watcher.assert_clean()
+            out.print(f"conformance watcher: {watcher.checked} bound pods checked, no violation")
+            out.print(f"done in {time.monotonic() - began:.0f} s")
+            if keep:
+                _wait_for_interrupt(cluster, out)
+
+
+def _documents(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [document for document in yaml.safe_load_all(path.read_text()) if document]
+    except yaml.YAMLError as error:
+        raise InvalidInput(" ".join(str(error).split()), source=str(path)) from error
+
+
+def _apply_manifests(cluster: LocalCluster) -> None:
+    """The role that the operator runs under, and KAI's priority classes."""
+    cluster.new_namespace(OPERATOR_NAMESPACE)
+    for name in ("rbac.yaml", "priority-classes.yaml"):
+        for document in _documents(ROOT / "manifests" / name):
+            cluster.api.apply(document)
+
+
+def _submit(cluster: LocalCluster, arrivals: list[dict[str, Any]]) -> None:
+    for document in arrivals:
+        document["metadata"]["namespace"] = NAMESPACE
+        cluster.api.create(document)
+
+
+@contextmanager
+def _operator(cluster: LocalCluster) -> Iterator[Path]:
+    """The operator as a process of its own under its ServiceAccount; yields the path of its log."""
+    log = cluster.folder / "operator.log"
+    kubeconfig = cluster.kubeconfig_for(OPERATOR_ACCOUNT, OPERATOR_NAMESPACE)
+    command = [
+        sys.executable,
+        "-m",
+        "kai_sched",
+        "run",
+        "--kubeconfig",
+        str(kubeconfig),
+        "--log-format",
+        "json",
+    ]
+    command += ["--metrics-port", "0", "--health-port", "0"]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            yield log
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_settled(cluster: LocalCluster, arrivals: list[dict[str, Any]], log: Path) -> None:
+    """Until every pod has a node or a reason for waiting."""
+    expected = sum(report.pods_of(document) for document in arrivals)
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        pods = cluster.api.list("Pod", NAMESPACE)
+        if len(pods) >= expected and all(report.has_answer(pod) for pod in pods):
+            return
+        time.sleep(0.2)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+    raise ControlPlaneError(
+        f"the demo did not settle within {SETTLE_SECONDS:.0f} s; the operator's last words:\n{tail}"
+    )
+
+
+def _print_kubectl(cluster: LocalCluster, out: Console) -> None:
+    for arguments in (("get", "queues"), ("get", "podgroups.scheduling.run.ai", "-n", NAMESPACE)):
+        out.print(f"\n[bold]$ kubectl {' '.join(arguments)}[/bold]")
+        out.print(cluster.kubectl(*arguments).rstrip(), markup=False, soft_wrap=True)
+    out.print()
+
+
+def _wait_for_interrupt(cluster: LocalCluster, out: Console) -> None:
+    out.print(
+        f"\nleft running; use it with\n\n  export KUBECONFIG={cluster.kubeconfig}\n\nCtrl-C ends it",
+        soft_wrap=True,
+    )
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        out.print("ending")

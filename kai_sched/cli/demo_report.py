@@ -1,0 +1,222 @@
+"""What the demo prints: the fleet, what arrives, what was decided and why, and where it landed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from kai_sched.cli.output import table
+from kai_sched.localcluster.admin import AdminApi
+
+Document = Mapping[str, Any]
+CLIQUE = "nvidia.com/gpu.clique"
+RACK_LABELS = ("example.com/rack", "topology.kubernetes.io/rack", "rack")
+_GROUP_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def pods_of(document: Document) -> int:
+    """How many pods a workload of the demo makes."""
+    spec = document.get("spec", {})
+    match document["kind"]:
+        case "Job":
+            return int(spec.get("parallelism", 1))
+        case "ReplicaSet":
+            return int(spec.get("replicas", 1))
+        case "Pod":
+            return 1
+        case _:
+            return 0
+
+
+def has_answer(pod: Document) -> bool:
+    """Whether a pod has a node, or the scheduler's word why it has none."""
+    if pod["spec"].get("nodeName"):
+        return True
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(entry["type"] == "PodScheduled" and entry.get("message") for entry in conditions)
+
+
+def print_fleet(api: AdminApi, out: Console) -> None:
+    """One line a rack: nodes, and how their GPUs are offered."""
+    racks: dict[str, list[Document]] = {}
+    for node in api.list("Node"):
+        racks.setdefault(_rack_of(node), []).append(node)
+    devices = Counter(_pool_node(entry) for entry in api.list("ResourceSlice") for _ in _gpus_of(entry))
+    rows = [
+        (rack, len(nodes), _offers(nodes, devices), _cliques(nodes)) for rack, nodes in sorted(racks.items())
+    ]
+    out.print(table("Fleet", ("RACK", "NODES", "GPUS", "NVLINK DOMAIN"), rows))
+
+
+def print_arrivals(queues: Sequence[Document], arrivals: Sequence[Document], out: Console) -> None:
+    """Queues by parent, then every workload with what it asks for."""
+    rows: list[tuple[object, ...]] = [
+        (
+            queue["metadata"]["name"],
+            queue["spec"].get("parentQueue", "-"),
+            queue["spec"]["resources"]["gpu"]["quota"],
+        )
+        for queue in queues
+    ]
+    out.print()
+    out.print(table("Queues", ("QUEUE", "PARENT", "GPU QUOTA"), rows))
+    out.print()
+    work = [document for document in arrivals if pods_of(document)]
+    rows = [
+        (
+            document["metadata"]["name"],
+            _queue_of(document),
+            pods_of(document),
+            _asks(document),
+            _wants(document, arrivals),
+        )
+        for document in work
+    ]
+    out.print(table("Arriving", ("WORKLOAD", "QUEUE", "PODS", "EACH", "WANTS"), rows))
+
+
+def print_decisions(api: AdminApi, log: Path, out: Console) -> None:
+    """Verdicts of the pod groups, then what the solver said of its last plan that placed something."""
+    out.print(Text("Decided", style="bold"))
+    for group in api.list("PodGroup"):
+        verdict = group.get("status", {}).get("kaiSched", {}).get("verdict") or {}
+        outcome = verdict.get("outcome", "unknown")
+        line = Text(f"{group['metadata']['name']}: ")
+        line.append(outcome, style="green" if outcome == "Placed" else "yellow")
+        if verdict.get("blocker"):
+            line.append(f" {verdict['blocker']}", style="bold")
+        out.print(line)
+        if verdict.get("message"):
+            out.print(Text(f"  {verdict['message']}"))
+        if verdict.get("nextStep"):
+            out.print(Text(f"  next: {verdict['nextStep']}", style="dim"))
+    for cycle in _solved_cycles(log):
+        out.print(Text(f"solver: {_solver_line(cycle)}"))
+    out.print()
+
+
+def print_landing(api: AdminApi, out: Console) -> None:
+    """A picture: one line a rack, one cell a node, a letter for each workload that has pods there."""
+    pods = [pod for pod in api.list("Pod", "demo") if pod["spec"].get("nodeName")]
+    names = sorted({_workload_of(pod) for pod in pods})
+    letter_of = dict(zip(names, _GROUP_LETTERS, strict=False))
+    on_node: dict[str, Counter[str]] = {}
+    for pod in pods:
+        on_node.setdefault(pod["spec"]["nodeName"], Counter())[letter_of[_workload_of(pod)]] += 1
+    racks: dict[str, list[str]] = {}
+    for node in api.list("Node"):
+        racks.setdefault(_rack_of(node), []).append(node["metadata"]["name"])
+    out.print(
+        Text("Landed", style="bold") + Text("  (a cell is a node; letters are pods, . is empty)", style="dim")
+    )
+    for rack, nodes in sorted(racks.items()):
+        cells = " ".join(_cell(on_node.get(node, Counter())) for node in sorted(nodes))
+        out.print(Text(f"{rack:<12} {cells}"))
+    for name, letter in letter_of.items():
+        out.print(Text(f"  {letter} {name}: {sum(_workload_of(pod) == name for pod in pods)} pods"))
+
+
+def _cell(counts: Counter[str]) -> str:
+    return "".join(letter * count for letter, count in sorted(counts.items())) or "."
+
+
+def _rack_of(node: Document) -> str:
+    labels = node["metadata"].get("labels", {})
+    return next((labels[key] for key in RACK_LABELS if key in labels), "-")
+
+
+def _pool_node(entry: Document) -> str:
+    return str(entry["spec"].get("nodeName", ""))
+
+
+def _gpus_of(entry: Document) -> Iterable[Document]:
+    for device in entry["spec"].get("devices", ()):
+        if device.get("attributes", {}).get("type", {}).get("string") == "gpu":
+            yield device
+
+
+def _offers(nodes: Sequence[Document], devices: Counter[str]) -> str:
+    claimed = {devices[node["metadata"]["name"]] for node in nodes} - {0}
+    plugin = {int(node["status"]["allocatable"].get("nvidia.com/gpu", 0)) for node in nodes} - {0}
+    parts = [f"{count} by claim" for count in sorted(claimed)] + [
+        f"{count} by device plugin" for count in sorted(plugin)
+    ]
+    return ", ".join(parts)
+
+
+def _cliques(nodes: Sequence[Document]) -> str:
+    cliques = {node["metadata"]["labels"].get(CLIQUE) for node in nodes} - {None}
+    return f"{len(cliques)} of {len(nodes)} nodes" if cliques else "-"
+
+
+def _template(document: Document) -> Document:
+    template: Document = document["spec"].get("template", document)
+    return template
+
+
+def _queue_of(document: Document) -> str:
+    for metadata in (document["metadata"], _template(document).get("metadata", {})):
+        queue = metadata.get("labels", {}).get("kai.scheduler/queue")
+        if queue:
+            return str(queue)
+    return "-"
+
+
+def _asks(document: Document) -> str:
+    spec = _template(document)["spec"]
+    plugin = sum(
+        int(container["resources"].get("limits", {}).get("nvidia.com/gpu", 0))
+        for container in spec["containers"]
+    )
+    claims = [
+        claim.get("resourceClaimTemplateName") or claim.get("resourceClaimName")
+        for claim in spec.get("resourceClaims", ())
+    ]
+    return ", ".join((*([f"{plugin} GPU"] if plugin else []), *(f"claim {name}" for name in claims)))
+
+
+def _wants(document: Document, arrivals: Sequence[Document]) -> str:
+    annotations = document["metadata"].get("annotations", {})
+    required = annotations.get("kai.scheduler/topology-required-placement")
+    preferred = annotations.get("kai.scheduler/topology-preferred-placement")
+    minimum = annotations.get("kai.scheduler/batch-min-member", "")
+    for group in arrivals:
+        if group["kind"] == "PodGroup" and group["metadata"]["name"] == document["metadata"]["name"]:
+            constraint = group["spec"].get("topologyConstraint", {})
+            required = constraint.get("requiredTopologyLevel")
+            preferred = constraint.get("preferredTopologyLevel")
+            minimum = str(group["spec"].get("minMember", ""))
+    parts = [f"gang of {minimum}" if minimum else "one by one"]
+    parts += [f"one {required}"] if required else []
+    parts += [f"rather one {preferred}"] if preferred else []
+    return ", ".join(parts)
+
+
+def _workload_of(pod: Document) -> str:
+    owners = pod["metadata"].get("ownerReferences") or [{"name": pod["metadata"]["name"]}]
+    return str(owners[0]["name"])
+
+
+def _solved_cycles(log: Path) -> list[Document]:
+    """The last cycle of the operator's log that placed something, if it has one."""
+    found: list[Document] = []
+    for line in log.read_bytes().splitlines():
+        try:
+            entry = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(entry, dict) and entry.get("event") == "cycle" and entry.get("binds"):
+            found.append(entry)
+    return found[-1:]
+
+
+def _solver_line(cycle: Document) -> str:
+    objective, bound = cycle.get("objective") or {}, cycle.get("bound") or {}
+    figures = ", ".join(f"{name} {value} (bound {bound.get(name, '-')})" for name, value in objective.items())
+    return f"{cycle.get('solver', 'GREEDY')}" + (f": {figures}" if figures else "")
