@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.fairness.shares import LeafUsage
 from kai_sched.model.devices import Claim
-from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, QueueName
+from kai_sched.model.ids import ClaimKey, NodeName, QueueName
 from kai_sched.model.nodes import Node
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QuotaVector
@@ -46,10 +46,10 @@ class Accounting:
         self._smallest_gpu = min(
             (node.gpu_memory_mib for node in snapshot.fleet.nodes if node.gpu_memory_mib > 0), default=0
         )
-        self._class_weights = self._weights_of_extended_resources()
+        self._class_of_resource = self._classes_of_extended_resources()
         # Specs are shared and live as long as the snapshot: their identity is a cheap key.
         self._vectors: dict[int, QuotaVector] = {}
-        self._claim_gpus: dict[int, float] = {}
+        self._claim_vectors: dict[int, QuotaVector] = {}
         self._held: set[ClaimKey] = {
             ref.claim
             for pod in snapshot.pods
@@ -65,34 +65,24 @@ class Accounting:
 
     def usage(self) -> dict[QueueName, LeafUsage]:
         """What each queue's pods hold and wait for, without its descendants."""
-        alike: dict[tuple[_Place, QuotaVector], int] = {}
+        tally = _Tally()
         consumers: dict[ClaimKey, list[Pod]] = {}
-        places: dict[tuple[PodGroupKey, bool], _Place] = {}
         for pod in self._snapshot.pods:
             is_active = pod.state in ACTIVE
-            if pod.group not in self._groups or not (is_active or pod.state is PodState.PENDING):
+            group = self._groups.get(pod.group) if pod.group is not None else None
+            if group is None or not (is_active or pod.state is PodState.PENDING):
                 continue
-            place = places.get((pod.group, is_active))
-            if place is None:
-                group = self._groups[pod.group]
-                place = places[pod.group, is_active] = (group.queue, is_active, group.is_preemptible)
-            portion = (place, self._own_vector(pod))
-            alike[portion] = alike.get(portion, 0) + 1
+            tally.add((group.queue, is_active, group.is_preemptible), self._own_vector(pod))
             for ref in pod.claims:
                 if ref.claim is not None:
                     consumers.setdefault(ref.claim, []).append(pod)
         for key, pods in consumers.items():
             claim = self._claims.get(key)
             if claim is not None:
-                group = self._group_of(_first_consumer(claim, pods))
+                group = self._group_of(pods[0] if len(pods) == 1 else _first_consumer(claim, pods))
                 place = (self._queue_of(claim, group), key in self._held, group.is_preemptible)
-                portion = (place, self._claim_vector(claim))
-                alike[portion] = alike.get(portion, 0) + 1
-        sums: dict[_Place, QuotaVector] = {}
-        for (place, vector), count in alike.items():
-            times = QuotaVector(vector.gpu * count, vector.cpu * count, vector.memory * count)
-            sums[place] = sums.get(place, _NOTHING) + times
-        return _by_queue(sums)
+                tally.add(place, self._claim_vector(claim))
+        return tally.by_queue()
 
     def request_of(self, pods: Iterable[int]) -> QuotaVector:
         """What these pods (by position) would add to the account of their queue.
@@ -183,15 +173,19 @@ class Accounting:
 
     def _class_backed_gpus(self, amounts: Mapping[str, int]) -> float:
         """Extended resources that a device class stands for, unless they count as GPUs by name already."""
-        return sum(amount * self._class_weights.get(name, 0.0) for name, amount in amounts.items())
+        return sum(
+            amount * self._counting.of_class(self._class_of_resource[name])
+            for name, amount in amounts.items()
+            if name in self._class_of_resource
+        )
 
-    def _weights_of_extended_resources(self) -> dict[str, float]:
-        weights: dict[str, float] = {}
-        for entry in self._snapshot.fleet.device_classes:
-            for name in (entry.extended_resource_name, _CLASS_RESOURCE_PREFIX + entry.name):
-                if name and name not in self._policy.gpu_resources and not mig_size_of_resource(name):
-                    weights[name] = self._counting.of_class(entry.name)
-        return weights
+    def _classes_of_extended_resources(self) -> dict[str, str]:
+        return {
+            name: entry.name
+            for entry in self._snapshot.fleet.device_classes
+            for name in (entry.extended_resource_name, _CLASS_RESOURCE_PREFIX + entry.name)
+            if name and name not in self._policy.gpu_resources and not mig_size_of_resource(name)
+        }
 
     def _claims_of(self, pod: Pod) -> Iterator[Claim]:
         """The pod's claims that exist; one made for extended resources counts by the pod's requests instead."""
@@ -205,10 +199,10 @@ class Accounting:
             return _NOTHING
         if claim.allocation is not None:
             return QuotaVector(gpu=self._counting.of_claim(claim))
-        gpus = self._claim_gpus.get(id(claim.spec))
-        if gpus is None:
-            gpus = self._claim_gpus[id(claim.spec)] = self._counting.of_claim(claim)
-        return QuotaVector(gpu=gpus)
+        known = self._claim_vectors.get(id(claim.spec))
+        if known is None:
+            known = self._claim_vectors[id(claim.spec)] = QuotaVector(gpu=self._counting.of_claim(claim))
+        return known
 
     def _is_charged_to(self, claim: Claim, pod: Pod) -> bool:
         return not claim.queue_label or claim.queue_label == self._group_of(pod).queue
@@ -231,18 +225,35 @@ def _first_consumer(claim: Claim, pods: Sequence[Pod]) -> Pod:
     return min(pods, key=lambda pod: (pod.created_at, pod.uid))
 
 
-def _by_queue(sums: Mapping[_Place, QuotaVector]) -> dict[QueueName, LeafUsage]:
-    def part(queue: QueueName, *places: tuple[bool, bool]) -> QuotaVector:
-        return sum((sums.get((queue, *place), _NOTHING) for place in places), _NOTHING)
+class _Tally:
+    """Sums of vectors by place. Counts equal objects first: pods of one spec bring the same one."""
 
-    return {
-        queue: LeafUsage(
-            allocated=part(queue, (True, True), (True, False)),
-            allocated_non_preemptible=part(queue, (True, False)),
-            pending=part(queue, (False, True), (False, False)),
-        )
-        for queue in sorted({queue for queue, _, _ in sums})
-    }
+    def __init__(self) -> None:
+        self._counts: dict[_Place, dict[int, int]] = {}
+        self._vectors: dict[int, QuotaVector] = {}
+
+    def add(self, place: _Place, vector: QuotaVector) -> None:
+        counts = self._counts.setdefault(place, {})
+        key = id(vector)
+        counts[key] = counts.get(key, 0) + 1
+        self._vectors[key] = vector
+
+    def by_queue(self) -> dict[QueueName, LeafUsage]:
+        return {
+            queue: LeafUsage(
+                allocated=self._sum((queue, True, True)) + self._sum((queue, True, False)),
+                allocated_non_preemptible=self._sum((queue, True, False)),
+                pending=self._sum((queue, False, True)) + self._sum((queue, False, False)),
+            )
+            for queue in sorted({queue for queue, _, _ in self._counts})
+        }
+
+    def _sum(self, place: _Place) -> QuotaVector:
+        total = _NOTHING
+        for key, count in self._counts.get(place, {}).items():
+            vector = self._vectors[key]
+            total += QuotaVector(vector.gpu * count, vector.cpu * count, vector.memory * count)
+        return total
 
 
 def _counted_once(node: Node, plain: float, published: float) -> float:

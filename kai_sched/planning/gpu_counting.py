@@ -9,13 +9,23 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
 from kai_sched.devices.cel.selector import compiled_selector
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.pools import PooledDevice, PoolKey
-from kai_sched.model.devices import AllocationMode, Claim, ClaimSpec, DeviceRequest, DeviceResult
+from kai_sched.model.devices import (
+    AllocationMode,
+    AttributeValue,
+    Claim,
+    ClaimSpec,
+    Device,
+    DeviceCapacity,
+    DeviceRequest,
+    DeviceResult,
+)
 from kai_sched.model.ids import NodeName
 from kai_sched.model.policy import GpuClassRule
 
@@ -44,10 +54,13 @@ class GpuCounting:
     def __init__(self, index: DeviceIndex, rules: tuple[GpuClassRule, ...] = ()) -> None:
         self._index = index
         self._rules = rules
-        self._devices = _newest(index.devices)
-        self._plain = tuple(entry for entry in self._devices if not _is_varied(entry))
-        self._varied = tuple(entry for entry in self._devices if _is_varied(entry))
-        self._by_id = {entry.device_id: entry for entry in self._devices}
+        self._devices = tuple(_Published.of(entry) for entry in _newest(index.devices))
+        self._plain = tuple(device for device in self._devices if not device.is_varied)
+        self._varied = tuple(device for device in self._devices if device.is_varied)
+        self._by_id = {device.entry.device_id: device for device in self._devices}
+        self._tells_devices_apart = (
+            any(rule.selector for rule in rules) or len({rule.weight for rule in rules}) > 1
+        )
         self._by_spec: dict[ClaimSpec, float] = {}
         self._totals: Mapping[NodeName | None, float] | None = None
 
@@ -90,47 +103,47 @@ class GpuCounting:
         sizes = (self._size(request.device_class, entry, request) for entry in self._candidates(request))
         return request.count * max(sizes, default=self._weight_of_unknown(request.device_class))
 
-    def _candidates(self, request: DeviceRequest) -> Iterator[PooledDevice]:
+    def _candidates(self, request: DeviceRequest) -> Iterator[_Published]:
         """Matching devices among which the one that counts most is found; of equal ones the first is enough."""
-        has_selectors = any(rule.selector for rule in self._rules)
-        for entry in self._plain:
-            if self._matches(request.device_class, request.selectors, entry):
-                yield entry
-                if not has_selectors:
+        for device in self._plain:
+            if self._matches(request.device_class, request.selectors, device):
+                yield device
+                if not self._tells_devices_apart:
                     break
         yield from (
-            entry for entry in self._varied if self._matches(request.device_class, request.selectors, entry)
+            device
+            for device in self._varied
+            if self._matches(request.device_class, request.selectors, device)
         )
 
     def _all_by_node(self, request: DeviceRequest) -> dict[NodeName | None, float]:
         sums: dict[NodeName | None, float] = defaultdict(float)
-        for entry in self._devices:
-            if self._matches(request.device_class, request.selectors, entry):
-                sums[_node_of(entry)] += self._size(request.device_class, entry, request)
+        for device in self._devices:
+            if self._matches(request.device_class, request.selectors, device):
+                sums[device.node] += self._size(request.device_class, device, request)
         return sums
 
-    def _size(self, class_name: str, entry: PooledDevice, request: DeviceRequest) -> float:
-        size = self._weight(class_name, entry) * _mig_size(entry)
-        if not entry.device.allow_multiple_allocations:
+    def _size(self, class_name: str, device: _Published, request: DeviceRequest) -> float:
+        size = self._weight(class_name, device) * device.mig_size
+        if not device.entry.device.allow_multiple_allocations:
             return size
-        return size * _part_of(entry, dict(request.capacity))
+        return size * _part_of(device.entry.device, dict(request.capacity))
 
     def _of_result(self, result: DeviceResult, class_name: str) -> float:
-        entry = self._by_id.get(result.device_id)
-        if entry is None:
+        device = self._by_id.get(result.device_id)
+        if device is None:
             # Withdrawn by its driver while in use: it still counts as what its class says.
-            found = _MIG_NAME.search(result.device)
-            return self._weight_of_unknown(class_name) * (int(found.group(1)) if found else 1)
-        size = self._weight(class_name, entry) * _mig_size(entry)
+            return self._weight_of_unknown(class_name) * (_mig_size_of_name(result.device) or 1)
+        size = self._weight(class_name, device) * device.mig_size
         if not result.share_id:
             return size
-        return size * _part_of(entry, dict(result.consumed_capacity))
+        return size * _part_of(device.entry.device, dict(result.consumed_capacity))
 
-    def _weight(self, class_name: str, entry: PooledDevice) -> float:
+    def _weight(self, class_name: str, device: _Published) -> float:
         if not self._rules:
             return 1.0 if self._may_count(class_name) else 0.0
         for rule in self._rules:
-            if rule.device_class in ("", class_name) and _holds(rule.selector, entry):
+            if rule.device_class in ("", class_name) and _holds(rule.selector, device.entry):
                 return rule.weight
         return 0.0
 
@@ -146,10 +159,10 @@ class GpuCounting:
             return any(rule.device_class in ("", class_name) for rule in self._rules)
         return "gpu" in class_name or _MIG_CLASS.search(class_name) is not None
 
-    def _matches(self, class_name: str, selectors: tuple[str, ...], entry: PooledDevice) -> bool:
+    def _matches(self, class_name: str, selectors: tuple[str, ...], device: _Published) -> bool:
         if class_name not in self._index.classes:
             return False
-        verdict = self._index.verdict_on((class_name, selectors), entry)
+        verdict = self._index.verdict_on((class_name, selectors), device.entry)
         return not isinstance(verdict, str) and verdict.is_match
 
     def _count_all(self) -> dict[NodeName | None, float]:
@@ -158,25 +171,27 @@ class GpuCounting:
         Where it can be had whole, it counts as whole; where only its partitions are published, as their sum.
         """
         classes = [name for name in self._index.classes if self._may_count(name)]
-        whole: dict[tuple[object, ...], float] = defaultdict(float)
-        parts: dict[tuple[object, ...], float] = defaultdict(float)
-        home: dict[tuple[object, ...], NodeName | None] = {}
-        for entry in self._devices:
-            weight = max(
-                (self._weight(name, entry) for name in classes if self._matches(name, (), entry)), default=0.0
-            )
+        whole: dict[_Hardware, float] = {}
+        parts: dict[_Hardware, float] = {}
+        home: dict[_Hardware, NodeName | None] = {}
+        for device in self._devices:
+            weight = self._most_weight(classes, device)
             if weight == 0.0:
                 continue
-            hardware = _hardware_of(entry)
-            home[hardware] = _node_of(entry)
-            if _is_partition(entry):
-                parts[hardware] += weight * _mig_size(entry)
+            hardware = device.hardware
+            home[hardware] = device.node
+            if device.is_partition:
+                parts[hardware] = parts.get(hardware, 0.0) + weight * device.mig_size
             else:
-                whole[hardware] = max(whole[hardware], weight)
-        totals: dict[NodeName | None, float] = defaultdict(float)
+                whole[hardware] = max(whole.get(hardware, 0.0), weight)
+        totals: dict[NodeName | None, float] = {}
         for hardware, node in home.items():
-            totals[node] += whole.get(hardware) or parts[hardware]
-        return dict(totals)
+            totals[node] = totals.get(node, 0.0) + (whole.get(hardware) or parts[hardware])
+        return totals
+
+    def _most_weight(self, classes: list[str], device: _Published) -> float:
+        matching = (self._weight(name, device) for name in classes if self._matches(name, (), device))
+        return max(matching, default=0.0) if self._tells_devices_apart else next(matching, 0.0)
 
 
 def _newest(devices: Iterable[PooledDevice]) -> tuple[PooledDevice, ...]:
@@ -197,71 +212,84 @@ def _classes_by_request(spec: ClaimSpec) -> dict[str, str]:
     return classes
 
 
-def _node_of(entry: PooledDevice) -> NodeName | None:
-    return entry.published_in.node_name or entry.device.node_name
-
-
 def _holds(selector: str, entry: PooledDevice) -> bool:
     return not selector or compiled_selector(selector).verdict(entry.facts).is_match
 
 
-def _attribute(entry: PooledDevice, name: str) -> str:
-    """A string attribute by bare or qualified name, "" if absent."""
-    for key, (kind, value) in entry.device.attributes:
-        if kind == "string" and key in (name, f"{entry.driver}/{name}"):
-            return str(value)
-    return ""
+_Hardware = tuple[str, str, str, str]
+"""(driver, pool, kind of identity, identity) of a physical device."""
 
 
-def _mig_size(entry: PooledDevice) -> int:
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """A device with what decides how it counts."""
+
+    entry: PooledDevice
+    node: NodeName | None
+    mig_size: int
     """The g of a MIG partition, 1 for everything else."""
-    found = _MIG_PROFILE.match(_attribute(entry, "profile")) or _MIG_NAME.search(entry.name)
-    return int(found.group(1)) if found else 1
+    is_partition: bool
+    hardware: _Hardware
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether such a device may count differently from another of its class."""
+        return self.is_partition or self.entry.device.allow_multiple_allocations
+
+    @staticmethod
+    def of(entry: PooledDevice) -> _Published:
+        """Read a device's attributes once."""
+        device = entry.device
+        strings = _Strings(entry.driver, dict(device.attributes))
+        parent = strings.get("parentUUID")
+        profile = _MIG_PROFILE.match(strings.get("profile"))
+        size = int(profile.group(1)) if profile else _mig_size_of_name(entry.name)
+        # The counters, the bus address and the uuid of a partition are those of the GPU it is part of.
+        if device.consumes_counters:
+            identity = ("counters", device.consumes_counters[0].counter_set)
+        elif bus_id := strings.get(_BUS_ID):
+            identity = ("bus", bus_id)
+        elif uuid := parent or strings.get("uuid"):
+            identity = ("uuid", uuid)
+        else:
+            identity = ("name", entry.name)
+        node = entry.published_in.node_name or device.node_name
+        return _Published(
+            entry, node, size or 1, bool(parent) or size > 0, (entry.driver, entry.pool, *identity)
+        )
 
 
-def _is_partition(entry: PooledDevice) -> bool:
-    return bool(
-        _attribute(entry, "parentUUID")
-        or _MIG_PROFILE.match(_attribute(entry, "profile"))
-        or _MIG_NAME.search(entry.name)
-    )
+@dataclass(frozen=True, slots=True)
+class _Strings:
+    """String attributes of a device by bare or qualified name."""
+
+    driver: str
+    values: Mapping[str, AttributeValue]
+
+    def get(self, name: str) -> str:
+        kind, value = self.values.get(name) or self.values.get(f"{self.driver}/{name}") or ("", "")
+        return str(value) if kind == "string" else ""
 
 
-def _is_varied(entry: PooledDevice) -> bool:
-    """Whether one such device may count differently from another."""
-    return entry.device.allow_multiple_allocations or _is_partition(entry)
+def _mig_size_of_name(device: str) -> int:
+    found = _MIG_NAME.search(device) if "mig-" in device else None
+    return int(found.group(1)) if found else 0
 
 
-def _hardware_of(entry: PooledDevice) -> tuple[object, ...]:
-    """The physical GPU behind a device: its counters, its bus address, its (parent's) uuid, else itself."""
-    device = entry.device
-    if device.consumes_counters:
-        return (*entry.pool_key, "counters", device.consumes_counters[0].counter_set)
-    if bus_id := _attribute(entry, _BUS_ID):
-        return (*entry.pool_key, "bus", bus_id)
-    if uuid := _attribute(entry, "parentUUID") or _attribute(entry, "uuid"):
-        return (*entry.pool_key, "uuid", uuid)
-    return (*entry.pool_key, "name", entry.name)
-
-
-def _part_of(entry: PooledDevice, consumed: Mapping[str, Fraction]) -> float:
+def _part_of(device: Device, consumed: Mapping[str, Fraction]) -> float:
     """How much of a device that takes many claims is consumed: by memory, else by its scarcest capacity.
 
     What a request leaves out it gets by the device's default, which is all of it where there is none.
     """
     parts = {
-        name: min(_consumed(name, consumed, entry) / capacity.value, Fraction(1))
-        for name, capacity in entry.device.capacity
+        name: min(consumed.get(name, _default_of(capacity)) / capacity.value, Fraction(1))
+        for name, capacity in device.capacity
         if capacity.value > 0
     }
     memory = [part for name, part in parts.items() if name.rpartition("/")[2] == "memory"]
     return float(max(memory or parts.values(), default=Fraction(1)))
 
 
-def _consumed(name: str, consumed: Mapping[str, Fraction], entry: PooledDevice) -> Fraction:
-    if name in consumed:
-        return consumed[name]
-    capacity = dict(entry.device.capacity)[name]
-    if capacity.policy is not None and capacity.policy.default is not None:
-        return capacity.policy.default
-    return capacity.value
+def _default_of(capacity: DeviceCapacity) -> Fraction:
+    policy = capacity.policy
+    return capacity.value if policy is None or policy.default is None else policy.default
