@@ -1,20 +1,17 @@
 """PodTable: all pods of a snapshot, a sequence of ``Pod`` that travels between processes as columns.
 
-Forty thousand pickled objects cost half a second; the same pods as columns cost some tens of milliseconds,
-because specs are shared and each column is one flat list.
+Forty thousand pickled objects cost a second; the same pods as columns cost some tens of milliseconds, because
+specs are shared and each column is one flat piece.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from operator import attrgetter
 from typing import overload
 
+from kai_sched.model.columns import Column, pack, unpack
 from kai_sched.model.workloads import Pod
-
-_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Pod))
-_row_of = attrgetter(*_FIELDS)
 
 
 class PodTable(Sequence[Pod]):
@@ -50,10 +47,8 @@ class PodTable(Sequence[Pod]):
         return hash(self._pods)
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return _from_columns, (tuple(map(list, zip(*map(_row_of, self._pods), strict=True))),)
+        return _from_columns, pack(Pod, self._pods)
 
 
-def _from_columns(columns: tuple[list[object], ...]) -> PodTable:
-    if not columns:
-        return PodTable(())
-    return PodTable(Pod(*row) for row in zip(*columns, strict=True))
+def _from_columns(record_type: type[Pod], count: int, columns: tuple[Column, ...]) -> PodTable:
+    return PodTable(unpack(record_type, count, columns))

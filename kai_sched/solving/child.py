@@ -1,0 +1,94 @@
+"""The solving child: reads requests from standard input, streams plans to standard output.
+
+Run as ``python -m kai_sched.solving.child [niceness]``. It ends when its input ends, which is also how it notices
+that the parent is gone: a thread of its own reads, so that this works in the middle of a solve.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import resource
+import sys
+import threading
+import time
+import traceback
+from typing import BinaryIO
+
+from kai_sched.errors import InvalidInput, SolverFailed
+from kai_sched.model.snapshot import ClusterSnapshot, Fleet
+from kai_sched.placement.base import FleetCache
+from kai_sched.planning.cycle import improving_plans
+from kai_sched.solving.frames import decode, read_frame_from, write_frame
+from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready
+
+
+def main() -> None:
+    """Serve requests until the input ends."""
+    if len(sys.argv) > 1:
+        os.nice(int(sys.argv[1]))
+    replies = _own_output()
+    requests: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin.buffer, requests), daemon=True).start()
+    worker = _Worker(replies)
+    write_frame(replies, Ready(process=os.getpid()))
+    while True:
+        worker.serve(requests.get())
+
+
+def _own_output() -> BinaryIO:
+    """Standard output for frames alone: whatever a library prints goes to standard error."""
+    frames = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return frames
+
+
+def _read(stream: BinaryIO, requests: queue.SimpleQueue[list[bytes]]) -> None:
+    try:
+        while (parts := read_frame_from(stream)) is not None:
+            requests.put(parts)
+    except SolverFailed as error:
+        sys.stderr.write(f"{error}\n")
+    # Not sys.exit: a solve in another thread may go on for seconds that nobody waits for.
+    os._exit(0)
+
+
+class _Worker:
+    """Keeps the last fleet and what was derived from it."""
+
+    def __init__(self, replies: BinaryIO) -> None:
+        self._replies = replies
+        self._fleet = Fleet()
+        self._cache = FleetCache()
+
+    def serve(self, parts: list[bytes]) -> None:
+        request = decode(parts)
+        if not isinstance(request, DecideRequest):
+            raise SolverFailed(f"{type(request).__name__} is no request")
+        if request.fleet is not None:
+            self._fleet = request.fleet
+        started = time.perf_counter()
+        try:
+            self._decide(request.columns.restore(self._fleet), request)
+        except Exception as error:  # noqa: BLE001 — any mistake in deciding is the parent's to judge
+            is_input = isinstance(error, InvalidInput)
+            text = str(error) if is_input else traceback.format_exc()
+            write_frame(self._replies, Raised(number=request.number, error=text, is_input=is_input))
+            return
+        seconds = time.perf_counter() - started
+        write_frame(
+            self._replies, Finished(number=request.number, seconds=seconds, memory_bytes=_memory_bytes())
+        )
+
+    def _decide(self, snapshot: ClusterSnapshot, request: DecideRequest) -> None:
+        for plan in improving_plans(snapshot, request.policy, self._cache, time.perf_counter):
+            write_frame(self._replies, Improved(number=request.number, plan=plan))
+
+
+def _memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Messages between the parent and the solving child."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from kai_sched.model.columns import Column, pack, unpack
+from kai_sched.model.plan import Plan
+from kai_sched.model.policy import Policy
+from kai_sched.model.snapshot import ClusterSnapshot, Fleet
+
+Packed = tuple[type[Any], int, tuple[Column, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotColumns:
+    """A snapshot without its fleet, long tuples of like records as columns."""
+
+    snapshot: ClusterSnapshot
+    packed: Mapping[str, Packed]
+
+    @classmethod
+    def of(cls, snapshot: ClusterSnapshot) -> SnapshotColumns:
+        """Pack every tuple whose records are all of one class."""
+        packed: dict[str, Packed] = {}
+        for field in fields(snapshot):
+            value = getattr(snapshot, field.name)
+            if isinstance(value, tuple) and value and len(set(map(type, value))) == 1:
+                packed[field.name] = pack(type(value[0]), value)
+        stripped: dict[str, Any] = dict.fromkeys(packed, ())
+        return cls(replace(snapshot, fleet=Fleet(version=snapshot.fleet.version), **stripped), packed)
+
+    def restore(self, fleet: Fleet) -> ClusterSnapshot:
+        """The snapshot again."""
+        restored: dict[str, Any] = {name: unpack(*packed) for name, packed in self.packed.items()}
+        return replace(self.snapshot, fleet=fleet, **restored)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecideRequest:
+    """``fleet``: None where the child has this version already."""
+
+    number: int
+    columns: SnapshotColumns
+    policy: Policy
+    fleet: Fleet | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The child has loaded everything and waits for its first request."""
+
+    process: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Improved:
+    """A plan, better than those before it."""
+
+    number: int
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """No better plan will come. ``memory_bytes``: the child's resident set."""
+
+    number: int
+    seconds: float
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """The cycle ended with an error; ``is_input``: the caller's input is to blame, not the child."""
+
+    number: int
+    error: str
+    is_input: bool
+
+
+Reply = Ready | Improved | Finished | Raised

@@ -1,0 +1,49 @@
+"""Snapshots travel as columns and arrive equal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kai_sched.model.policy import Policy
+from kai_sched.model.snapshot import Fleet
+from kai_sched.solving.frames import decode, encode
+from kai_sched.solving.messages import DecideRequest, SnapshotColumns
+from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec
+
+
+def test_a_snapshot_arrives_as_it_was_sent() -> None:
+    snapshot = a_snapshot(
+        nodes=[a_node("n1"), a_node("n2", labels={"zone": "a"})],
+        pods=[a_pod(f"p{index}", a_spec(gpus=index % 3), group=f"g{index % 2}") for index in range(7)],
+        groups=[a_group("g0"), a_group("g1", min_member=3, required="rack")],
+    )
+    request = DecideRequest(
+        number=1, columns=SnapshotColumns.of(snapshot), policy=Policy(), fleet=snapshot.fleet
+    )
+
+    _, *parts = encode(request)
+    received = decode([bytes(part) for part in parts])
+
+    assert isinstance(received, DecideRequest)
+    assert received.fleet is not None
+    assert received.columns.restore(received.fleet) == snapshot
+
+
+def test_the_fleet_does_not_travel_with_the_work() -> None:
+    snapshot = a_snapshot(nodes=[a_node(f"n{index:03d}") for index in range(200)])
+
+    columns = SnapshotColumns.of(snapshot)
+
+    assert columns.snapshot.fleet == Fleet(version=snapshot.fleet.version)
+    assert len(encode(columns)[1]) < 2000
+
+
+def test_equal_specs_stay_shared_across_the_border() -> None:
+    snapshot = a_snapshot(pods=[a_pod(f"p{index}", spec) for spec in [a_spec()] for index in range(50)])
+
+    _, *parts = encode(SnapshotColumns.of(snapshot))
+    received = decode([bytes(part) for part in parts])
+
+    assert isinstance(received, SnapshotColumns)
+    pods = received.restore(replace(snapshot.fleet)).pods
+    assert len({id(pod.spec) for pod in pods}) == 1

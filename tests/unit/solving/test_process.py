@@ -1,0 +1,228 @@
+"""The parent's side of solving against children that behave, die, hang and talk nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+
+import pytest
+
+from kai_sched.model.plan import Plan
+from kai_sched.model.policy import Policy
+from kai_sched.placement.checker import Violation, ViolationKind
+from kai_sched.solving.process import Check, SolverProcess
+from kai_sched.solving.stats import Ending
+from tests.builders import NOW, a_node, a_pod, a_snapshot
+
+POLICY = Policy()
+SNAPSHOT = a_snapshot(nodes=[a_node("n1")], pods=[a_pod("p")])
+
+PRELUDE = """
+import os, signal, sys, time
+from kai_sched.model.plan import Plan, SolverReport
+from kai_sched.solving.frames import decode, read_frame_from, write_frame
+from kai_sched.solving.messages import Finished, Improved, Raised, Ready
+
+out = sys.stdout.buffer
+
+def plan(models):
+    return Plan(now=NOW, solver=SolverReport(models=models))
+
+write_frame(out, Ready(process=os.getpid()))
+fleet = None
+while (parts := read_frame_from(sys.stdin.buffer)) is not None:
+    request = decode(parts)
+    fleet = request.fleet or fleet
+    snapshot = request.columns.restore(fleet)
+""".replace("NOW", repr(NOW))
+
+
+def a_solver(body: str, check: Check | None = None, **more: float) -> SolverProcess:
+    """A solver whose child runs ``body`` for every request."""
+    program = PRELUDE + textwrap.indent(textwrap.dedent(body), "    ")
+    return SolverProcess(command=(sys.executable, "-c", program), check=check or (lambda *_: ()), **more)
+
+
+WELL_BEHAVED = """
+write_frame(out, Improved(number=request.number, plan=plan(1)))
+write_frame(out, Improved(number=request.number, plan=plan(2)))
+write_frame(out, Finished(number=request.number, seconds=0.1, memory_bytes=7))
+"""
+GREEDY_FIRST = "write_frame(out, Improved(number=request.number, plan=plan(1)))\n"
+
+
+def models(plan: Plan | None) -> int:
+    assert plan is not None
+    return plan.solver.models
+
+
+async def test_the_last_plan_of_a_finished_child_is_the_decision() -> None:
+    async with a_solver(WELL_BEHAVED) as solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert models(decision.plan) == 2
+    assert decision.ending is Ending.FINISHED
+    assert decision.plans == 2
+    assert decision.child_memory_bytes == 7
+    assert decision.plan is not None
+    assert decision.plan.solver.reproducible
+
+
+async def test_a_child_serves_many_decisions_and_gets_an_unchanged_fleet_once() -> None:
+    body = "write_frame(out, Improved(number=request.number, plan=plan(len(snapshot.fleet.nodes))))\n"
+    async with a_solver(body + "write_frame(out, Finished(number=request.number, seconds=0.1))") as solver:
+        first = await solver.decide(SNAPSHOT, POLICY, 30)
+        second = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert models(first.plan) == models(second.plan) == 1
+    assert solver.stats.fleets_sent == 1
+    assert solver.stats.starts == 1
+    assert second.sent_bytes < first.sent_bytes
+
+
+async def test_a_child_killed_in_the_middle_of_solving_leaves_the_greedy_plan_and_counts() -> None:
+    body = GREEDY_FIRST + "os.kill(os.getpid(), signal.SIGKILL)"
+    async with a_solver(body) as solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+
+        assert models(decision.plan) == 1
+        assert decision.ending is Ending.DIED
+        assert decision.plan is not None
+        assert not decision.plan.solver.reproducible
+        assert solver.stats.endings[Ending.DIED] == 1
+        assert solver.stats.without_plan == 0
+
+        again = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert models(again.plan) == 1
+    assert solver.stats.starts == 3
+
+
+async def test_a_child_killed_while_idle_is_replaced_before_it_is_missed() -> None:
+    async with a_solver(WELL_BEHAVED) as solver:
+        await solver.decide(SNAPSHOT, POLICY, 30)
+        assert solver.process_id is not None
+        os.kill(solver.process_id, signal.SIGKILL)
+        await asyncio.sleep(0.2)
+
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert models(decision.plan) == 2
+    assert solver.stats.endings[Ending.DIED] == 1
+    assert solver.stats.fleets_sent == 2
+
+
+async def test_a_hanging_child_is_killed_at_the_deadline_and_the_incumbent_kept() -> None:
+    async with a_solver(GREEDY_FIRST + "time.sleep(600)") as solver:
+        await solver.decide(SNAPSHOT, POLICY, 0.001)
+        child = solver.process_id
+        # Only now the child is surely up, so that a second is plenty for the first plan.
+        decision = await solver.decide(SNAPSHOT, POLICY, 2)
+
+        assert models(decision.plan) == 1
+        assert decision.ending is Ending.DEADLINE
+        assert decision.seconds < 10
+        assert child is not None
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+
+
+async def test_a_child_that_never_answers_gives_a_decision_without_plan() -> None:
+    async with a_solver("time.sleep(600)") as solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 0.2)
+
+    assert decision.plan is None
+    assert decision.reason
+    assert solver.stats.without_plan == 1
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "out.write(b'x' * 100_000); out.flush(); time.sleep(600)",
+        "out.write(b'KSF1' + b'\\xff' * 4 + b'x' * 100); out.flush(); time.sleep(600)",
+        "out.write(b'KSF1' + (1).to_bytes(4, 'little') + b'\\xff' * 8); out.flush(); time.sleep(600)",
+        "write_frame(out, 'a text is no reply'); time.sleep(600)",
+        "write_frame(out, Finished(number=request.number + 1, seconds=0.0)); time.sleep(600)",
+        "import subprocess; write_frame(out, subprocess.Popen); time.sleep(600)",
+    ],
+    ids=["no frame", "too many parts", "too long", "foreign value", "other number", "foreign type"],
+)
+async def test_nonsense_keeps_the_incumbent_and_replaces_the_child(nonsense: str) -> None:
+    async with a_solver(GREEDY_FIRST + nonsense) as solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert models(decision.plan) == 1
+    assert decision.ending is Ending.NONSENSE
+    assert solver.stats.endings[Ending.NONSENSE] == 1
+    assert solver.stats.starts == 2
+
+
+async def test_a_frame_cut_in_the_middle_counts_as_a_death() -> None:
+    body = GREEDY_FIRST + "out.write(b'KSF1' + (1).to_bytes(4, 'little')); out.flush(); sys.exit(1)"
+    async with a_solver(body) as solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert models(decision.plan) == 1
+    assert decision.ending is Ending.DIED
+
+
+async def test_a_plan_that_the_checker_refuses_is_not_kept() -> None:
+    def check(_snapshot: object, _policy: object, plan: Plan) -> tuple[Violation, ...]:
+        bad = Violation(ViolationKind.GANG, "team/g", "is half placed")
+        return (bad,) if plan.solver.models == 2 else ()
+
+    async with a_solver(WELL_BEHAVED, check) as solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert models(decision.plan) == 1
+    assert decision.refusals == ("gang: team/g: is half placed",)
+    assert solver.stats.refused_plans == 1
+
+
+async def test_no_plan_remains_if_the_checker_refuses_all() -> None:
+    bad = Violation(ViolationKind.GANG, "team/g", "is half placed")
+    async with a_solver(WELL_BEHAVED, lambda *_: (bad,)) as solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert decision.plan is None
+    assert solver.stats.without_plan == 1
+
+
+async def test_an_error_of_the_cycle_is_reported_and_the_child_lives_on() -> None:
+    body = "write_frame(out, Raised(number=request.number, error='stage x is not built', is_input=True))"
+    async with a_solver(body) as solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+        await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert decision.plan is None
+    assert decision.ending is Ending.FAILED
+    assert decision.reason == "stage x is not built"
+    assert solver.stats.starts == 1
+
+
+async def test_a_command_that_cannot_start_gives_a_decision_without_plan() -> None:
+    solver = SolverProcess(command=(sys.executable, "-c", "raise SystemExit(3)"), check=lambda *_: ())
+    async with solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert decision.plan is None
+    assert decision.ending is Ending.DIED
+
+
+async def test_closing_ends_the_child() -> None:
+    async with a_solver("time.sleep(600)") as solver:
+        child = solver.process_id
+    assert child is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+async def test_decisions_asked_for_at_once_are_made_one_after_another() -> None:
+    async with a_solver(WELL_BEHAVED) as solver:
+        both = await asyncio.gather(*(solver.decide(SNAPSHOT, POLICY, 30) for _ in range(2)))
+
+    assert [models(decision.plan) for decision in both] == [2, 2]
