@@ -5,6 +5,7 @@ Raw documents in and out, own CA, connections kept open; the scheduler has its o
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,24 +26,32 @@ _CONNECTIONS = 24
 class AdminApi:
     """Calls of one API server. Safe to use from several threads."""
 
-    def __init__(self, url: str, ca: Path, token: str) -> None:
+    def __init__(
+        self, url: str, ca: Path, token: str = "", *, certificate: tuple[Path, Path] | None = None
+    ) -> None:
+        """``certificate``: files of a client certificate and its key, where there is no token."""
         self.url = url
+        certificate_file, key_file = (None, None) if certificate is None else map(str, certificate)
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._pool = urllib3.PoolManager(
             ca_certs=str(ca),
+            cert_file=certificate_file,
+            key_file=key_file,
             maxsize=_CONNECTIONS,
             block=True,
-            headers={"Authorization": f"Bearer {token}"},
             retries=False,
         )
 
     @classmethod
     def from_kubeconfig(cls, path: Path) -> Self:
-        """For the kubeconfigs that this package writes: CA by path, token in place."""
+        """For kubeconfigs with one context, by token or by client certificate, in files or in place."""
         document = yaml.safe_load(path.read_text())
-        cluster = document["clusters"][0]["cluster"]
-        return cls(
-            cluster["server"], Path(cluster["certificate-authority"]), document["users"][0]["user"]["token"]
-        )
+        cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+        ca = _file_of(cluster, "certificate-authority", path)
+        if "token" in user:
+            return cls(cluster["server"], ca, user["token"])
+        pair = (_file_of(user, "client-certificate", path), _file_of(user, "client-key", path))
+        return cls(cluster["server"], ca, certificate=pair)
 
     def request(
         self,
@@ -73,7 +82,7 @@ class AdminApi:
                 method,
                 self.url + path,
                 body=None if body is None else json.dumps(body).encode(),
-                headers={**self._pool.headers, "Content-Type": content_type},
+                headers={**self._headers, "Content-Type": content_type},
                 timeout=timeout,
             )
         except urllib3.exceptions.HTTPError as error:
@@ -151,6 +160,7 @@ class AdminApi:
             answer = self._pool.request(
                 "GET",
                 self.url + path + query,
+                headers=self._headers,
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=5.0, read=timeout_seconds + 30.0),
             )
@@ -164,6 +174,16 @@ class AdminApi:
                 answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
             raise ApiFailure(f"watch {path}: {error}", status=0, retryable=True) from error
+
+
+def _file_of(entry: Document, key: str, kubeconfig: Path) -> Path:
+    """The file that a kubeconfig names; what it holds in place is laid beside it."""
+    if key in entry:
+        return Path(entry[key])
+    beside = kubeconfig.with_name(f"{kubeconfig.name}.{key}")
+    beside.touch(mode=0o600)
+    beside.write_bytes(base64.b64decode(entry[f"{key}-data"]))
+    return beside
 
 
 def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[Document]:

@@ -29,10 +29,13 @@ class Tool(StrEnum):
     KWOK = "kwok"
     KUBECTL = "kubectl"
     SCHEDULER = "kube-scheduler"
+    KIND = "kind"
 
 
 CONTROL_PLANE = (Tool.ETCD, Tool.APISERVER, Tool.CONTROLLER_MANAGER, Tool.KWOK)
 """What a cluster cannot start without."""
+ALL_BUT_KIND = (*CONTROL_PLANE, Tool.KUBECTL, Tool.SCHEDULER)
+"""What ``dev build`` makes: kind is of use only where Docker is, and built when asked for."""
 
 PACKAGES = {
     Tool.ETCD: "go.etcd.io/etcd/server/v3",
@@ -41,12 +44,14 @@ PACKAGES = {
     Tool.KWOK: "sigs.k8s.io/kwok/cmd/kwok",
     Tool.KUBECTL: "k8s.io/kubernetes/cmd/kubectl",
     Tool.SCHEDULER: "k8s.io/kubernetes/cmd/kube-scheduler",
+    Tool.KIND: "sigs.k8s.io/kind",
 }
 
 Version = tuple[int, ...]
 _ACCEPTED: dict[Tool, Callable[[Version], bool]] = {
     Tool.ETCD: lambda version: version >= (3, 6),
     Tool.KWOK: lambda version: version >= (0, 7),
+    Tool.KIND: lambda version: version >= (0, 33),
     Tool.APISERVER: lambda version: version == MINOR,
     Tool.CONTROLLER_MANAGER: lambda version: version == MINOR,
     Tool.SCHEDULER: lambda version: version == MINOR,
