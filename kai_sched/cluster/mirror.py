@@ -178,7 +178,7 @@ def _is_expected(before: Pod | None, after: Pod | None, assumed: NodeName | None
         return before is not None and before.group is None and before.node is None
     if before is None:
         return after.group is None and after.node is None
-    if after.group != before.group or after.spec is not before.spec:
+    if after.group != before.group or after.spec != before.spec:
         return False
     if after.group is None and before.node is None and after.node is None:
         return True

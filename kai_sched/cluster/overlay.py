@@ -64,12 +64,13 @@ class Overlay:
 
     def pod_seen(self, key: PodKey, pod: Pod | None) -> None:
         """The watch shows this pod, or (None) that it is gone."""
+        alive = None if pod is None or pod.state in _ENDED else pod.uid
         placement = self._pods.get(key)
-        if placement is not None and (pod is None or pod.uid != placement.uid or pod.node is not None):
+        if placement is not None and (alive != placement.uid or pod is None or pod.node is not None):
             del self._pods[key]
             self.version += 1
-        if self._claims and (pod is None or pod.state in _ENDED):
-            self._drop_consumer(key)
+        if self._claims:
+            self._drop_consumer(key, unless=alive)
 
     def claim_seen(self, key: ClaimKey, claim: Claim | None) -> None:
         """The watch shows this claim, or (None) that it is gone."""
@@ -126,9 +127,12 @@ class Overlay:
             if part.allocation is not None:
                 assumed.allocation = part.allocation
 
-    def _drop_consumer(self, pod: PodKey) -> None:
-        for key in [key for key, assumed in self._claims.items() if pod in assumed.consumers]:
-            assumed = self._claims[key]
+    def _drop_consumer(self, pod: PodKey, unless: Uid | None = None) -> None:
+        """End the reservations of this pod; not those of the uid that lives."""
+        for key, assumed in list(self._claims.items()):
+            consumer = assumed.consumers.get(pod)
+            if consumer is None or consumer.uid == unless:
+                continue
             del assumed.consumers[pod]
             if not assumed.consumers:
                 del self._claims[key]

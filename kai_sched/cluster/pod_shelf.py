@@ -6,8 +6,10 @@ it is 1 and the labels are the same, the interned spec of the known record still
 
 from __future__ import annotations
 
+import sys
 from bisect import insort
 from dataclasses import replace
+from operator import attrgetter
 
 from kai_sched.api import keys
 from kai_sched.api.kinds import Raw
@@ -24,6 +26,7 @@ from kai_sched.model.workloads import Pod, PodState
 _UNTOUCHED = 1
 _SHARES = frozenset(SHARE_ANNOTATIONS)
 _PHASES = {"Succeeded": PodState.SUCCEEDED, "Failed": PodState.FAILED}
+_status_of = attrgetter("state", "node", "nominated_node", "has_finalizers")
 _SPECS_KEPT = 4096
 """More interned specs than pods by this many: time to forget those of pods that are gone."""
 
@@ -60,8 +63,7 @@ class PodShelf:
             return self._read(key, document)
         self.records[key] = quick
         self.version += 1
-        same = quick.state is known.state and quick.has_finalizers == known.has_finalizers
-        return Effect.BOOKKEEPING if same else Effect.MATERIAL
+        return Effect.BOOKKEEPING if _status_of(quick) == _status_of(known) else Effect.MATERIAL
 
     def in_order(self) -> list[Pod]:
         """All pods by key."""
@@ -205,30 +207,36 @@ def _same_identity(known: Pod, metadata: Raw, *, is_assigned: bool) -> bool:
 
 def _with_status(known: Pod, metadata: Raw, wire: Raw, status: Raw) -> Pod | None:
     is_going = "deletionTimestamp" in metadata
-    if is_going != (known.releasing_since is not None) or not _same_status(known, wire, status):
+    if is_going != (known.releasing_since is not None) or not _has_same_claims(known, wire, status):
         return None
-    state = _PHASES.get(status["phase"])
-    if state is None:
-        if is_going:
-            state = PodState.RELEASING
-        elif known.node is not None:
-            state = PodState.BOUND if status["phase"] == "Pending" else PodState.RUNNING
-        else:
-            state = PodState.GATED if wire.get("schedulingGates") else PodState.PENDING
+    node = _node_name(wire.get("nodeName"))
     return replace(
         known,
-        state=state,
+        state=_state(wire, status["phase"], is_going=is_going, is_bound=node is not None),
+        node=node,
+        nominated_node=_node_name(status.get("nominatedNodeName")),
         has_finalizers=bool(metadata.get("finalizers")),
         resource_version=metadata["resourceVersion"],
     )
 
 
-def _same_status(known: Pod, wire: Raw, status: Raw) -> bool:
-    """Whether node, nomination and claims are those of the record."""
-    if (wire.get("nodeName") or None) != known.node:
-        return False
-    if (status.get("nominatedNodeName") or None) != known.nominated_node:
-        return False
+def _state(wire: Raw, phase: str, *, is_going: bool, is_bound: bool) -> PodState:
+    ended = _PHASES.get(phase)
+    if ended is not None:
+        return ended
+    if is_going:
+        return PodState.RELEASING
+    if is_bound:
+        return PodState.BOUND if phase in {"", "Pending"} else PodState.RUNNING
+    return PodState.GATED if wire.get("schedulingGates") else PodState.PENDING
+
+
+def _node_name(name: str | None) -> NodeName | None:
+    """One object for equal names: every pod carries one."""
+    return NodeName(sys.intern(name)) if name else None
+
+
+def _has_same_claims(known: Pod, wire: Raw, status: Raw) -> bool:
     if not wire.get("resourceClaims") and "extendedResourceClaimStatus" not in status:
         return True
     # A claim once made for a pod stays its claim; one that is still to be made may come with any event.

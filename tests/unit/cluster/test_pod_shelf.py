@@ -1,0 +1,195 @@
+"""The quick reading of a pod's event says what the careful one would."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kai_sched.api.membership import Membership
+from kai_sched.api.translate import SpecInterner, TranslateContext, translate_pod
+from kai_sched.cluster.pod_shelf import PodShelf, quick_reading
+from kai_sched.cluster.shelf import Effect
+from kai_sched.cluster.sightings import Change, ChangeKind
+from kai_sched.model.ids import PodGroupKey
+from kai_sched.model.snapshot import Unreadable
+from kai_sched.model.workloads import PodState
+from tests.unit.cluster.raw import raw_pod
+
+CONTEXT = TranslateContext()
+_CLAIM = {
+    "spec": {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "t"}]},
+    "status": {"resourceClaimStatuses": [{"name": "gpu", "resourceClaimName": "p-gpu"}]},
+}
+_AFFINITY = {
+    "podAntiAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {
+                "topologyKey": "kubernetes.io/hostname",
+                "labelSelector": {"matchLabels": {"app": "x"}},
+                "namespaceSelector": {"matchLabels": {"tier": "gold"}},
+            }
+        ]
+    }
+}
+
+
+def _careful(raw):
+    pod = translate_pod(raw, CONTEXT, SpecInterner())
+    assert not isinstance(pod, Unreadable)
+    return pod
+
+
+def _modified(raw) -> Change:
+    metadata = raw["metadata"]
+    return Change(ChangeKind.MODIFIED, f"{metadata['namespace']}/{metadata['name']}", metadata["uid"], raw)
+
+
+_VARIANTS = st.fixed_dictionaries(
+    {
+        "node": st.sampled_from(["", "n1", "n2"]),
+        "phase": st.sampled_from(["", "Pending", "Running", "Succeeded", "Failed", "Unknown"]),
+        "labels": st.sampled_from([None, {"a": "b"}, {"a": "c"}, {"kai.scheduler/subgroup-name": "x"}]),
+        "annotations": st.sampled_from(
+            [None, {"pod-group-name": "g"}, {"pod-group-name": "h"}, {"gpu-fraction": "0.5"}, {"note": "1"}]
+        ),
+        "generation": st.sampled_from([None, 1, 2]),
+        "uid": st.sampled_from(["u1", "u2"]),
+        "scheduler": st.sampled_from(["kai-scheduler", "default-scheduler"]),
+        "spec": st.sampled_from([None, {"schedulingGates": [{"name": "g"}]}, _CLAIM["spec"]]),
+        "status": st.sampled_from(
+            [None, {"nominatedNodeName": "n3"}, _CLAIM["status"], {"conditions": [{"type": "Ready"}]}]
+        ),
+        "finalizers": st.sampled_from([[], ["x/y"]]),
+        "deletionTimestamp": st.sampled_from([None, "2026-11-25T02:00:00Z"]),
+    }
+)
+
+
+@given(_VARIANTS, _VARIANTS, st.integers(2, 9))
+def test_where_the_quick_reading_answers_it_is_the_careful_one(before, after, version):
+    first, second = raw_pod("p", **_some(before)), raw_pod("p", version=version, **_some(after))
+    # What the API server guarantees: the spec of one generation is one spec.
+    same_pod = before["uid"] == after["uid"] and before["generation"] == after["generation"] == 1
+    if same_pod:
+        second["spec"] = first["spec"] | ({"nodeName": after["node"]} if after["node"] else {})
+    known = _careful(first)
+
+    quick = quick_reading(known, second)
+
+    assert quick is None or quick == _careful(second)
+
+
+def _some(variant):
+    return {key: value for key, value in variant.items() if value is not None or key == "generation"}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [{"phase": "Running"}, {"phase": "Succeeded"}, {"phase": "Pending", "conditions": [{"type": "Ready"}]}],
+)
+def test_events_of_a_running_pod_take_the_quick_way(status):
+    known = _careful(raw_pod("p", node="n1", annotations={"pod-group-name": "g"}, **_CLAIM))
+    event = raw_pod("p", version=7, node="n1", annotations={"pod-group-name": "g"}, **_CLAIM)
+    event["status"] |= status
+
+    assert quick_reading(known, event) == _careful(event)
+
+
+def test_a_pod_that_cannot_be_read_is_reported_and_its_node_is_marked():
+    shelf = PodShelf(CONTEXT)
+    bad = raw_pod("p", node="n1")
+    bad["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "lots"
+
+    assert shelf.apply(_modified(bad)) is Effect.MATERIAL
+    assert shelf.unreadable["team/p"].field.endswith("cpu")
+    assert shelf.nodes_of_unreadable == {"team/p": "n1"}
+    assert shelf.apply(_modified(bad)) is Effect.NOTHING
+
+    shelf.apply(_modified(raw_pod("p", version=2, node="n1", generation=2)))
+    assert not shelf.unreadable
+    assert not shelf.nodes_of_unreadable
+
+
+def test_a_malformed_status_of_a_known_pod_is_noticed():
+    shelf = PodShelf(CONTEXT)
+    shelf.apply(_modified(raw_pod("p", node="n1")))
+    bad = deepcopy(raw_pod("p", version=2, node="n1"))
+    bad["status"] = ["no", "object"]
+
+    shelf.apply(_modified(bad))
+
+    assert list(shelf.unreadable) == ["team/p"]
+    assert not shelf.records
+
+
+def test_keys_stay_in_order_through_additions_and_removals():
+    shelf = PodShelf(CONTEXT)
+    for name in ("m", "c", "x", "a"):
+        shelf.apply(_modified(raw_pod(name)))
+    shelf.apply(Change(ChangeKind.DELETED, "team/c", "uid-c", None))
+    shelf.apply(_modified(raw_pod("b")))
+
+    assert [pod.key for pod in shelf.in_order()] == ["team/a", "team/b", "team/m", "team/x"]
+
+
+def test_namespace_selectors_are_resolved_again_when_labels_of_namespaces_change():
+    shelf = PodShelf(TranslateContext(namespaces={"team": {}, "gold": {"tier": "gold"}}))
+    shelf.apply(_modified(raw_pod("p", spec={"affinity": _AFFINITY})))
+    assert shelf.records["team/p"].spec.pod_anti_affinity[0].namespaces == ("gold",)
+
+    both = {"team": {"tier": "gold"}, "gold": {"tier": "gold"}}
+    effect = shelf.namespaces_changed(TranslateContext(namespaces=both))
+
+    assert effect is Effect.MATERIAL
+    assert shelf.records["team/p"].spec.pod_anti_affinity[0].namespaces == ("gold", "team")
+
+
+class _ByOwner:
+    """Puts every pod that names no group into the group of its owner."""
+
+    version = 0
+    kinds = ()
+
+    def __init__(self):
+        self.gone = []
+
+    def pod_seen(self, pod, document):
+        owners = document["metadata"].get("ownerReferences")
+        return Membership(PodGroupKey(f"team/pg-{owners[0]['name']}"), "workers") if owners else None
+
+    def pod_gone(self, key):
+        self.gone.append(key)
+
+    def owner_seen(self, kind, key, document):
+        return ()
+
+    def groups(self):
+        return ()
+
+
+def test_the_group_that_the_grouper_told_survives_status_events():
+    grouper = _ByOwner()
+    shelf = PodShelf(CONTEXT, grouper)
+    owners = {"ownerReferences": [{"kind": "Job", "name": "j", "controller": True}]}
+    shelf.apply(_modified(raw_pod("p", **owners)))
+
+    shelf.apply(_modified(raw_pod("p", version=2, node="n1", **owners)))
+    shelf.apply(_modified(raw_pod("p", version=3, node="n1", phase="Running", **owners)))
+
+    pod = shelf.records["team/p"]
+    assert (pod.group, pod.subgroup, pod.state) == ("team/pg-j", "workers", PodState.RUNNING)
+
+
+def test_a_pod_that_names_its_group_itself_is_no_concern_of_the_grouper():
+    grouper = _ByOwner()
+    shelf = PodShelf(CONTEXT, grouper)
+    owners = {"ownerReferences": [{"kind": "Job", "name": "j", "controller": True}]}
+    shelf.apply(_modified(raw_pod("p", **owners)))
+
+    shelf.apply(_modified(raw_pod("p", version=2, annotations={"pod-group-name": "mine"}, **owners)))
+
+    assert shelf.records["team/p"].group == "team/mine"
+    assert grouper.gone == ["team/p"]
