@@ -78,6 +78,10 @@ class Policy:
     )
     clique_label: str = "nvidia.com/gpu.clique"
     queue_depth: int | None = None
+    queue_depth_of: tuple[tuple[StageName, int], ...] = ()
+    """Limits of single stages; a stage that is not here has none (``queue_depth`` is the one of allocate)."""
+    min_runtime: bool = True
+    """False: no gang is protected by how long it has run, whatever its queue says."""
     preempt_min_runtime_seconds: float = 0.0
     reclaim_min_runtime_seconds: float = 0.0
     staleness_grace_seconds: float = 60.0

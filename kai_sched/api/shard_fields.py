@@ -1,0 +1,257 @@
+"""The structured fields of a SchedulingShard's spec, each applied to a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, Final
+
+from pydantic.alias_generators import to_camel
+
+from kai_sched.api.kinds import Raw
+from kai_sched.api.times import parse_duration
+from kai_sched.api.translate.fields import FieldError, at, flag, integer, number, section, text
+from kai_sched.model.policy import DeviceChoice, Policy, SolverBudget, StageName, Strategy
+
+Changes = dict[str, Any]
+"""Fields of ``Policy`` or ``SolverBudget`` with their new values."""
+
+_STAGE_OF_ACTION: Final = {
+    "allocate": StageName.ALLOCATE,
+    "consolidation": StageName.CONSOLIDATE,
+    "reclaim": StageName.RECLAIM,
+    "preempt": StageName.PREEMPT,
+    "stalegangeviction": StageName.STALE_GANGS,
+}
+_PRIORITY_OF_ACTION: Final = {
+    "allocate": 500,
+    "consolidation": 400,
+    "reclaim": 300,
+    "preempt": 200,
+    "stalegangeviction": 100,
+}
+PLUGINS: Final = frozenset(
+    {
+        "predicates",
+        "proportion",
+        "priority",
+        "nodeavailability",
+        "resourcetype",
+        "podaffinity",
+        "elastic",
+        "kubeflow",
+        "ray",
+        "subgrouporder",
+        "taskorder",
+        "nominatednode",
+        "dynamicresources",
+        "minruntime",
+        "topology",
+        "snapshot",
+        "reflectjoborder",
+        "sg-nodelocalgreedy",
+        "sg-multinodegang",
+        "gpupack",
+        "gpuspread",
+        "nodeplacement",
+        "gpusharingorder",
+        "numa",
+    }
+)
+"""KAI's plugins. Here their work is not pluggable; ``enabled: false`` is honoured where it changes a decision."""
+_FREE_TO_DISABLE: Final = frozenset(
+    {
+        "snapshot",
+        "reflectjoborder",
+        "sg-nodelocalgreedy",
+        "sg-multinodegang",
+        "gpupack",
+        "gpuspread",
+        "numa",
+    }
+)
+"""Plugins whose absence changes nothing here: endpoints, KAI's search, what the placement strategy says, NUMA (off)."""
+_ARGUMENTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "proportion": {
+        "kValue": "k_value",
+        "relcaimerSaturationMultiplier": "saturation_multiplier",
+        "reclaimerUtilizationMultiplier": "saturation_multiplier",
+    },
+    "minruntime": {
+        "defaultPreemptMinRuntime": "preempt_min_runtime_seconds",
+        "defaultReclaimMinRuntime": "reclaim_min_runtime_seconds",
+    },
+    "nodeplacement": {"gpu": "gpu_strategy", "cpu": "cpu_strategy"},
+}
+"""Plugin → argument → field of the policy. The first multiplier is KAI's own spelling."""
+
+
+def apply_strategy(spec: Raw, policy: Policy) -> Policy:
+    """PlacementStrategy."""
+    raw = section(spec, "placementStrategy", "spec")
+    _refuse_unknown(raw, {"gpu", "cpu"}, "spec.placementStrategy")
+    chosen: Changes = {
+        f"{kind}_strategy": _strategy(
+            text(raw, kind, "spec.placementStrategy"), f"spec.placementStrategy.{kind}"
+        )
+        for kind in ("gpu", "cpu")
+        if raw.get(kind)
+    }
+    return replace(policy, **chosen)
+
+
+def apply_min_runtime(spec: Raw, policy: Policy) -> Policy:
+    """MinRuntime."""
+    raw = section(spec, "minRuntime", "spec")
+    names = {
+        "preemptMinRuntime": "preempt_min_runtime_seconds",
+        "reclaimMinRuntime": "reclaim_min_runtime_seconds",
+    }
+    _refuse_unknown(raw, names, "spec.minRuntime")
+    set_to: Changes = {
+        field: _seconds(text(raw, key, "spec.minRuntime"), f"spec.minRuntime.{key}")
+        for key, field in names.items()
+        if raw.get(key)
+    }
+    return replace(policy, **set_to)
+
+
+def apply_queue_depth(spec: Raw, policy: Policy) -> Policy:
+    """queueDepthPerAction: how many gangs of a leaf queue one stage tries."""
+    raw = section(spec, "queueDepthPerAction", "spec")
+    _refuse_unknown(raw, _STAGE_OF_ACTION, "spec.queueDepthPerAction")
+    depths: dict[StageName, int] = {}
+    for action in raw:
+        depth = integer(raw, action, "spec.queueDepthPerAction")
+        if depth is not None:
+            if depth < 1:
+                raise FieldError(f"spec.queueDepthPerAction.{action}", f"must be at least 1, is {depth}")
+            depths[_STAGE_OF_ACTION[action]] = depth
+    return replace(
+        policy,
+        queue_depth=depths.get(StageName.ALLOCATE, policy.queue_depth),
+        queue_depth_of=tuple(sorted(depths.items())),
+    )
+
+
+def apply_plugins(spec: Raw, policy: Policy) -> Policy:
+    """plugins: arguments, and what ``enabled: false`` turns off."""
+    raw = section(spec, "plugins", "spec")
+    for name in raw:
+        path = f"spec.plugins.{name}"
+        if name not in PLUGINS:
+            raise FieldError(path, "unknown plugin")
+        plugin = section(raw, name, "spec.plugins")
+        _refuse_unknown(plugin, {"enabled", "priority", "arguments"}, path)
+        if not flag(plugin, "enabled", path, default=True):
+            policy = _without_plugin(name, policy, path)
+            continue
+        for argument, value in section(plugin, "arguments", path).items():
+            policy = _with_argument(name, argument, value, policy)
+    return policy
+
+
+def apply_actions(spec: Raw, policy: Policy) -> Policy:
+    """actions: which stages run. Their order is fixed: least disruptive first."""
+    raw = section(spec, "actions", "spec")
+    _refuse_unknown(raw, _STAGE_OF_ACTION, "spec.actions")
+    spreads = Strategy.SPREAD in {policy.gpu_strategy, policy.cpu_strategy}
+    enabled, order = [], []
+    for action, stage in _STAGE_OF_ACTION.items():
+        path = f"spec.actions.{action}"
+        one = section(raw, action, "spec.actions")
+        _refuse_unknown(one, {"enabled", "priority"}, path)
+        # Packing what was spread on purpose would undo it.
+        default = not (spreads and stage is StageName.CONSOLIDATE)
+        if flag(one, "enabled", path, default=default):
+            enabled.append(stage)
+            priority = integer(one, "priority", path)
+            order.append(_PRIORITY_OF_ACTION[action] if priority is None else priority)
+    if order != sorted(order, reverse=True):
+        raise FieldError("spec.actions", "another order of actions is not supported (least disruptive first)")
+    return replace(policy, stages=tuple(stage for stage in policy.stages if stage in enabled))
+
+
+def apply_kai_sched(spec: Raw, policy: Policy) -> Policy:
+    """kaiSched: our own knobs."""
+    raw, path = section(spec, "kaiSched", "spec"), "spec.kaiSched"
+    _refuse_unknown(raw, {"deviceChoice", "bugCompatible", "useSolver", "solver"}, path)
+    choice = text(raw, "deviceChoice", path) or policy.device_choice
+    if choice not in set(DeviceChoice):
+        raise FieldError(f"{path}.deviceChoice", f"must be one of {', '.join(DeviceChoice)}, is {choice!r}")
+    return replace(
+        policy,
+        device_choice=DeviceChoice(choice),
+        bug_compatible=flag(raw, "bugCompatible", path, default=policy.bug_compatible),
+        use_solver=flag(raw, "useSolver", path, default=policy.use_solver),
+        solver=_solver(section(raw, "solver", path), policy.solver),
+    )
+
+
+def _solver(raw: Raw, budget: SolverBudget) -> SolverBudget:
+    path = "spec.kaiSched.solver"
+    field_of = {to_camel(field.name): field.name for field in fields(SolverBudget)}
+    _refuse_unknown(raw, field_of, path)
+    values: Changes = {}
+    for key, name in field_of.items():
+        is_whole = isinstance(getattr(budget, name), int)
+        value = integer(raw, key, path) if is_whole else number(raw, key, path)
+        if value is None:
+            continue
+        if value < 0:
+            raise FieldError(at(path, key), f"must be at least 0, is {value}")
+        values[name] = value
+    return replace(budget, **values)
+
+
+def _without_plugin(name: str, policy: Policy, path: str) -> Policy:
+    if name == "minruntime":
+        return replace(
+            policy, preempt_min_runtime_seconds=0.0, reclaim_min_runtime_seconds=0.0, min_runtime=False
+        )
+    if name in _FREE_TO_DISABLE:
+        return policy
+    raise FieldError(f"{path}.enabled", f"plugin {name} cannot be turned off")
+
+
+def _with_argument(plugin: str, argument: str, value: object, policy: Policy) -> Policy:
+    path = f"spec.plugins.{plugin}.arguments.{argument}"
+    field = _ARGUMENTS.get(plugin, {}).get(argument)
+    if field is None:
+        raise FieldError(path, "unknown argument")
+    if not isinstance(value, str):
+        raise FieldError(path, "must be a string")
+    changes: Changes = {field: _argument_value(field, value, path)}
+    return replace(policy, **changes)
+
+
+def _argument_value(field: str, value: str, path: str) -> Strategy | float:
+    if field.endswith("_strategy"):
+        return _strategy(value, path)
+    if field.endswith("_seconds"):
+        return _seconds(value, path)
+    try:
+        amount = float(value)
+    except ValueError:
+        raise FieldError(path, f"must be a number, is {value!r}") from None
+    return max(1.0, amount) if field == "saturation_multiplier" else amount
+
+
+def _strategy(value: str, path: str) -> Strategy:
+    try:
+        return Strategy(value)
+    except ValueError:
+        raise FieldError(path, f"must be binpack or spread, is {value!r}") from None
+
+
+def _seconds(value: str, path: str) -> float:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise FieldError(path, str(error)) from error
+
+
+def _refuse_unknown(raw: Raw, known: Any, path: str) -> None:
+    for key in raw:
+        if key not in known:
+            raise FieldError(at(path, str(key)), "unknown key")
