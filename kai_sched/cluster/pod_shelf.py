@@ -47,6 +47,8 @@ class PodShelf:
         self._interner = SpecInterner()
         self._order: list[PodKey] = []
         self._order_is_stale = False
+        self._touched: set[PodKey] = set()
+        """Pods whose spec was changed after their creation, or whose generation is not told."""
         self._with_selectors: dict[PodKey, Document] = {}
         """Raw pods whose meaning depends on the labels of namespaces; few."""
 
@@ -56,7 +58,7 @@ class PodShelf:
         if change.kind is ChangeKind.DELETED or document is None:
             return self._remove(key)
         known = self.records.get(key)
-        if known is None or key in self._with_selectors:
+        if known is None or key in self._touched or key in self._with_selectors:
             return self._read(key, document)
         quick = quick_reading(known, document, is_assigned=key in self._assigned)
         if quick is None:
@@ -84,6 +86,10 @@ class PodShelf:
             self._with_selectors[key] = document
         else:
             self._with_selectors.pop(key, None)
+        if document["metadata"].get("generation") == _UNTOUCHED:
+            self._touched.discard(key)
+        else:
+            self._touched.add(key)
         record = translate_pod(document, self.context, self._interner)
         if isinstance(record, Unreadable):
             return self._cannot_read(key, document, record)
@@ -137,6 +143,7 @@ class PodShelf:
 
     def _remove(self, key: PodKey) -> Effect:
         self._assigned.discard(key)
+        self._touched.discard(key)
         if self._grouper is not None:
             self._grouper.pod_gone(key)
         self._with_selectors.pop(key, None)
@@ -175,6 +182,7 @@ class PodShelf:
 def quick_reading(known: Pod, raw: Raw, *, is_assigned: bool = False) -> Pod | None:
     """The record after an event that left the spec alone; None: the pod must be read with care.
 
+    ``known`` was read at generation 1 too: pods older than that counting get their 1 with their first change.
     ``is_assigned``: the pod's group does not come from the pod itself.
     """
     try:

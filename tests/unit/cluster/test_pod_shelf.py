@@ -70,10 +70,10 @@ _VARIANTS = st.fixed_dictionaries(
 
 @given(_VARIANTS, _VARIANTS, st.integers(2, 9))
 def test_where_the_quick_reading_answers_it_is_the_careful_one(before, after, version):
-    first, second = raw_pod("p", **_some(before)), raw_pod("p", version=version, **_some(after))
-    # What the API server guarantees: the spec of one generation is one spec.
-    same_pod = before["uid"] == after["uid"] and before["generation"] == after["generation"] == 1
-    if same_pod:
+    first = raw_pod("p", **{**_some(before), "generation": 1})
+    second = raw_pod("p", version=version, **_some(after))
+    if before["uid"] == after["uid"] and after["generation"] == 1:
+        # What the API server guarantees: the spec of one generation is one spec, but for the node.
         second["spec"] = first["spec"] | ({"nodeName": after["node"]} if after["node"] else {})
     known = _careful(first)
 
@@ -96,6 +96,16 @@ def test_events_of_a_running_pod_take_the_quick_way(status):
     event["status"] |= status
 
     assert quick_reading(known, event) == _careful(event)
+
+
+def test_a_pod_without_generation_that_gets_its_first_with_a_change_is_read_with_care():
+    shelf = PodShelf(CONTEXT)
+    shelf.apply(_modified(raw_pod("p", generation=None, spec={"schedulingGates": [{"name": "g"}]})))
+    changed = raw_pod("p", version=2, spec={"nodeSelector": {"a": "b"}})
+
+    shelf.apply(_modified(changed))
+
+    assert shelf.records["team/p"] == _careful(changed)
 
 
 def test_a_pod_that_cannot_be_read_is_reported_and_its_node_is_marked():
