@@ -20,7 +20,7 @@ from kai_sched.placement.rules.static import StaticRules
 from kai_sched.placement.rules.volumes import VolumesView
 from kai_sched.placement.shapes import ShapeTable, resource_names
 from kai_sched.placement.world import Room, World
-from kai_sched.topology.devices import DeviceOrder
+from kai_sched.topology.devices import DevicePreference
 
 
 def build_world(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> World:
@@ -63,7 +63,7 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
 
 
 def _device_options(snapshot: ClusterSnapshot, policy: Policy) -> Options:
-    preference = DeviceOrder.of(policy) if policy.device_choice is DeviceChoice.TOPOLOGY else None
+    preference = DevicePreference(policy.island_attributes) if policy.device_choice is DeviceChoice.TOPOLOGY else None
     return Options(
         now=snapshot.now,
         max_steps=policy.solver.search_steps,

@@ -7,6 +7,7 @@ released. A pod bound now needs both (a promise to a pipelined gang is kept); a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -98,6 +99,16 @@ class World:
         """Undo every seat taken after ``mark``, newest first."""
         while len(self.seats) > mark:
             self._undo(self.seats.pop())
+
+    def withdraw(self, pods: AbstractSet[int]) -> None:
+        """Undo the seats of these pods wherever they are in the order.
+
+        Pods that share a claim allocated here must go together.
+        """
+        gone = [seat for seat in self.seats if seat.pod in pods]
+        self.seats = [seat for seat in self.seats if seat.pod not in pods]
+        for seat in reversed(gone):
+            self._undo(seat)
 
     def take(self, pod: int, shape: Shape, node: int, *, in_future: bool) -> Seat | DeviceRefusal:
         """Seat one pod on a node whose counted resources fit; its claims are allocated here."""

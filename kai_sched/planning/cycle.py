@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from kai_sched.errors import InvalidInput
 from kai_sched.fairness.ledger import Ledger
@@ -13,11 +14,13 @@ from kai_sched.model.policy import Policy, StageName
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.base import FleetCache
 from kai_sched.placement.build import build_world
+from kai_sched.placement.improve import Effort
 from kai_sched.placement.slots import Boards
 from kai_sched.planning.accounting import Accounting
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.decode import decode
 from kai_sched.planning.demand import select_demand
+from kai_sched.planning.improving import Improver, judged, may_improve, score_of, tidied_states
 from kai_sched.planning.stages.allocate import allocate
 from kai_sched.planning.verdicts import verdicts_of
 
@@ -40,17 +43,44 @@ def improving_plans(
 
     ``clock`` (seconds, any origin) only fills the stages' reports; no decision reads it.
     """
-    state = open_cycle(snapshot, policy, cache or FleetCache())
+    cache = cache or FleetCache()
+    state = open_cycle(snapshot, policy, cache)
+    improver = Improver.over(state, Effort(policy.solver))
+    report = SolverReport(stages=_run_stages(state, clock))
+    if not policy.use_solver:
+        yield close_cycle(state, report)
+        return
+    greedy = score_of(state, improver)
+    report = replace(report, objective=greedy, greedy_objective=greedy)
+    plan = close_cycle(state, report)
+    yield plan
+    if may_improve(state):
+        state = open_cycle(snapshot, policy, cache)
+        improver = state.rescuer = Improver.over(state, improver.effort)
+        _run_stages(state, None)
+        if improver.rescues:
+            plan = _better(state, improver, report)
+            yield plan
+    for better in tidied_states(state, improver):
+        plan = _better(better, improver, report)
+        yield plan
+    yield replace(plan, verdicts=verdicts_of(state), solver=judged(state, improver, greedy, report))
+
+
+def _run_stages(state: CycleState, clock: Callable[[], float] | None) -> tuple[StageReport, ...]:
     reports: list[StageReport] = []
-    for stage in policy.stages:
+    for stage in state.policy.stages:
         if stage not in BUILT_STAGES:
             raise InvalidInput(f"stage {stage.value} is not built yet", field="stages")
-        began = clock() if clock is not None else None
+        began = clock() if clock is not None else 0.0
         allocate(state)
-        reports.append(
-            StageReport(stage, clock() - began if clock is not None and began is not None else None)
-        )
-    yield close_cycle(state, SolverReport(stages=tuple(reports)))
+        reports.append(StageReport(stage, clock() - began if clock is not None else None))
+    return tuple(reports)
+
+
+def _better(state: CycleState, improver: Improver, report: SolverReport) -> Plan:
+    report = replace(report, status="FEASIBLE", objective=score_of(state, improver))
+    return close_cycle(state, report)
 
 
 def open_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> CycleState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from kai_sched.fairness.ledger import Ledger
 from kai_sched.fairness.ordering import Fill, JobInQueue
@@ -30,6 +31,13 @@ class GangRecord:
     refusal: Refusal | None = None
 
 
+class Rescuer(Protocol):
+    """Who can rearrange what a stage has seated."""
+
+    def make_room(self, state: CycleState, record: GangRecord, refusal: Refusal) -> Refusal | None:
+        """Seat the record's core too, moving others of this cycle; None on success, else why not."""
+
+
 @dataclass(slots=True)
 class CycleState:
     """Shared by the stages of one cycle."""
@@ -46,6 +54,8 @@ class CycleState:
     """Gangs considered, in key order."""
     early: list[Verdict]
     """Verdicts of groups that are not considered at all."""
+    rescuer: Rescuer | None = None
+    """None in the greedy run."""
 
     def request_of(self, pods: tuple[int, ...]) -> QuotaVector:
         """What these pending pods add to their queue's account."""

@@ -17,6 +17,7 @@ from kai_sched.placement.greedy import place_core, place_extra
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.seating import Fill as NodeFill
 from kai_sched.placement.seating import seat_pods
+from kai_sched.placement.world import Seat
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.limit_texts import limit_refusal, quota_refusal
 
@@ -82,6 +83,8 @@ class _Allocation:
         if signature is not None and signature in self.failed:
             return self.failed[signature]
         refusal = self._place(record, is_core=is_core, in_future=False)
+        if refusal is not None and is_core:
+            refusal = self._rescue(record, refusal)
         if refusal is not None and self.state.boards.world.has_future:
             later = self._place(record, is_core=is_core, in_future=True)
             refusal = None if later is None else refusal
@@ -101,8 +104,21 @@ class _Allocation:
         if breach is not None:
             boards.world.rollback(mark)
             return breach
-        _record_seats(state, record, mark, in_future=in_future)
+        _record_seats(state, record, boards.world.seats[mark:], in_future=in_future)
         return None
+
+    def _rescue(self, record: GangRecord, refusal: Refusal) -> Refusal | None:
+        """Ask for what is seated already to be rearranged, so that the core fits too."""
+        state = self.state
+        core = record.gang.core_pods()
+        if state.rescuer is None:
+            return refusal
+        left = state.rescuer.make_room(state, record, refusal)
+        if left is None:
+            wanted = set(core)
+            seats = [seat for seat in state.boards.world.seats if seat.pod in wanted]
+            _record_seats(state, record, seats, in_future=False)
+        return left
 
     def _over_bounds(self, group: PodGroup, request: QuotaVector) -> Refusal | None:
         """The bound that a request would pass.
@@ -144,8 +160,7 @@ class _Allocation:
             record.refusal = self._serve(record, job)
 
 
-def _record_seats(state: CycleState, record: GangRecord, mark: int, *, in_future: bool) -> None:
-    seats = state.boards.world.seats[mark:]
+def _record_seats(state: CycleState, record: GangRecord, seats: Sequence[Seat], *, in_future: bool) -> None:
     pods = tuple(seat.pod for seat in seats)
     nodes = state.boards.world.base.table.nodes
     (record.pipelined if in_future else record.placed).extend(pods)

@@ -1,0 +1,287 @@
+"""Improve: rearranges gangs that greedy seated, so that one more fits or that they lie closer together.
+
+Nothing is bound yet, so whatever this cycle seated may move; nobody admitted is dropped. Every arrangement is tried
+on nodes, with all rules, before it replaces what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.model.policy import SolverBudget
+from kai_sched.placement.aggregate import AggregatedProblem, Arrangement, lacks_room
+from kai_sched.placement.arrange import fit_all
+from kai_sched.placement.cpsat import Limits, Status
+from kai_sched.placement.reduction import Reduction, lanes_of, reduce_world
+from kai_sched.placement.seating import Fill, seat_pods
+from kai_sched.placement.shapes import Shape
+from kai_sched.placement.slots import Boards
+from kai_sched.placement.tenants import Tenant, is_arrangeable
+from kai_sched.placement.world import World
+
+NEIGHBOURHOOD_UNITS = 24
+"""Units of one repair model where the whole cluster is too large for one."""
+_CORE_DOMAINS = 4
+_SPARE_UNITS = 8
+_TRIES = 2
+
+
+@dataclass(slots=True)
+class Effort:
+    """What one cycle's solving has cost so far, against its budget."""
+
+    budget: SolverBudget
+    models: int = 0
+    rejected: int = 0
+    deterministic_time: float = 0.0
+
+    @property
+    def is_spent(self) -> bool:
+        return self.deterministic_time >= self.budget.deterministic_time
+
+    def limits(self, share: float = 1.0) -> Limits:
+        """Limits of the next model; ``share``: in units of the budget of one."""
+        left = max(0.0, self.budget.deterministic_time - self.deterministic_time)
+        wanted = share * self.budget.deterministic_time_per_model
+        return Limits(seed=self.budget.seed, deterministic_time=min(left, wanted))
+
+    def note(self, deterministic_time: float) -> None:
+        """One model was solved."""
+        self.models += 1
+        self.deterministic_time += deterministic_time
+
+
+@dataclass(frozen=True, slots=True)
+class Refuted:
+    """No room was made. ``is_proof``: there is none, however everything pending is rearranged."""
+
+    is_proof: bool
+
+
+def seat_nodes(world: World) -> dict[int, int]:
+    """Node index of every pod seated now (pipelined ones left out)."""
+    return {seat.pod: seat.node for seat in world.seats if not seat.in_future}
+
+
+def movable_of(boards: Boards, tenants: Sequence[Tenant]) -> list[Tenant]:
+    """Tenants that may be rearranged: seated now, and arrangeable by counting."""
+    nodes = seat_nodes(boards.world)
+    return [
+        tenant
+        for tenant in tenants
+        if all(pod in nodes for pod in tenant.pods) and is_arrangeable(boards, tenant)
+    ]
+
+
+def without(boards: Boards, tenants: Sequence[Tenant]) -> Boards:
+    """Boards over a fork of the world from which the tenants are withdrawn."""
+    world = boards.world.fork()
+    world.withdraw({pod for tenant in tenants for pod in tenant.pods})
+    return Boards(world)
+
+
+def realise(bare: Boards, reduction: Reduction, arrangement: Arrangement) -> bool:
+    """Seat every pod of the arrangement in a world from which its tenants were withdrawn; False: it does not work."""
+    pods_of_unit: dict[int, list[int]] = {}
+    for key, members in sorted(reduction.pods.items()):
+        waiting = iter(members)
+        for unit, count in arrangement.pods[key]:
+            pods_of_unit.setdefault(unit, []).extend(next(waiting) for _ in range(count))
+    for unit, pods in sorted(pods_of_unit.items()):
+        mask = np.zeros(len(bare.world.base.all_nodes), dtype=bool)
+        mask[reduction.nodes[unit]] = True
+        if seat_pods(bare, pods, mask, Fill(), in_future=False) < len(pods):
+            return False
+    return True
+
+
+def size_of(problem: AggregatedProblem) -> int:
+    """About how many variables a model of the problem has."""
+    return sum(
+        sum(unit.most[role.shape] > 0 for unit in problem.units) * (1 + len(item.scopes))
+        for item in problem.items
+        for role in item.roles
+    )
+
+
+class Rescuer:
+    """Makes room for gangs that greedy could not seat, one after another in fair order.
+
+    ``pristine``: the world before the cycle's first seat.
+    """
+
+    def __init__(self, pristine: World, effort: Effort) -> None:
+        self._pristine = pristine
+        self._pristine_boards = Boards(pristine)
+        self._effort = effort
+
+    def rescue(self, boards: Boards, tenants: Sequence[Tenant], newcomer: Tenant) -> Boards | Refuted:
+        """Boards over a world with all tenants and the newcomer seated, or why there is none."""
+        if not newcomer.pods or not is_arrangeable(boards, newcomer):
+            return Refuted(is_proof=False)
+        movable = movable_of(boards, tenants)
+        is_complete = sum(len(tenant.pods) for tenant in movable) == len(boards.world.seats)
+        is_exact = is_complete and not any(tenant.has_choice for tenant in (*movable, newcomer))
+        if self._asks_too_much(boards, newcomer):
+            return Refuted(is_proof=not newcomer.has_choice)
+        bare = self._pristine_boards if is_complete else without(boards, movable)
+        whole = reduce_world(bare, [*movable, newcomer])
+        if lacks_room(whole.problem):
+            return Refuted(is_proof=is_exact)
+        if size_of(whole.problem) <= self._effort.budget.max_variables:
+            if is_complete:
+                bare = Boards(self._pristine.fork())
+            found = self._try(bare, whole)
+            return found if isinstance(found, Boards) else Refuted(is_proof=is_exact and found.is_proof)
+        return self._search(boards, movable, newcomer, whole)
+
+    def _asks_too_much(self, boards: Boards, newcomer: Tenant) -> bool:
+        """Whether the pods exceed what the cluster has left, wherever this cycle's other pods may go.
+
+        Each GPU lane in pieces of each size asked for: moving pods never makes more pieces than an empty cluster has,
+        less those that are taken.
+        """
+        base = boards.world.base
+        counts: dict[Shape, int] = {}
+        for pod in newcomer.pods:
+            shape = base.shape_of(pod)
+            counts[shape] = counts.get(shape, 0) + 1
+        taken: dict[int, int] = {}
+        shapes: dict[int, Shape] = {shape.index: shape for shape in counts}
+        for seat in boards.world.seats:
+            if seat.in_future:
+                continue
+            taken[seat.shape.index] = taken.get(seat.shape.index, 0) + 1
+            shapes[seat.shape.index] = seat.shape
+        order = list(shapes.values())
+        wanted = [counts.get(shape, 0) for shape in order]
+        for lane in lanes_of(self._pristine_boards, order):
+            for size in {need for need, count in zip(lane.needs, wanted, strict=True) if need and count}:
+                left = int((lane.free // size).sum()) - sum(
+                    need // size * taken.get(shape.index, 0)
+                    for need, shape in zip(lane.needs, order, strict=True)
+                )
+                if left < sum(need // size * count for need, count in zip(lane.needs, wanted, strict=True)):
+                    return True
+        return False
+
+    def _try(self, bare: Boards, reduction: Reduction) -> Boards | Refuted:
+        """One model; its answer seated in ``bare``, which is used up."""
+        if self._effort.is_spent:
+            return Refuted(is_proof=False)
+        fit = fit_all(reduction.problem, self._effort.limits(5.0))
+        self._effort.note(fit.deterministic_time)
+        if fit.arrangement is None:
+            return Refuted(is_proof=fit.status is Status.INFEASIBLE)
+        if realise(bare, reduction, fit.arrangement):
+            return bare
+        self._effort.rejected += 1
+        return Refuted(is_proof=False)
+
+    def _search(
+        self, boards: Boards, movable: Sequence[Tenant], newcomer: Tenant, whole: Reduction
+    ) -> Boards | Refuted:
+        """Neighbourhoods of a cluster too large for one model: a few domains and the gangs that live in them."""
+        view = Neighbours(boards, movable, whole)
+        for units in _repair_neighbourhoods(view, newcomer):
+            inside = view.grown(units)
+            movers = view.tenants_inside(inside)
+            bare = without(boards, movers)
+            reduction = reduce_world(bare, [*movers, newcomer], view.mask_of(inside))
+            if lacks_room(reduction.problem):
+                continue
+            found = self._try(bare, reduction)
+            if isinstance(found, Boards):
+                return found
+        return Refuted(is_proof=False)
+
+
+class Neighbours:
+    """Who lives in which unit of the whole problem, and how much room is there."""
+
+    def __init__(self, boards: Boards, movable: Sequence[Tenant], whole: Reduction) -> None:
+        self.boards = boards
+        self.whole = whole
+        self._movable = movable
+        nodes = seat_nodes(boards.world)
+        unit_of = whole.unit_of_node(len(boards.world.base.all_nodes))
+        self._units_of = [
+            frozenset(int(unit_of[nodes[pod]]) for pod in tenant.pods) - {-1} for tenant in movable
+        ]
+
+    def room_now(self, shape: Shape) -> NDArray[np.int64]:
+        """Slots by unit with everybody seated as they are."""
+        slots = self.boards.slots(shape, in_future=False)
+        return np.array([int(slots[nodes].sum()) for nodes in self.whole.nodes], dtype=np.int64)
+
+    def room_at_most(self, shape: Shape) -> NDArray[np.int64]:
+        """Slots by unit if everybody movable were gone."""
+        index = next(i for i, one in enumerate(self.whole.shapes) if one is shape)
+        return np.array([unit.most[index] for unit in self.whole.problem.units], dtype=np.int64)
+
+    def units_of(self, tenant: Tenant) -> frozenset[int]:
+        """Units in which a tenant has pods."""
+        return self._units_of[next(i for i, one in enumerate(self._movable) if one is tenant)]
+
+    def grown(self, units: set[int], most_extra: int = 3) -> frozenset[int]:
+        """With the few units into which tenants of these reach out."""
+        grown = set(units)
+        for theirs in self._units_of:
+            if theirs & units and len(theirs - grown) <= most_extra:
+                grown |= theirs
+        return frozenset(grown)
+
+    def tenants_inside(self, units: frozenset[int]) -> list[Tenant]:
+        """Tenants with every pod in these units."""
+        return [
+            tenant
+            for tenant, theirs in zip(self._movable, self._units_of, strict=True)
+            if theirs and theirs <= units
+        ]
+
+    def mask_of(self, units: frozenset[int]) -> NDArray[np.bool_]:
+        """bool[N]: the nodes of these units."""
+        mask = np.zeros(len(self.boards.world.base.all_nodes), dtype=bool)
+        for unit in units:
+            mask[self.whole.nodes[unit]] = True
+        return mask
+
+
+def _repair_neighbourhoods(view: Neighbours, newcomer: Tenant) -> Iterator[set[int]]:
+    """Domains where least has to move for the newcomer, each time with the emptiest units as a place to move to."""
+    shape = _bulkiest(view.boards, newcomer.pods)
+    now, most = view.room_now(shape), view.room_at_most(shape)
+    spare = [int(unit) for unit in np.argsort(-now, kind="stable")[:_SPARE_UNITS] if now[unit] > 0]
+    item = view.whole.problem.items[-1]
+    level = next((scope.required for scope in item.scopes if scope.required is not None), None)
+    if level is None:
+        order = np.argsort(-most, kind="stable")
+        yield {int(unit) for unit in order[:NEIGHBOURHOOD_UNITS] if most[unit] > 0} | set(spare)
+        return
+    domains: dict[int, list[int]] = {}
+    for index, unit in enumerate(view.whole.problem.units):
+        domains.setdefault(unit.domains[level], []).append(index)
+    wanted = sum(view.boards.world.base.shape_of(pod) is shape for pod in newcomer.pods)
+    able = [units for code, units in sorted(domains.items()) if code >= 0 and most[units].sum() >= wanted]
+    able.sort(key=lambda units: -int(now[units].sum()))
+    for start in range(0, _TRIES * _CORE_DOMAINS, _CORE_DOMAINS):
+        core = able[start : start + _CORE_DOMAINS]
+        if core:
+            yield {unit for units in core for unit in units} | set(spare)
+
+
+def _bulkiest(boards: Boards, pods: Sequence[int]) -> Shape:
+    """The shape that asks for the most GPUs in all."""
+    base = boards.world.base
+    shapes = [base.shape_of(pod) for pod in pods]
+
+    def weight(shape: Shape) -> int:
+        gpus = sum(int(shape.request[column]) for column in base.gpu_columns)
+        gpus += sum(need.count for need in shape.plain or ())
+        return gpus * sum(other is shape for other in shapes)
+
+    return max(dict.fromkeys(shapes), key=weight)

@@ -1,0 +1,226 @@
+"""Tidying: the same gangs in fewer domains at their preferred levels, then on fewer nodes that were all free.
+
+Where the cluster fits into one model it is solved whole, else neighbourhood by neighbourhood. Cost and bounds are
+counted on nodes, not taken from the solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kai_sched.placement.arrange import tidy
+from kai_sched.placement.gangs import GangNode
+from kai_sched.placement.improve import (
+    Effort,
+    Neighbours,
+    movable_of,
+    realise,
+    seat_nodes,
+    size_of,
+    without,
+)
+from kai_sched.placement.reduction import lanes_of, reduce_world, whole_nodes
+from kai_sched.placement.shapes import Shape
+from kai_sched.placement.slots import Boards
+from kai_sched.placement.tenants import Tenant, codes_of_active, constrained_nodes, preferred_levels
+from kai_sched.placement.world import World
+
+NEIGHBOURHOOD_UNITS = 10
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Layout:
+    """What tidying lowers, most important first: surplus domains spanned, whole-free nodes opened."""
+
+    surplus_domains: int
+    opened_nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """Measures layouts against the world before the cycle's first seat."""
+
+    pristine: Boards
+
+    def layout(self, world: World, tenants: Sequence[Tenant]) -> Layout:
+        """The cost of a world's seats."""
+        nodes = seat_nodes(world)
+        surplus = sum(self.surplus_of(tenant, nodes) for tenant in tenants)
+        shapes = _shapes_of(world)
+        is_whole = whole_nodes(lanes_of(self.pristine, shapes), len(world.base.all_nodes))
+        return Layout(surplus, sum(bool(is_whole[node]) for node in sorted(set(nodes.values()))))
+
+    def bound(self, world: World, tenants: Sequence[Tenant]) -> Layout:
+        """No arrangement of the same pods can cost less than this, in either part."""
+        surplus = sum(
+            self._least_surplus(node, members, label)
+            for tenant in tenants
+            for node, members, label in _preferences(self.pristine, tenant)
+        )
+        return Layout(surplus, self._least_opened(world))
+
+    def surplus_of(self, tenant: Tenant, nodes: Mapping[int, int]) -> int:
+        """Domains beyond the first that a tenant spans, over all its preferred levels."""
+        surplus = 0
+        for node, members, label in _preferences(self.pristine, tenant):
+            constraint = node.constraint
+            assert constraint is not None
+            codes = self.pristine.world.base.domains.codes(constraint.topology, label)
+            spanned = {int(codes[nodes[pod]]) for pod in members if pod in nodes}
+            spanned |= codes_of_active(self.pristine, node, constraint.topology, label)
+            surplus += max(0, len(spanned) - 1)
+        return surplus
+
+    def least_surplus_of(self, tenant: Tenant) -> int:
+        """The bound for one tenant."""
+        return sum(
+            self._least_surplus(node, members, label)
+            for node, members, label in _preferences(self.pristine, tenant)
+        )
+
+    def _least_surplus(self, node: GangNode, members: Sequence[int], label: str) -> int:
+        """By the domains with the most slots, were they empty of this cycle's pods; shape by shape."""
+        base = self.pristine.world.base
+        constraint = node.constraint
+        assert constraint is not None
+        codes = base.domains.codes(constraint.topology, label)
+        counts: dict[Shape, int] = {}
+        for pod in members:
+            shape = base.shape_of(pod)
+            counts[shape] = counts.get(shape, 0) + 1
+        least = max(1, len(codes_of_active(self.pristine, node, constraint.topology, label)))
+        for shape, count in counts.items():
+            if self.pristine.one_at_a_time(shape):
+                continue
+            slots = self.pristine.slots(shape, in_future=False)
+            by_domain = np.bincount(codes + 1, weights=slots).astype(np.int64)
+            filled = np.cumsum(np.sort(by_domain)[::-1])
+            least = max(least, int(np.searchsorted(filled, count)) + 1)
+        return least - 1
+
+    def _least_opened(self, world: World) -> int:
+        """What partly used nodes cannot take must go to whole ones, filled to their end."""
+        seats = [seat for seat in world.seats if not seat.in_future]
+        shapes = _shapes_of(world)
+        lanes = lanes_of(self.pristine, shapes)
+        is_whole = whole_nodes(lanes, len(world.base.all_nodes))
+        index_of = {shape.index: index for index, shape in enumerate(shapes)}
+        least = 0
+        for lane in lanes:
+            taken = sum(lane.needs[index_of[seat.shape.index]] for seat in seats)
+            overflow = taken - int(lane.free[~is_whole].sum())
+            largest = int(lane.total[is_whole].max(initial=0))
+            if overflow > 0 and largest:
+                least = max(least, -(-overflow // largest))
+        return least
+
+
+def tidied(boards: Boards, tenants: Sequence[Tenant], ruler: Ruler, effort: Effort) -> Iterator[Boards]:
+    """Boards over worlds with the same pods in a strictly better layout, each better than the one before."""
+    layout = ruler.layout(boards.world, tenants)
+    bound = ruler.bound(boards.world, tenants)
+    if layout <= bound:
+        return
+    movable = movable_of(boards, tenants)
+    whole = reduce_world(without(boards, movable), movable)
+    if size_of(whole.problem) <= effort.budget.max_variables:
+        better = _solve(boards, movable, None, effort, share=5.0)
+        if better is not None and ruler.layout(better.world, tenants) < layout:
+            yield better
+        return
+    for _ in range(effort.budget.lns_iterations):
+        found = _improve_once(boards, movable, tenants, ruler, effort)
+        if found is None:
+            return
+        boards = found
+        yield boards
+
+
+def _improve_once(
+    boards: Boards,
+    movable: Sequence[Tenant],
+    tenants: Sequence[Tenant],
+    ruler: Ruler,
+    effort: Effort,
+) -> Boards | None:
+    """The first neighbourhood that gives a better layout; worst tenants first."""
+    layout = ruler.layout(boards.world, tenants)
+    view = Neighbours(boards, movable, reduce_world(without(boards, movable), movable))
+    for units in _neighbourhoods(view, movable, ruler, effort.budget.lns_iterations):
+        if effort.is_spent:
+            return None
+        inside = view.grown(units)
+        movers = view.tenants_inside(inside)
+        if not movers:
+            continue
+        better = _solve(boards, movers, view.mask_of(inside), effort)
+        if better is not None and ruler.layout(better.world, tenants) < layout:
+            return better
+    return None
+
+
+def _neighbourhoods(
+    view: Neighbours, movable: Sequence[Tenant], ruler: Ruler, most: int
+) -> Iterator[set[int]]:
+    """Where a tenant that spans too much lives, and the units that could hold the most of it."""
+    nodes = seat_nodes(view.boards.world)
+    surplus = [
+        (ruler.surplus_of(tenant, nodes) - ruler.least_surplus_of(tenant), index)
+        for index, tenant in enumerate(movable)
+    ]
+    targets = sorted((-excess, index) for excess, index in surplus if excess > 0)
+    for _, index in targets[:most]:
+        own = view.units_of(movable[index])
+        if len(own) > NEIGHBOURHOOD_UNITS:
+            continue
+        shape = view.boards.world.base.shape_of(movable[index].pods[0])
+        roomiest = np.argsort(-(view.room_at_most(shape) + view.room_now(shape)), kind="stable")
+        units = set(own)
+        for unit in roomiest:
+            if len(units) >= NEIGHBOURHOOD_UNITS:
+                break
+            units.add(int(unit))
+        yield units
+
+
+def _solve(
+    boards: Boards,
+    movers: Sequence[Tenant],
+    within: np.ndarray[tuple[int], np.dtype[np.bool_]] | None,
+    effort: Effort,
+    *,
+    share: float = 1.0,
+) -> Boards | None:
+    if effort.is_spent:
+        return None
+    bare = without(boards, movers)
+    reduction = reduce_world(bare, movers, within)
+    now = reduction.arrangement_of(seat_nodes(boards.world).get, len(boards.world.base.all_nodes))
+    answer = tidy(reduction.problem, effort.limits(share), now)
+    effort.note(answer.deterministic_time)
+    if answer.arrangement is None:
+        return None
+    if realise(bare, reduction, answer.arrangement):
+        return bare
+    effort.rejected += 1
+    return None
+
+
+def _preferences(boards: Boards, tenant: Tenant) -> Iterator[tuple[GangNode, list[int], str]]:
+    """Each preferred level of each constrained node, with the tenant's pods below it."""
+    pods = set(tenant.pods)
+    for node in constrained_nodes(tenant.gang.root):
+        constraint = node.constraint
+        assert constraint is not None
+        members = [pod for leaf in node.leaves() for pod in leaf.pending if pod in pods]
+        if members:
+            for label in preferred_levels(boards, constraint):
+                yield node, members, label
+
+
+def _shapes_of(world: World) -> list[Shape]:
+    shapes = {seat.shape.index: seat.shape for seat in world.seats if not seat.in_future}
+    return list(shapes.values())

@@ -1,0 +1,146 @@
+"""Improving: what follows the greedy run of a cycle, as long as its deterministic budget lasts.
+
+The stages run a second time with a rescuer, so that a gang which greedy could not seat gets its place in its own turn
+of the fair order, under the same limits, without anybody being dropped. Then everything seated is tidied. At the end
+the plan says how good it is, and which refusals are proofs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from kai_sched.model.ids import PodGroupKey
+from kai_sched.model.plan import Blocker, SolverReport
+from kai_sched.placement.gangs import Gang
+from kai_sched.placement.improve import Effort, Refuted, Rescuer
+from kai_sched.placement.refusal import Refusal
+from kai_sched.placement.slots import Boards
+from kai_sched.placement.tenants import Tenant, is_arrangeable
+from kai_sched.placement.tidy import Layout, Ruler, tidied
+from kai_sched.placement.world import World
+from kai_sched.planning.cycle_state import CycleState, GangRecord
+
+_REARRANGEABLE = frozenset({Blocker.CAPACITY, Blocker.TOPOLOGY, Blocker.DEVICES})
+"""Reasons that another arrangement of pending pods might lift."""
+
+Score = tuple[tuple[str, int], ...]
+
+
+@dataclass(slots=True)
+class Improver:
+    """Keeps what the cycle began with: its world and its gangs."""
+
+    pristine: World
+    originals: dict[PodGroupKey, Gang]
+    effort: Effort
+    rescuer: Rescuer
+    rescues: int = 0
+
+    @classmethod
+    def over(cls, state: CycleState, effort: Effort) -> Improver:
+        """Before any stage has run."""
+        pristine = state.boards.world.fork()
+        return cls(
+            pristine=pristine,
+            originals={key: record.gang for key, record in state.records.items()},
+            effort=effort,
+            rescuer=Rescuer(pristine, effort),
+        )
+
+    def make_room(self, state: CycleState, record: GangRecord, refusal: Refusal) -> Refusal | None:
+        """See ``cycle_state.Rescuer``."""
+        if refusal.blocker not in _REARRANGEABLE or record.placed or record.pipelined:
+            return refusal
+        newcomer = Tenant(record.gang, record.gang.core_pods())
+        if not is_arrangeable(state.boards, newcomer):
+            return refusal
+        found = self.rescuer.rescue(state.boards, self.tenants(state), newcomer)
+        if isinstance(found, Refuted):
+            return replace(refusal, is_proof=found.is_proof)
+        self.rescues += 1
+        self.adopt(state, found)
+        return None
+
+    def tenants(self, state: CycleState) -> list[Tenant]:
+        """Gangs with seats of this cycle."""
+        return [
+            Tenant(self.originals[key], tuple(record.placed))
+            for key, record in state.records.items()
+            if record.placed
+        ]
+
+    def adopt(self, state: CycleState, boards: Boards) -> None:
+        """Go on from rearranged seats: gangs learn where their pods are now."""
+        state.boards = boards
+        names = boards.world.base.table.nodes
+        node_of = {seat.pod: names[seat.node].name for seat in boards.world.seats}
+        for key, record in state.records.items():
+            seated = (*record.placed, *record.pipelined)
+            if seated:
+                record.gang = self.originals[key].after({pod: node_of[pod] for pod in seated})
+
+
+def may_improve(state: CycleState) -> bool:
+    """Whether some gang was refused for a reason that another arrangement might lift."""
+    return any(
+        record.refusal is not None
+        and record.refusal.blocker in _REARRANGEABLE
+        and not record.placed
+        and not record.pipelined
+        for record in state.records.values()
+    )
+
+
+def tidied_states(state: CycleState, improver: Improver) -> Iterator[CycleState]:
+    """The same state again each time its layout became strictly better."""
+    ruler = Ruler(Boards(improver.pristine))
+    for boards in tidied(state.boards, improver.tenants(state), ruler, improver.effort):
+        improver.adopt(state, boards)
+        yield state
+
+
+def judged(state: CycleState, improver: Improver, greedy: Score, report: SolverReport) -> SolverReport:
+    """The report of a finished cycle: what was reached, what nobody could pass, and whether they meet."""
+    objective = score_of(state, improver)
+    ruler = Ruler(Boards(improver.pristine))
+    bound = _bound_of(state, ruler.bound(state.boards.world, improver.tenants(state)))
+    return replace(
+        report,
+        status="OPTIMAL" if objective == bound else "FEASIBLE",
+        objective=objective,
+        bound=bound,
+        greedy_objective=greedy,
+        models=improver.effort.models,
+        rejected=improver.effort.rejected,
+    )
+
+
+def score_of(state: CycleState, improver: Improver) -> Score:
+    """Tiers of the objective in their order: gangs admitted by priority, then what lies worse than it could."""
+    layout = Ruler(Boards(improver.pristine)).layout(state.boards.world, improver.tenants(state))
+    admitted: dict[int, int] = {}
+    for record in state.records.values():
+        priority = record.gang.group.priority
+        admitted[priority] = admitted.get(priority, 0) + bool(record.placed)
+    return _tiers(admitted, layout)
+
+
+def _bound_of(state: CycleState, layout: Layout) -> Score:
+    """Admitted gangs, and those whose refusal is neither a proof nor a rule that no arrangement can lift."""
+    admitted: dict[int, int] = {}
+    for record in state.records.values():
+        priority = record.gang.group.priority
+        refusal = record.refusal
+        may_fit = refusal is not None and refusal.blocker in _REARRANGEABLE and not refusal.is_proof
+        admitted[priority] = admitted.get(priority, 0) + (bool(record.placed) or may_fit)
+    return _tiers(admitted, layout)
+
+
+def _tiers(admitted: dict[int, int], layout: Layout) -> Score:
+    return (
+        *((f"gangsOfPriority{priority}", admitted[priority]) for priority in sorted(admitted, reverse=True)),
+        ("evictedPods", 0),
+        ("surplusDomains", layout.surplus_domains),
+        ("openedNodes", layout.opened_nodes),
+    )
