@@ -63,7 +63,9 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
 
 
 def _device_options(snapshot: ClusterSnapshot, policy: Policy) -> Options:
-    preference = DevicePreference(policy.island_attributes) if policy.device_choice is DeviceChoice.TOPOLOGY else None
+    preference = (
+        DevicePreference(policy.island_attributes) if policy.device_choice is DeviceChoice.TOPOLOGY else None
+    )
     return Options(
         now=snapshot.now,
         max_steps=policy.solver.search_steps,
