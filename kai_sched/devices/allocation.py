@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from kai_sched.devices.attempt import Attempt
 from kai_sched.devices.choice import DevicePreference, Improver
 from kai_sched.devices.index import DeviceIndex
+from kai_sched.devices.outlook import Outlook
 from kai_sched.devices.plain import grant_plain
 from kai_sched.devices.pools import Pool
 from kai_sched.devices.refusal import DeviceRefusal, RefusalKind, Refused
@@ -64,8 +66,12 @@ def allocate(
         for claim in claims:
             culprit = claim
             prepared.append(prepare_claim(claim, pools, selection))
-        attempt = Attempt(index, state, pools, tuple(prepared), bug_compatible=options.bug_compatible)
-        search = Search(tuple(prepared), attempt, selection, options.max_steps)
+        new_attempt = partial(
+            Attempt, index, state, pools, tuple(prepared), bug_compatible=options.bug_compatible
+        )
+        attempt = new_attempt()
+        outlook = Outlook(prepared, selection, new_attempt)
+        search = Search(tuple(prepared), attempt, selection, outlook, options.max_steps)
         if not search.run():
             return _no_fit(claims, pools)
     except Refused as refused:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from kai_sched.devices.capacity import Amounts, NotRepresentable, consumed_amounts, fits_beside
 from kai_sched.devices.constraints import ConstraintState, constraint_state
@@ -32,7 +31,7 @@ class _Sharing:
     """What this attempt holds of a device that serves many."""
 
     count: int = 0
-    consumed: dict[str, Fraction] = field(default_factory=dict)
+    consumed: Amounts = field(default_factory=dict)
 
 
 class Attempt:
@@ -54,6 +53,7 @@ class Attempt:
         self._sharing: dict[int, _Sharing] = {}
         self._names_taken: dict[PoolKey, dict[str, int]] = {}
         self._counters = CounterLedger(pools, state, by_pool_name=bug_compatible)
+        self._amounts_of: dict[tuple[int, int], Amounts | None] = {}
         self._trail: list[Callable[[], None]] = []
         self.results: list[list[Taken]] = [[] for _ in claims]
         features = index.features
@@ -83,7 +83,12 @@ class Attempt:
         if self._holders.get(entry.ordinal):
             return True
         use = self._state.use_of(entry.pool_key)
-        return entry.name in use.dedicated or self._is_alias_used(entry)
+        if entry.name in use.dedicated:
+            return True
+        if use.shared and not self._bug_compatible and entry.name in use.shared:
+            # The driver stopped sharing the device while shares of it are still held: the reference would give it out.
+            return not entry.device.allow_multiple_allocations or self._is_alias_used(entry)
+        return self._is_alias_used(entry)
 
     def _is_alias_used(self, entry: PooledDevice) -> bool:
         aliases = () if self._bug_compatible else self._index.aliases_of(entry)
@@ -106,14 +111,29 @@ class Attempt:
     def _amounts(
         self, claim: PreparedClaim, prepared: PreparedRequest, entry: PooledDevice
     ) -> Amounts | None:
-        capacity = entry.device.capacity
-        if not prepared.request.capacity and (entry.is_whole or not capacity):
+        shares = self._state.use_of(entry.pool_key).shared.get(entry.name)
+        if not prepared.request.capacity and (not entry.capacity or (entry.is_whole and shares is None)):
             # All of it, and nobody else has any.
             return {}
+        key = (id(prepared), entry.ordinal)
+        if key not in self._amounts_of:
+            self._amounts_of[key] = self._consumed(claim, prepared, entry)
+        amounts = self._amounts_of[key]
+        if amounts is None:
+            return None
+        taken = self._sharing.get(entry.ordinal)
+        used = shares.consumed if shares is not None else {}
+        return (
+            amounts if fits_beside(amounts, entry.capacity, used, taken.consumed if taken else {}) else None
+        )
+
+    def _consumed(
+        self, claim: PreparedClaim, prepared: PreparedRequest, entry: PooledDevice
+    ) -> Amounts | None:
         try:
-            amounts = consumed_amounts(
+            return consumed_amounts(
                 prepared.request.capacity,
-                capacity,
+                entry.device.capacity,
                 is_fractional=self._index.features.fractional_capacity_range,
             )
         except NotRepresentable as error:
@@ -123,12 +143,6 @@ class Attempt:
                 request=prepared.name,
                 device=entry.device_id,
             ) from None
-        if amounts is None:
-            return None
-        shares = self._state.use_of(entry.pool_key).shared.get(entry.name)
-        taken = self._sharing.get(entry.ordinal)
-        used = shares.consumed if shares is not None else {}
-        return amounts if fits_beside(amounts, capacity, used, taken.consumed if taken else {}) else None
 
     def take(
         self, claim_index: int, claim: PreparedClaim, prepared: PreparedRequest, entry: PooledDevice
@@ -217,7 +231,7 @@ class Attempt:
         before = self._sharing.get(entry.ordinal)
         consumed = dict(before.consumed) if before is not None else {}
         for name, amount in amounts.items():
-            consumed[name] = consumed.get(name, Fraction(0)) + amount
+            consumed[name] = consumed.get(name, 0) + amount
         self._sharing[entry.ordinal] = _Sharing((before.count if before else 0) + 1, consumed)
 
         def undo() -> None:

@@ -12,7 +12,14 @@ from kai_sched.model.quantity import rounded_up
 _INT64_MAX: Final = 2**63 - 1
 _MILLI: Final = 1000
 
-Amounts = dict[str, Fraction]
+Number = int | Fraction
+"""Whole amounts as int, because a search adds and compares them all the time."""
+Amounts = dict[str, Number]
+
+
+def narrowed(value: Fraction) -> Number:
+    """The value as int where it is whole."""
+    return value.numerator if value.denominator == 1 else value
 
 
 class NotRepresentable(Exception):
@@ -33,26 +40,24 @@ def consumed_amounts(
     wanted = dict(requested)
     if not wanted.keys() <= {name for name, _ in capacity}:
         return None
-    amounts = {
+    exact = {
         name: _resolved(name, wanted.get(name), entry, is_fractional=is_fractional)
         for name, entry in capacity
     }
     for name, entry in capacity:
-        if entry.policy is not None and _violates(amounts[name], entry.policy, is_fractional=is_fractional):
+        if entry.policy is not None and _violates(exact[name], entry.policy, is_fractional=is_fractional):
             return None
-    return amounts
+    return {name: narrowed(value) for name, value in exact.items()}
 
 
 def fits_beside(
-    amounts: Mapping[str, Fraction],
-    capacity: tuple[tuple[str, DeviceCapacity], ...],
-    used: Mapping[str, Fraction],
-    taken: Mapping[str, Fraction],
+    amounts: Mapping[str, Number],
+    capacity: tuple[tuple[str, Number], ...],
+    used: Mapping[str, Number],
+    taken: Mapping[str, Number],
 ) -> bool:
     """Whether new amounts fit beside what claims and this attempt hold already."""
-    return all(
-        amounts[name] + used.get(name, 0) + taken.get(name, 0) <= entry.value for name, entry in capacity
-    )
+    return all(amounts[name] + used.get(name, 0) + taken.get(name, 0) <= value for name, value in capacity)
 
 
 def _resolved(name: str, wanted: Fraction | None, entry: DeviceCapacity, *, is_fractional: bool) -> Fraction:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 
-from kai_sched.devices.pools import Pool, PooledDevice, PoolKey
+from kai_sched.devices.capacity import Number
+from kai_sched.devices.pools import Counter, Pool, PooledDevice, PoolKey
 from kai_sched.devices.state import DeviceState
 
-Counter = tuple[str, str]
-"""(counter set, counter)."""
 
-
-def available_counters(pool: Pool, state: DeviceState) -> dict[Counter, Fraction]:
+def available_counters(pool: Pool, state: DeviceState) -> dict[Counter, Number]:
     """What the pool's counters have left beside allocated devices, those of other nodes included. May be negative."""
     left = dict(pool.counters)
     for entry in allocated_devices(pool, state):
-        for use in entry.device.consumes_counters:
-            for name, amount in use.counters:
-                left[use.counter_set, name] -= amount
+        for counter, amount in entry.uses:
+            left[counter] -= amount
     return left
 
 
@@ -37,7 +33,7 @@ class CounterLedger:
         self._pools = {pool.key: pool for pool in pools}
         self._state = state
         self._by_pool_name = by_pool_name
-        self._left: dict[PoolKey, dict[Counter, Fraction]] = {}
+        self._left: dict[PoolKey, dict[Counter, Number]] = {}
         self._groups: dict[PoolKey, dict[str, list[frozenset[str]]]] = {}
 
     def charge(self, entry: PooledDevice) -> bool:
@@ -45,12 +41,10 @@ class CounterLedger:
         left = self._left_of(entry)
         if not self._is_compatible(entry):
             return False
-        for use in entry.device.consumes_counters:
-            for name, amount in use.counters:
-                counter = (use.counter_set, name)
-                left[counter] = left.get(counter, Fraction(0)) - amount
+        for counter, amount in entry.uses:
+            left[counter] = left.get(counter, 0) - amount
         # Any counter below zero counts, also one that other devices have overdrawn.
-        if any(value < 0 for value in left.values()):
+        if min(left.values(), default=0) < 0:
             self._give_back(entry, left)
             return False
         for use in entry.device.consumes_counters:
@@ -66,7 +60,7 @@ class CounterLedger:
     def _key(self, entry: PooledDevice) -> PoolKey:
         return ("", entry.pool) if self._by_pool_name else entry.pool_key
 
-    def _left_of(self, entry: PooledDevice) -> dict[Counter, Fraction]:
+    def _left_of(self, entry: PooledDevice) -> dict[Counter, Number]:
         key = self._key(entry)
         left = self._left.get(key)
         if left is None:
@@ -83,10 +77,9 @@ class CounterLedger:
                     groups.setdefault(use.counter_set, []).append(frozenset(use.compatibility_groups))
         return groups
 
-    def _give_back(self, entry: PooledDevice, left: dict[Counter, Fraction]) -> None:
-        for use in entry.device.consumes_counters:
-            for name, amount in use.counters:
-                left[use.counter_set, name] += amount
+    def _give_back(self, entry: PooledDevice, left: dict[Counter, Number]) -> None:
+        for counter, amount in entry.uses:
+            left[counter] += amount
 
     def _is_compatible(self, entry: PooledDevice) -> bool:
         """Devices of one counter set must have a group in common, or all have none."""

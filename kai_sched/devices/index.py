@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kai_sched.devices.aliases import alias_names
+from kai_sched.devices.capacity import narrowed
 from kai_sched.devices.cel.device_view import DeviceFacts
 from kai_sched.devices.cel.selector import SelectorVerdict, compiled_selector
 from kai_sched.devices.features import ALL_FEATURES, AllocatorFeatures
@@ -67,6 +68,12 @@ class DeviceIndex:
                 device.taints + taints,
                 (published.driver, published.pool),
                 not has_policy and not device.allow_multiple_allocations,
+                tuple((name, narrowed(capacity.value)) for name, capacity in device.capacity),
+                tuple(
+                    ((use.counter_set, name), narrowed(amount))
+                    for use in device.consumes_counters
+                    for name, amount in use.counters
+                ),
             )
             devices.append(entry)
             self._devices.append(entry)

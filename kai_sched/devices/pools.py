@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 
+from kai_sched.devices.capacity import Number, narrowed
 from kai_sched.devices.cel.device_view import DeviceFacts
 from kai_sched.devices.features import AllocatorFeatures
 from kai_sched.devices.node_selection import device_reaches, slice_reaches
@@ -15,6 +15,8 @@ from kai_sched.model.selectors import Taint
 
 PoolKey = tuple[str, str]
 """(driver, pool name)."""
+Counter = tuple[str, str]
+"""(counter set, counter)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +34,9 @@ class PooledDevice:
     pool_key: PoolKey
     is_whole: bool
     """Given to one claim at a time, and no policy rounds what a request takes of it."""
+    capacity: tuple[tuple[str, Number], ...]
+    uses: tuple[tuple[Counter, Number], ...]
+    """Counters that the device consumes."""
 
     @property
     def name(self) -> str:
@@ -65,7 +70,7 @@ class Pool:
     """Devices of the pool that this node cannot reach; allocated ones still consume counters."""
     unreachable: frozenset[int] = frozenset()
     """Ordinals among ``devices`` that per-device selection keeps off this node."""
-    counters: dict[tuple[str, str], Fraction] = field(default_factory=dict)
+    counters: dict[Counter, Number] = field(default_factory=dict)
     """(counter set, counter) -> what the pool has."""
     is_incomplete: bool = False
     invalid_reason: str = ""
@@ -173,19 +178,19 @@ def _duplicate_name(devices: Sequence[PooledDevice]) -> str:
     return ""
 
 
-def _counters(holders: Iterable[PooledSlice]) -> tuple[dict[tuple[str, str], Fraction], str]:
+def _counters(holders: Iterable[PooledSlice]) -> tuple[dict[Counter, Number], str]:
     """Counters by (set, name), and what is wrong. A set is listed under the name "" too, so that it is known."""
-    counters: dict[tuple[str, str], Fraction] = {}
+    counters: dict[Counter, Number] = {}
     for entry in holders:
         for counter_set in entry.published.shared_counters:
             if (counter_set.name, "") in counters:
                 return {}, f"duplicate counter set name {counter_set.name}"
-            counters[counter_set.name, ""] = Fraction(0)
-            counters |= {(counter_set.name, name): value for name, value in counter_set.counters}
+            counters[counter_set.name, ""] = 0
+            counters |= {(counter_set.name, name): narrowed(value) for name, value in counter_set.counters}
     return counters, ""
 
 
-def _unknown_counter(devices: Iterable[PooledDevice], counters: dict[tuple[str, str], Fraction]) -> str:
+def _unknown_counter(devices: Iterable[PooledDevice], counters: dict[Counter, Number]) -> str:
     for entry in devices:
         for use in entry.device.consumes_counters:
             if (use.counter_set, "") not in counters:

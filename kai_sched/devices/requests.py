@@ -229,6 +229,4 @@ def _has_at_least(where: str, request: DeviceRequest, entry: PooledDevice, index
             request=request.name,
             device=entry.device_id,
         ) from None
-    return amounts is not None and all(
-        amounts[name] <= capacity.value for name, capacity in entry.device.capacity
-    )
+    return amounts is not None and all(amounts[name] <= value for name, value in entry.capacity)

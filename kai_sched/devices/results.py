@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import Final
 from uuid import NAMESPACE_OID, uuid5
 
@@ -57,7 +58,9 @@ def _result(claim: Claim, taken: Taken, features: AllocatorFeatures) -> DeviceRe
         binding_conditions=conditions.binding_conditions if conditions else (),
         binding_failure_conditions=conditions.binding_failure_conditions if conditions else (),
         share_id=share_id,
-        consumed_capacity=tuple(sorted(taken.amounts.items())) if taken.amounts else (),
+        consumed_capacity=tuple(
+            (name, Fraction(amount)) for name, amount in sorted((taken.amounts or {}).items())
+        ),
     )
 
 

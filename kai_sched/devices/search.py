@@ -10,6 +10,7 @@ from collections.abc import Generator
 from enum import Enum
 
 from kai_sched.devices.attempt import Attempt
+from kai_sched.devices.outlook import Outlook
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.devices.refusal import RefusalKind, Refused, claim_text
 from kai_sched.devices.requests import MAX_RESULTS, PreparedClaim, PreparedRequest, Selection
@@ -22,6 +23,8 @@ class Outcome(Enum):
     FAILED = "failed"
     TOO_MANY = "too many"
     """Everything tried would pass the limit of devices in one claim: callers need not try other devices."""
+    HOPELESS = "hopeless"
+    """No choice made so far could be changed for the better."""
 
 
 Steps = Generator["Steps", Outcome, Outcome]
@@ -35,12 +38,15 @@ class Search:
         claims: tuple[PreparedClaim, ...],
         attempt: Attempt,
         selection: Selection,
+        outlook: Outlook,
         max_steps: int,
     ) -> None:
         self._claims = claims
         self._attempt = attempt
         self._selection = selection
         self._max_steps = max_steps
+        self._outlook = outlook
+        self._judged: set[tuple[int, int]] = set()
         self.steps = 0
         self.current = 0
         """The claim that was worked on last."""
@@ -56,6 +62,8 @@ class Search:
         stack = [self._requests(0, 0)]
         outcome: Outcome | None = None
         while stack:
+            if outcome is Outcome.HOPELESS:
+                return False
             try:
                 stack.append(next(stack[-1]) if outcome is None else stack[-1].send(outcome))
                 outcome = None
@@ -72,6 +80,10 @@ class Search:
             outcome = yield self._requests(claim_index + 1, 0)
             # A limit passed in a later claim may yet be kept if this claim chooses otherwise.
             return Outcome.FAILED if outcome is Outcome.TOO_MANY else outcome
+        if (claim_index, request_index) not in self._judged:
+            self._judged.add((claim_index, request_index))
+            if self._outlook.is_hopeless(claim_index, request_index):
+                return Outcome.HOPELESS
         alternatives = claim.requests[request_index]
         if not claim.is_listed(request_index):
             outcome = yield self._devices((claim_index, request_index), alternatives[0], 0, 0)

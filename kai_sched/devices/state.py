@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
 
+from kai_sched.devices.capacity import Number, narrowed
 from kai_sched.devices.pools import PoolKey
 from kai_sched.model.devices import Claim, ClaimAllocation, DeviceResult
 
 _MERGE_ABOVE: Final = 32
-_NO_AMOUNTS: Final[Mapping[str, Fraction]] = MappingProxyType({})
+_NO_AMOUNTS: Final[Mapping[str, Number]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Shares:
     """What claims hold of a device that takes many allocations."""
 
     count: int
-    consumed: Mapping[str, Fraction] = field(default_factory=lambda: _NO_AMOUNTS)
+    consumed: Mapping[str, Number] = field(default_factory=lambda: _NO_AMOUNTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,6 @@ def _with_result(use: PoolUse, result: DeviceResult, sign: int) -> PoolUse:
         return PoolUse(use.dedicated, shared)
     consumed = dict(before.consumed)
     for name, amount in result.consumed_capacity:
-        consumed[name] = consumed.get(name, Fraction(0)) + sign * amount
+        consumed[name] = consumed.get(name, 0) + sign * narrowed(amount)
     shared[result.device] = Shares(count, consumed)
     return PoolUse(use.dedicated, shared)

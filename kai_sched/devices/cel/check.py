@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from kai_sched.devices.cel.budget import Budget
 from kai_sched.devices.cel.functions import FUNCTIONS, overloads_of, qualified_name
+from kai_sched.devices.cel.regex.program import compile_pattern
+from kai_sched.devices.cel.regex.syntax import BadPattern
 from kai_sched.devices.cel.tree import (
     Bind,
     Call,
@@ -42,7 +45,7 @@ from kai_sched.devices.cel.types import (
     type_text,
     unify,
 )
-from kai_sched.devices.cel.values import CompileError
+from kai_sched.devices.cel.values import CelError, CompileError
 
 DEVICE_FIELDS: Final[dict[str, Type]] = {
     "driver": STRING,
@@ -51,6 +54,9 @@ DEVICE_FIELDS: Final[dict[str, Type]] = {
     "capacity": parse_type("map(string, map(string, quantity))"),
 }
 _LITERAL_NAMES: Final = {python: name for name, python in PYTHON_TYPES.items()}
+_MIXED: Final = "mixed literals"
+"""Marks a scope in which literals may be mixed; no name of an expression has a space."""
+_CONVERSIONS: Final = frozenset({"int", "uint", "double", "bool", "bytes", "string", "duration", "timestamp"})
 _ITERABLE: Final = frozenset({"list", "map", "dyn"})
 
 
@@ -163,7 +169,9 @@ def _call(node: Call, scope: Mapping[str, Type]) -> Type:
         name, target, is_member = node.function, node.target, node.target is not None
     if name not in FUNCTIONS:
         raise CompileError(f"undeclared reference to '{name}' (in container '')")
-    kinds = tuple(_type_of(part, scope) for part in ((target,) if target is not None else ()) + node.args)
+    parts = ((target,) if target is not None else ()) + node.args
+    inner = {**scope, _MIXED: DYN} if name == "format" else scope
+    kinds = tuple(_type_of(part, inner) for part in parts)
     results: list[Type] = []
     for candidate in overloads_of(name, len(kinds), is_member=is_member):
         bound: dict[str, Type] = {}
@@ -171,7 +179,28 @@ def _call(node: Call, scope: Mapping[str, Type]) -> Type:
             results.append(substituted(candidate.result, bound))
     if not results:
         raise _mismatch(name, kinds)
+    _check_literals(name, parts)
     return joined(results)
+
+
+def _check_literals(name: str, parts: tuple[Node, ...]) -> None:
+    """Patterns and conversions of literals fail when compiled, not when run."""
+    last = parts[-1] if parts else None
+    if not isinstance(last, Literal):
+        return
+    try:
+        if name == "matches" and isinstance(last.value, str):
+            compile_pattern(last.value)
+        elif name in _CONVERSIONS and len(parts) == 1:
+            for candidate in overloads_of(name, 1, is_member=False):
+                if candidate.python[0] is type(last.value):
+                    candidate.call(Budget(), last.value)
+    except BadPattern as error:
+        raise CompileError(
+            f"invalid matches argument: error parsing regexp: {error}: `{last.value}`"
+        ) from None
+    except CelError as error:
+        raise CompileError(str(error)) from None
 
 
 def _list(node: ListLiteral, scope: Mapping[str, Type]) -> Type:
@@ -180,7 +209,9 @@ def _list(node: ListLiteral, scope: Mapping[str, Type]) -> Type:
         if kinds[index][0] not in {"optional", "dyn"}:
             raise CompileError(f"expected type 'optional_type(T)' but found '{type_text(kinds[index])}'")
         kinds[index] = kinds[index][1] if kinds[index][0] == "optional" else DYN
-    return list_of(_homogeneous(kinds))
+    # ``?optional.none()`` is an element of any type.
+    known = [kind for index, kind in enumerate(kinds) if index not in node.optional or kind != DYN]
+    return list_of(_homogeneous(known, scope))
 
 
 def _map(node: MapLiteral, scope: Mapping[str, Type]) -> Type:
@@ -188,12 +219,13 @@ def _map(node: MapLiteral, scope: Mapping[str, Type]) -> Type:
     values = [_type_of(value, scope) for value in node.values]
     for index in node.optional:
         values[index] = values[index][1] if values[index][0] == "optional" else DYN
-    return map_of(_homogeneous(keys), _homogeneous(values))
+    return map_of(_homogeneous(keys, scope), _homogeneous(values, scope))
 
 
-def _homogeneous(kinds: list[Type]) -> Type:
+def _homogeneous(kinds: list[Type], scope: Mapping[str, Type]) -> Type:
+    """The type of a literal's elements, which must be one; only the arguments of ``format`` may be mixed."""
     for kind in kinds[1:]:
-        if not unify(kinds[0], kind, {}):
+        if _MIXED not in scope and kind != kinds[0]:
             raise CompileError(f"expected type '{type_text(kinds[0])}' but found '{type_text(kind)}'")
     return joined(kinds)
 

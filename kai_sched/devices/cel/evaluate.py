@@ -37,6 +37,7 @@ from kai_sched.devices.cel.values import (
     Uint,
     equal,
     no_overload,
+    strictly_equal,
 )
 
 
@@ -110,14 +111,19 @@ def _field(value: object, key: object) -> tuple[bool, object]:
     raise no_overload("select", value)
 
 
+def _field_if_any(value: object, key: object) -> tuple[bool, object]:
+    """The same for tests, where a value without fields just has none."""
+    return value.find(key) if isinstance(value, CelMap | DeviceValue) else (False, None)
+
+
 def _select(node: Select, scope: Scope) -> Closure:
     operand, name = compile_node(node.operand, scope), node.field
 
     def test(state: Evaluation) -> object:
         value = operand(state)
         if isinstance(value, OptionalValue):
-            return value.is_present and _field(value.value, name)[0]
-        return _field(value, name)[0]
+            return value.is_present and _field_if_any(value.value, name)[0]
+        return _field_if_any(value, name)[0]
 
     def select(state: Evaluation) -> object:
         state.budget.left -= 1
@@ -143,7 +149,7 @@ def _optional_entry(value: object, key: object) -> OptionalValue:
         if not value.is_present:
             return value
         value = value.value
-    found, entry = _field(value, key) if not isinstance(value, list) else _element(value, key)
+    found, entry = _element(value, key) if isinstance(value, list) else _field_if_any(value, key)
     return OptionalValue(is_present=True, value=entry) if found else NOTHING
 
 
@@ -202,7 +208,7 @@ def _equality(closures: tuple[Closure, ...], *, is_equal: bool) -> Closure:
         if isinstance(left, str | list) and isinstance(right, str | list):
             cost += min(len(left), len(right)) // 10
         state.budget.take(cost)
-        return equal(left, right) == is_equal
+        return strictly_equal(left, right) if is_equal else not equal(left, right)
 
     return compare
 

@@ -208,6 +208,8 @@ def no_overload(function: str, *args: object) -> CelError:
 
 
 _NUMBERS: Final = frozenset({int, Uint, float})
+_STRICT: Final = frozenset({Quantity, Semver, Url, Ip, Cidr})
+"""Types of the Kubernetes libraries: on the left of ``==`` they take their own kind only, not even to say false."""
 
 
 def equal(left: object, right: object) -> bool:
@@ -226,6 +228,17 @@ def equal(left: object, right: object) -> bool:
     if isinstance(left, CelMap) and isinstance(right, CelMap):
         return _equal_maps(left, right)
     return False
+
+
+def strictly_equal(left: object, right: object) -> bool:
+    """What the operator ``==`` says.
+
+    Raises:
+        CelError: the left side does not compare with the right one.
+    """
+    if type(left) in _STRICT and type(left) is not type(right) and right is not None:
+        raise no_overload("_==_", left, right)
+    return equal(left, right)
 
 
 def _equal_lists(left: list[object], right: list[object]) -> bool:

@@ -10,8 +10,10 @@ from typing import Any, Final
 from kai_sched.devices.cel.budget import Budget
 from kai_sched.devices.cel.types import Overload, overload
 from kai_sched.devices.cel.values import (
+    NOTHING,
     CelError,
     Duration,
+    OptionalValue,
     Timestamp,
     Uint,
     as_int,
@@ -182,6 +184,17 @@ def _typed() -> list[Overload]:
     return entries
 
 
+def _edge(_budget: Budget, items: list[object], position: int) -> OptionalValue:
+    return OptionalValue(is_present=True, value=items[position]) if items else NOTHING
+
+
+def _unwrapped(budget: Budget, items: list[object]) -> list[object]:
+    budget.take(1 + len(items))
+    if not all(isinstance(item, OptionalValue) for item in items):
+        raise CelError("no such overload: unwrap")
+    return [item.value for item in items if isinstance(item, OptionalValue) and item.is_present]
+
+
 OVERLOADS: Final = (
     *_typed(),
     overload("list(T):indexOf(T) -> int", _index_of),
@@ -196,4 +209,8 @@ OVERLOADS: Final = (
     overload("list(T):distinct() -> list(T)", _distinct),
     overload("list(T):reverse() -> list(T)", _reverse),
     overload("lists.range(int) -> list(int)", _range),
+    overload("list(T):first() -> optional(T)", lambda b, x: _edge(b, x, 0)),
+    overload("list(T):last() -> optional(T)", lambda b, x: _edge(b, x, -1)),
+    overload("list(optional(T)):unwrapOpt() -> list(T)", _unwrapped),
+    overload("optional.unwrap(list(optional(T))) -> list(T)", _unwrapped),
 )

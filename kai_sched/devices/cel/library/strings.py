@@ -37,20 +37,20 @@ def _char_at(_budget: Budget, text: str, index: int) -> str:
 
 def _index_of(budget: Budget, text: str, part: str, start: int = 0) -> int:
     budget.take_text(text, part)
-    if part and not 0 <= start < max(len(text), 1):
+    if start < 0:
         raise CelError(f"index out of range: {start}")
-    return text.find(part, start) if part else start
+    return text.find(part, start) if part else min(start, len(text))
 
 
 def _last_index_of(budget: Budget, text: str, part: str, end: int | None = None) -> int:
     budget.take_text(text, part)
-    if not part:
-        return len(text) if end is None else end
     if end is None:
         return text.rfind(part)
-    if not 0 <= end < len(text):
+    if end < 0:
         raise CelError(f"index out of range: {end}")
-    return text.rfind(part, 0, end + len(part))
+    if not part:
+        return min(end, len(text))
+    return -1 if end >= len(text) else text.rfind(part, 0, end + len(part))
 
 
 def _join(budget: Budget, parts: list[Any], separator: str = "") -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any, Final
+from unicodedata import category
 
 from kai_sched.devices.cel.budget import Budget
 from kai_sched.devices.cel.regex.syntax import BadPattern, Tree, parse_pattern
@@ -132,6 +133,9 @@ def _follow(
 def _takes(instruction: Instruction, char: str) -> bool:
     if instruction[0] == "any":
         return bool(instruction[1]) or char != "\n"
+    if instruction[0] == "category":
+        name, is_negated = instruction[1]
+        return category(char).startswith(str(name)) is not bool(is_negated)
     code = ord(char)
     return any(low <= code <= high for low, high in instruction[1])
 

@@ -1,11 +1,12 @@
 """RE2 patterns to a tree: what the pattern may contain, decoded once.
 
-Node forms: ("char", ranges), ("any", with newline), ("assert", kind), ("cat", nodes), ("alt", nodes),
+Node forms: ("char", ranges), ("category", (name, negated)), ("any", with newline), ("assert", kind), ("cat", nodes), ("alt", nodes),
 ("repeat", node, least, most or None, is_lazy).
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ _POSIX: Final[dict[str, Ranges]] = {
     "word": _WORD,
     "xdigit": ((48, 57), (65, 70), (97, 102)),
 }
+_CATEGORY: Final = re.compile(r"[CLMNPSZ][a-z]?")
 _ESCAPES: Final = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _ASSERTIONS: Final = {"A": "start", "z": "end", "b": "word", "B": "not word"}
 
@@ -225,17 +227,31 @@ class _Parser:
             body = self._text[self._at :] if end < 0 else self._text[self._at : end]
             self._at = len(self._text) if end < 0 else end + 2
             return ("cat", tuple(("char", self._literal(ord(part), flags)) for part in body))
+        if char in "pP":
+            return self._category(is_negated=char == "P")
         ranges = self._class_escape(char)
         if ranges is not None:
             return ("char", ranges)
         return ("char", self._literal(self._code(char), flags))
+
+    def _category(self, *, is_negated: bool) -> Tree:
+        name = self._next()
+        if name == "{":
+            end = self._text.find("}", self._at)
+            name = self._text[self._at : max(end, self._at)]
+            self._at = end + 1
+            is_negated ^= name.startswith("^")
+            name = name.removeprefix("^")
+        if not _CATEGORY.fullmatch(name):
+            raise BadPattern("only Unicode categories are supported in device selectors, no scripts")
+        return ("category", (name, is_negated))
 
     def _class_escape(self, char: str) -> Ranges | None:
         if char.lower() in _CLASSES:
             ranges = _CLASSES[char.lower()]
             return complement(ranges) if char.isupper() else ranges
         if char in "pP":
-            raise BadPattern("Unicode classes are not supported in device selectors")
+            raise BadPattern("Unicode classes are not supported inside brackets in device selectors")
         return None
 
     def _code(self, char: str) -> int:

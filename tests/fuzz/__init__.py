@@ -1,0 +1,1 @@
+"""The differential fuzz: random cases answered by the Kubernetes reference allocator and by ours."""
