@@ -21,7 +21,8 @@ from kai_sched.errors import SolverFailed
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
-from kai_sched.placement.checker import Violation, check_plan
+from kai_sched.placement.checker import Violation
+from kai_sched.planning.checks import PlanChecker
 from kai_sched.solving.frames import decode, encode, read_frame, size_of
 from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready, SnapshotColumns
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
@@ -45,12 +46,12 @@ class SolverProcess:
     def __init__(
         self,
         *,
-        check: Check = check_plan,
+        check: Check | None = None,
         command: Sequence[str] | None = None,
         start_seconds: float = START_SECONDS,
     ) -> None:
         self.stats = SolvingStats()
-        self._check = check
+        self._check = check or PlanChecker()
         self._command = tuple(command or child_command())
         self._start_seconds = start_seconds
         self._child: _Child | None = None
@@ -136,7 +137,9 @@ class SolverProcess:
         self.stats.plans += 1
         if attempt.first_plan_seconds is None:
             attempt.first_plan_seconds = time.perf_counter() - attempt.started
-        violations = await asyncio.to_thread(self._check, attempt.snapshot, attempt.policy, plan)
+        violations: Sequence[Violation] = ()
+        if attempt.incumbent is None or _decides(plan) != _decides(attempt.incumbent):
+            violations = await asyncio.to_thread(self._check, attempt.snapshot, attempt.policy, plan)
         if violations:
             self.stats.refused_plans += 1
             attempt.refusals += tuple(str(violation) for violation in violations[:_SHOWN_VIOLATIONS])
@@ -241,6 +244,12 @@ class _Child:
         await self.process.wait()
         if self.process.stdin is not None:
             self.process.stdin.close()
+
+
+def _decides(plan: Plan) -> tuple[object, ...]:
+    """What of a plan needs checking: the last one often only adds how good the decisions are."""
+    outcomes = [(verdict.pod_group, verdict.outcome, verdict.blocker) for verdict in plan.verdicts]
+    return plan.binds, plan.pipelined, plan.evictions, outcomes
 
 
 def _encode_request(attempt: _Attempt, fleet: Fleet | None) -> list[bytes | memoryview]:

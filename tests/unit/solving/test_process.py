@@ -22,14 +22,15 @@ SNAPSHOT = a_snapshot(nodes=[a_node("n1")], pods=[a_pod("p")])
 
 PRELUDE = """
 import os, signal, sys, time
-from kai_sched.model.plan import Plan, SolverReport
+from kai_sched.model.plan import Outcome, Plan, SolverReport, Verdict
 from kai_sched.solving.frames import decode, read_frame_from, write_frame
 from kai_sched.solving.messages import Finished, Improved, Raised, Ready
 
 out = sys.stdout.buffer
 
 def plan(models):
-    return Plan(now=NOW, solver=SolverReport(models=models))
+    verdict = Verdict(pod_group=f'team/g{models}', queue='team-a', outcome=Outcome.PLACED)
+    return Plan(now=NOW, verdicts=(verdict,), solver=SolverReport(models=models))
 
 write_frame(out, Ready(process=os.getpid()))
 fleet = None
@@ -181,6 +182,21 @@ async def test_a_plan_that_the_checker_refuses_is_not_kept() -> None:
     assert models(decision.plan) == 1
     assert decision.refusals == ("gang: team/g: is half placed",)
     assert solver.stats.refused_plans == 1
+
+
+async def test_a_plan_that_only_adds_a_judgement_is_not_checked_again() -> None:
+    checked: list[Plan] = []
+    body = """
+    write_frame(out, Improved(number=request.number, plan=plan(1)))
+    judged = Plan(now=NOW, verdicts=plan(1).verdicts, solver=SolverReport(models=5))
+    write_frame(out, Improved(number=request.number, plan=judged))
+    write_frame(out, Finished(number=request.number, seconds=0.1))
+    """.replace("NOW", repr(NOW))
+    async with a_solver(body, lambda _s, _p, plan: checked.append(plan) or ()) as solver:  # type: ignore[func-returns-value]
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert models(decision.plan) == 5
+    assert len(checked) == 1
 
 
 async def test_no_plan_remains_if_the_checker_refuses_all() -> None:

@@ -1,0 +1,75 @@
+"""Limits and quotas are judged again over the queue tree, and planted breaches are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kai_sched.model.ids import NodeName, PodGroupKey, QueueName
+from kai_sched.model.plan import Outcome, Placement, Plan, Verdict
+from kai_sched.model.policy import Policy
+from kai_sched.model.queues import Queue
+from kai_sched.model.workloads import Pod
+from kai_sched.placement.checker import ViolationKind
+from kai_sched.planning.checks import PlanChecker
+from tests.builders import NOW, a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
+
+
+def found(
+    queues: Sequence[Queue], *, gpus: int = 4, running: int = 0, preemptible: bool = True
+) -> set[tuple[str, str]]:
+    """(kind, queue) of the violations of a plan that binds one pod of ``gpus`` GPUs in queue team-a."""
+    pod = a_pod("p", a_spec(gpus=gpus), group="g")
+    pods = [pod]
+    groups = [a_group("g", is_preemptible=preemptible)]
+    if running:
+        pods.append(a_pod("r", a_spec(gpus=running), group="r", node="n1"))
+        groups.append(a_group("r", is_preemptible=preemptible))
+    snapshot = a_snapshot(nodes=[a_node("n1", gpus=16)], pods=pods, groups=groups, queues=queues)
+    violations = PlanChecker()(snapshot, Policy(), binding(pod))
+    return {(violation.kind, violation.subject) for violation in violations}
+
+
+def binding(pod: Pod) -> Plan:
+    group = PodGroupKey(str(pod.group))
+    placement = Placement(pod=pod.key, uid=pod.uid, pod_group=group, node=NodeName("n1"))
+    verdict = Verdict(pod_group=group, queue=QueueName("team-a"), outcome=Outcome.PLACED)
+    return Plan(now=NOW, binds=(placement,), verdicts=(verdict,))
+
+
+def test_a_plan_within_every_bound_is_fine() -> None:
+    queues = [a_queue("dept", parent=None, gpu=8, limit=8), a_queue("team-a", gpu=4, limit=4)]
+
+    assert found(queues) == set()
+    assert found(queues, preemptible=False) == set()
+
+
+def test_a_limit_passed_in_the_queue_itself_counts_what_runs() -> None:
+    queues = [a_queue("dept", parent=None), a_queue("team-a", limit=7)]
+
+    assert found(queues, running=3) == set()
+    assert found(queues, running=4) == {(ViolationKind.QUEUE_LIMIT, "team-a")}
+
+
+def test_a_limit_passed_in_an_ancestor() -> None:
+    queues = [a_queue("dept", parent=None, limit=3), a_queue("team-a")]
+
+    assert found(queues) == {(ViolationKind.QUEUE_LIMIT, "dept")}
+
+
+def test_non_preemptible_work_above_deserved_quota_of_an_ancestor() -> None:
+    queues = [a_queue("dept", parent=None, gpu=3), a_queue("team-a", gpu=8)]
+
+    assert found(queues) == set()
+    assert found(queues, preemptible=False) == {(ViolationKind.NON_PREEMPTIBLE_OVER_QUOTA, "dept")}
+
+
+def test_a_queue_already_over_its_limit_may_take_work_without_gpus() -> None:
+    queues = [a_queue("dept", parent=None), a_queue("team-a", limit=1)]
+
+    assert found(queues, gpus=0, running=4) == set()
+
+
+def test_the_other_checks_are_made_too() -> None:
+    queues = [a_queue("dept", parent=None), a_queue("team-a")]
+
+    assert found(queues, gpus=17) == {(ViolationKind.NODE_RESOURCES, "n1")}
