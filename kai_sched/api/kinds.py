@@ -41,7 +41,10 @@ CLAIM_TEMPLATE: Final = Kind("resource.k8s.io", "ResourceClaimTemplate")
 DEVICE_CLASS: Final = Kind("resource.k8s.io", "DeviceClass")
 DEVICE_TAINT_RULE: Final = Kind("resource.k8s.io", "DeviceTaintRule")
 JOB: Final = Kind("batch", "Job")
+CRON_JOB: Final = Kind("batch", "CronJob")
 REPLICA_SET: Final = Kind("apps", "ReplicaSet")
+DEPLOYMENT: Final = Kind("apps", "Deployment")
+STATEFUL_SET: Final = Kind("apps", "StatefulSet")
 
 
 def kind_of(raw: Raw) -> Kind:

@@ -1,0 +1,304 @@
+"""WorkloadGrouper: keeps memberships and groups current while pods and owners come and go.
+
+A mirror feeds it from watches; a snapshot file is fed to it in one go, so both group alike.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from kai_sched.api import kinds
+from kai_sched.api.kinds import Kind, Raw
+from kai_sched.api.membership import Grouping, Membership, is_scheduled_by, names_its_group
+from kai_sched.api.objects import ObjectSet
+from kai_sched.api.snapshot import is_of_shard
+from kai_sched.api.translate import PriorityTable
+from kai_sched.grouping.decisions import Decision, Together
+from kai_sched.grouping.manifests import group_name, pod_group_manifest
+from kai_sched.grouping.memory import group_of_one, group_of_workload
+from kai_sched.grouping.owners import Owner, Owners, Place
+from kai_sched.grouping.traits import GroupingSettings, PodFacts, skips_grouping
+from kai_sched.grouping.updates import updates_for
+from kai_sched.grouping.workloads import OWNER_KINDS, decide
+from kai_sched.model.ids import PodGroupKey, PodKey
+from kai_sched.model.policy import Policy
+from kai_sched.model.workloads import Pod, PodGroup
+
+
+class Verb(StrEnum):
+    """How a pod group is written."""
+
+    CREATE = "create"
+    PATCH = "patch"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupWrite:
+    """A PodGroup to write: the whole object, or a merge patch."""
+
+    key: PodGroupKey
+    verb: Verb
+    document: Raw
+
+
+@dataclass(slots=True)
+class _Workload:
+    """A workload whose pods are one group, and what its PodGroup object is to be."""
+
+    owner: Owner
+    pods: set[PodKey]
+    manifest: Raw | None = None
+    """None: not told yet, or nothing can be made of it."""
+    group: PodGroup | None = None
+    """Stands for the object until that exists."""
+
+
+class WorkloadGrouper:
+    """Implements ``cluster.ports.PodGrouper``. Belongs to one event loop."""
+
+    kinds: Final[Collection[Kind]] = frozenset((*OWNER_KINDS, kinds.POD_GROUP, kinds.PRIORITY_CLASS))
+
+    def __init__(self, policy: Policy) -> None:
+        self._settings = GroupingSettings(
+            scheduler_name=policy.scheduler_name,
+            default_queue=policy.default_queue,
+            partition_label=policy.partition_label,
+            partition_value=policy.partition_value,
+        )
+        self._policy = policy
+        self._version = 0
+        self._owners = Owners()
+        self._pods: dict[PodKey, PodFacts] = {}
+        self._by_controller: dict[Place, set[PodKey]] = defaultdict(set)
+        self._membership: dict[PodKey, PodGroupKey] = {}
+        self._alone: dict[PodKey, PodGroup] = {}
+        self._workloads: dict[PodGroupKey, _Workload] = {}
+        self._existing: dict[PodGroupKey, Raw] = {}
+        self._untold: set[PodGroupKey] = set()
+        """Workloads whose manifest is to be made (again) before it is asked for."""
+        self._unsettled: set[PodGroupKey] = set()
+        """Workloads whose object may differ from what it should be."""
+        self._classes: dict[str, Raw] = {}
+        self._priorities = PriorityTable()
+        self._groups: tuple[PodGroup, ...] | None = ()
+
+    @property
+    def version(self) -> int:
+        """Moves whenever ``groups`` could answer differently."""
+        return self._version
+
+    def pod_seen(self, pod: Pod, document: Raw) -> Membership | None:
+        """Where a pod of ours that names no pod group belongs; None: it stays a group of its own."""
+        del pod
+        return self.see(document)
+
+    def pod_gone(self, key: PodKey) -> None:
+        """The pod is no more, or names its group itself now."""
+        facts = self._pods.pop(key, None)
+        if facts is None:
+            return
+        if facts.controller is not None:
+            place = _place_of(facts)
+            self._by_controller[place].discard(key)
+            if not self._by_controller[place]:
+                del self._by_controller[place]
+        self._leave(key)
+
+    def owner_seen(self, kind: Kind, key: str, document: Raw | None) -> Iterable[tuple[PodKey, Membership]]:
+        """An owner came, changed or went; the pods that belong elsewhere for it."""
+        if kind == kinds.POD_GROUP:
+            self._pod_group_seen(PodGroupKey(key), document)
+            return ()
+        if kind == kinds.PRIORITY_CLASS:
+            self._class_seen(key, document)
+            return ()
+        namespace, _, name = key.partition("/")
+        place = (kind, namespace, name)
+        # Most changes of an owner are to its status.
+        is_news = self._owners.remove(place) if document is None else self._owners.put(place, document)
+        return list(self._regroup(place)) if is_news else ()
+
+    def groups(self) -> Sequence[PodGroup]:
+        """The groups that live in memory only: of single pods, and of workloads whose object is not there yet."""
+        if self._groups is None:
+            self._tell()
+            waiting = (
+                workload.group
+                for key, workload in self._workloads.items()
+                if key not in self._existing and workload.group is not None
+            )
+            self._groups = (*self._alone.values(), *waiting)
+        return self._groups
+
+    def memberships(self) -> dict[PodKey, Membership]:
+        """The pods that are not a group of their own."""
+        return {pod: Membership(group) for pod, group in self._membership.items()}
+
+    def writes(self) -> list[GroupWrite]:
+        """PodGroups to create or patch now. A write stays due until the object is seen as it should be."""
+        self._tell()
+        due: list[GroupWrite] = []
+        for key in sorted(self._unsettled):
+            write = self._write_of(key)
+            if write is None:
+                self._unsettled.discard(key)
+            else:
+                due.append(write)
+        return due
+
+    def see(self, document: Raw) -> Membership | None:
+        """As ``pod_seen``, where the pod is not translated yet.
+
+        Raises:
+            ValueError: the pod has no name.
+        """
+        facts = PodFacts.of(document, self._settings)
+        key = PodKey(facts.key)
+        if self._pods.get(key) != facts:
+            self.pod_gone(key)
+            if not is_of_shard(document, self._policy):
+                return None
+            self._pods[key] = facts
+            if facts.controller is not None:
+                self._by_controller[_place_of(facts)].add(key)
+            self._join(key, facts)
+        group = self._membership.get(key)
+        return None if group is None else Membership(group)
+
+    def _join(self, key: PodKey, facts: PodFacts) -> None:
+        chain = self._owners.chain(facts.namespace, facts.controller)
+        decision: Decision = decide(chain)
+        self._changed()
+        if skips_grouping(chain, facts) or not isinstance(decision, Together):
+            self._alone[key] = group_of_one(decision, chain, facts, self._priorities, self._settings)
+            return
+        group = PodGroupKey(f"{facts.namespace}/{group_name(decision.owner)}")
+        self._membership[key] = group
+        workload = self._workloads.setdefault(group, _Workload(decision.owner, set()))
+        workload.owner = decision.owner
+        workload.pods.add(key)
+        self._note(group)
+
+    def _leave(self, key: PodKey) -> None:
+        self._changed()
+        self._alone.pop(key, None)
+        group = self._membership.pop(key, None)
+        if group is None:
+            return
+        workload = self._workloads[group]
+        workload.pods.discard(key)
+        if workload.pods:
+            self._note(group)
+        else:
+            del self._workloads[group]
+            self._untold.discard(group)
+            self._unsettled.discard(group)
+
+    def _regroup(self, place: Place) -> Iterator[tuple[PodKey, Membership]]:
+        for owner in self._owners.at_or_below(place):
+            for key in sorted(self._by_controller.get(owner, ())):
+                before = self._membership.get(key)
+                self._leave(key)
+                self._join(key, self._pods[key])
+                after = self._membership.get(key)
+                if after != before:
+                    yield key, Membership(PodGroupKey(key) if after is None else after)
+
+    def _pod_group_seen(self, key: PodGroupKey, document: Raw | None) -> None:
+        existed = key in self._existing
+        if document is None:
+            self._existing.pop(key, None)
+        elif key in self._workloads or _is_made_for_an_owner(document):
+            self._existing[key] = document
+        if key in self._workloads:
+            self._unsettled.add(key)
+            if existed != (key in self._existing):
+                self._changed()
+
+    def _class_seen(self, key: str, document: Raw | None) -> None:
+        name = key.rpartition("/")[2]
+        if document is None:
+            self._classes.pop(name, None)
+        else:
+            self._classes[name] = document
+        priorities, _ = PriorityTable.build(self._classes.values())
+        if priorities == self._priorities:
+            return
+        self._priorities = priorities
+        self._changed()
+        for pod in list(self._alone):
+            self._leave(pod)
+            self._join(pod, self._pods[pod])
+        for group in self._workloads:
+            self._note(group)
+
+    def _tell(self) -> None:
+        """Make the manifests that are due. Of pods that differ, the first by key speaks for its workload."""
+        for key in self._untold:
+            workload = self._workloads[key]
+            facts = self._pods[min(workload.pods)]
+            chain = self._owners.chain(facts.namespace, facts.controller)
+            decision = decide(chain)
+            if isinstance(decision, Together):
+                manifest = pod_group_manifest(decision, chain, facts, self._priorities, self._settings)
+                workload.group = group_of_workload(decision, manifest, self._priorities, facts)
+                workload.manifest = None if workload.group.problem else manifest
+        self._untold.clear()
+
+    def _write_of(self, key: PodGroupKey) -> GroupWrite | None:
+        workload = self._workloads[key]
+        # A reference alone does not say whether its object still exists: nothing is made for a workload unseen.
+        if workload.manifest is None or not workload.owner.is_seen:
+            return None
+        existing = self._existing.get(key)
+        if existing is None:
+            return GroupWrite(key, Verb.CREATE, workload.manifest)
+        patch = updates_for(existing, workload.manifest, self._settings)
+        return None if patch is None else GroupWrite(key, Verb.PATCH, patch)
+
+    def _note(self, group: PodGroupKey) -> None:
+        self._untold.add(group)
+        self._unsettled.add(group)
+
+    def _changed(self) -> None:
+        self._version += 1
+        self._groups = None
+
+
+def group_objects(objects: ObjectSet, policy: Policy) -> Grouping:
+    """Group the pods of a snapshot file: an ``api.membership.Grouper``."""
+    grouper = grouper_of(objects, policy)
+    return Grouping(grouper.memberships(), tuple(grouper.groups()))
+
+
+def grouper_of(objects: ObjectSet, policy: Policy) -> WorkloadGrouper:
+    """A grouper that has seen these objects."""
+    grouper = WorkloadGrouper(policy)
+    for kind in sorted(grouper.kinds):
+        for raw in objects.of(kind):
+            metadata = raw["metadata"]
+            namespace = metadata.get("namespace") or "default"
+            grouper.owner_seen(kind, f"{namespace}/{metadata['name']}", raw)
+    for raw in objects.of(kinds.POD):
+        try:
+            if is_scheduled_by(raw, policy.scheduler_name) and not names_its_group(raw):
+                grouper.see(raw)
+        except ValueError:
+            # The pod's own translation reports it.
+            continue
+    return grouper
+
+
+def _place_of(facts: PodFacts) -> Place:
+    assert facts.controller is not None
+    return facts.controller.kind, facts.namespace, facts.controller.name
+
+
+def _is_made_for_an_owner(document: Raw) -> bool:
+    """Whether it may be of a workload whose pods are still to come."""
+    metadata = document.get("metadata")
+    return isinstance(metadata, dict) and str(metadata.get("name", "")).startswith("pg-")
