@@ -51,8 +51,10 @@ FOLLOWED: Final = (
 """What decisions read besides our own kinds."""
 
 OWNERS: Final = (
-    Followed(kinds.JOB, (resources.JOBS,)),
+    Followed(kinds.JOB, (resources.JOBS,), is_metadata_enough=True),
     Followed(kinds.REPLICA_SET, (resources.REPLICA_SETS,), is_metadata_enough=True),
+    Followed(kinds.DEPLOYMENT, (resources.DEPLOYMENTS,), is_metadata_enough=True),
+    Followed(kinds.STATEFUL_SET, (resources.STATEFUL_SETS,), is_metadata_enough=True),
 )
 """Owners of pods, where a grouper asks for them."""
 

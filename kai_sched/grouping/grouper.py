@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -111,8 +111,7 @@ class WorkloadGrouper:
     def owner_seen(self, kind: Kind, key: str, document: Raw | None) -> Iterable[tuple[PodKey, Membership]]:
         """An owner came, changed or went; the pods that belong elsewhere for it."""
         if kind == kinds.POD_GROUP:
-            self._pod_group_seen(PodGroupKey(key), document)
-            return ()
+            return list(self._pod_group_seen(PodGroupKey(key), document))
         if kind == kinds.PRIORITY_CLASS:
             self._class_seen(key, document)
             return ()
@@ -174,22 +173,27 @@ class WorkloadGrouper:
         decision: Decision = decide(chain)
         self._changed()
         if skips_grouping(chain, facts) or not isinstance(decision, Together):
-            self._alone[key] = group_of_one(decision, chain, facts, self._priorities, self._settings)
+            group = group_of_one(decision, chain, facts, self._priorities, self._settings)
+            if group.key in self._existing:
+                # A PodGroup object of the pod's name is somebody else's gang: no object can have this name.
+                group = replace(group, key=PodGroupKey(f"{key}:pod"))
+                self._membership[key] = group.key
+            self._alone[key] = group
             return
-        group = PodGroupKey(f"{facts.namespace}/{group_name(decision.owner)}")
-        self._membership[key] = group
-        workload = self._workloads.setdefault(group, _Workload(decision.owner, set()))
+        name = PodGroupKey(f"{facts.namespace}/{group_name(decision.owner)}")
+        self._membership[key] = name
+        workload = self._workloads.setdefault(name, _Workload(decision.owner, set()))
         workload.owner = decision.owner
         workload.pods.add(key)
-        self._note(group)
+        self._note(name)
 
     def _leave(self, key: PodKey) -> None:
         self._changed()
         self._alone.pop(key, None)
         group = self._membership.pop(key, None)
-        if group is None:
+        workload = self._workloads.get(group) if group is not None else None
+        if group is None or workload is None:
             return
-        workload = self._workloads[group]
         workload.pods.discard(key)
         if workload.pods:
             self._note(group)
@@ -201,23 +205,31 @@ class WorkloadGrouper:
     def _regroup(self, place: Place) -> Iterator[tuple[PodKey, Membership]]:
         for owner in self._owners.at_or_below(place):
             for key in sorted(self._by_controller.get(owner, ())):
-                before = self._membership.get(key)
-                self._leave(key)
-                self._join(key, self._pods[key])
-                after = self._membership.get(key)
-                if after != before:
-                    yield key, Membership(PodGroupKey(key) if after is None else after)
+                yield from self._place_again(key)
 
-    def _pod_group_seen(self, key: PodGroupKey, document: Raw | None) -> None:
+    def _place_again(self, key: PodKey) -> Iterator[tuple[PodKey, Membership]]:
+        before = self._membership.get(key)
+        self._leave(key)
+        self._join(key, self._pods[key])
+        after = self._membership.get(key)
+        if after != before:
+            yield key, Membership(PodGroupKey(key) if after is None else after)
+
+    def _pod_group_seen(self, key: PodGroupKey, document: Raw | None) -> Iterator[tuple[PodKey, Membership]]:
         existed = key in self._existing
         if document is None:
             self._existing.pop(key, None)
-        elif key in self._workloads or _is_made_for_an_owner(document):
+        else:
             self._existing[key] = document
         if key in self._workloads:
             self._unsettled.add(key)
-            if existed != (key in self._existing):
-                self._changed()
+        if existed == (key in self._existing):
+            return
+        if key in self._workloads:
+            self._changed()
+        namesake = PodKey(key)
+        if namesake in self._alone:
+            yield from self._place_again(namesake)
 
     def _class_seen(self, key: str, document: Raw | None) -> None:
         name = key.rpartition("/")[2]
@@ -296,9 +308,3 @@ def grouper_of(objects: ObjectSet, policy: Policy) -> WorkloadGrouper:
 def _place_of(facts: PodFacts) -> Place:
     assert facts.controller is not None
     return facts.controller.kind, facts.namespace, facts.controller.name
-
-
-def _is_made_for_an_owner(document: Raw) -> bool:
-    """Whether it may be of a workload whose pods are still to come."""
-    metadata = document.get("metadata")
-    return isinstance(metadata, dict) and str(metadata.get("name", "")).startswith("pg-")

@@ -81,6 +81,8 @@ NATIVE_POD_GROUPS: Final = tuple(
 DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 REPLICA_SETS: Final = Resource("apps", "v1", "replicasets", "ReplicaSet")
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
+STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 NEW_EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 CUSTOM_RESOURCES: Final = _in_cluster(
@@ -102,6 +104,8 @@ KNOWN: Final = (
         DISRUPTION_BUDGETS,
         JOBS,
         REPLICA_SETS,
+        DEPLOYMENTS,
+        STATEFUL_SETS,
         LEASES,
         NEW_EVENTS,
         CUSTOM_RESOURCES,
