@@ -108,6 +108,31 @@ def worlds(draw, most_queues=7, scales=(12, 12, 300)):
     )
 
 
+@st.composite
+def rivals(draw):
+    """Siblings without quota or limit that together want far more than there is: where weight and priority decide."""
+    free = QueueResource(0.0, 1.0, UNLIMITED)
+    queues = tuple(
+        Queue(
+            name=f"q{index}",
+            uid=f"uid-{draw(st.integers(0, 9))}-{index}",
+            priority=draw(st.sampled_from([100, 100, 200])),
+            created_at=float(draw(st.integers(0, 1))),
+            gpu=QueueResource(0.0, draw(st.sampled_from([1.0, 1.0, 2.0, 7.0])), UNLIMITED),
+            cpu=free,
+            memory=free,
+        )
+        for index in range(draw(st.integers(2, 4)))
+    )
+    pending = QuotaVector(200, 200, 200)
+    return World(
+        queues=queues,
+        usage={queue.name: LeafUsage(pending=pending) for queue in queues},
+        total=QuotaVector(float(draw(st.integers(1, 200))), 7.0, 90.0),
+        k_value=draw(st.sampled_from([0.0, 1.0])),
+    )
+
+
 PAST = [QuotaVector(), QuotaVector(0.1, 0.1, 0.6), QuotaVector(0.6, 0.0, 0.2)]
 
 

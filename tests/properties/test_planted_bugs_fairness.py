@@ -14,7 +14,7 @@ from kai_sched.fairness.exact import Exact
 from tests.properties import fairness_laws as laws
 
 SEARCH = settings(
-    max_examples=2000,
+    max_examples=200,
     deadline=None,
     derandomize=True,
     database=None,
@@ -37,7 +37,7 @@ def with_jobs(draw):
 
 @st.composite
 def with_shuffle(draw):
-    world = draw(laws.worlds(most_queues=3))
+    world = draw(laws.rivals())
     return world, tuple(draw(st.permutations(world.queues)))
 
 
@@ -91,7 +91,7 @@ def test_ignoring_priority_is_caught(monkeypatch):
         divide(claimants, room, **more)
 
     monkeypatch.setattr(shares, "divide", without_priority)
-    assert is_caught(laws.worlds(), laws.priority_inverted)
+    assert is_caught(laws.rivals(), laws.priority_inverted)
 
 
 def test_inverse_weights_are_caught(monkeypatch):
@@ -102,7 +102,7 @@ def test_inverse_weights_are_caught(monkeypatch):
 
     monkeypatch.setattr(division, "_Pull", Inverse)
     assert is_caught(
-        laws.worlds(most_queues=3, scales=(300,)),
+        laws.rivals(),
         lambda world: any(laws.weight_punished(world, name, 10.0) for name in world.tree.queues),
     )
 
