@@ -1,59 +1,70 @@
-"""Which devices of a node belong together: fewest NVLink islands, then NUMA nodes, then PCIe roots.
+"""Preference among devices of one node: close together first, then least damage to bigger requests to come.
 
-Of equal sets the one that breaks up least of what bigger requests need later: islands are used up before fresh ones
-are opened.
+A cost is a tuple, compared from the left; the smaller is better:
+
+1. NVLink islands, NUMA nodes, PCIe roots that the chosen devices touch;
+2. free devices left on the boards they touch (a GPU that is partitioned already is used up first), then in the
+   islands, NUMA nodes and PCIe roots (what is nearly full is filled, what is whole stays whole).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kai_sched.model.devices import Device
-from kai_sched.model.policy import Policy
+from kai_sched.topology.places import DevicePlace, place_of
 
 Located = tuple[str, Device]
 """(driver, device)."""
-NUMA_NODE = "resource.kubernetes.io/numaNode"
-PCIE_ROOT = "resource.kubernetes.io/pcieRoot"
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceOrder:
-    """A preference over sets of devices; called with the chosen ones and those left free on the node."""
+class DevicePreference:
+    """The cost of taking some devices of a node; pure, places are remembered by device."""
 
-    island_attributes: tuple[str, ...]
-
-    @staticmethod
-    def of(policy: Policy) -> DeviceOrder:
-        """The preference of a policy."""
-        return DeviceOrder(policy.island_attributes)
+    def __init__(self, island_attributes: Sequence[str]) -> None:
+        self._island_attributes = tuple(island_attributes)
+        self._places: dict[int, tuple[Device, DevicePlace]] = {}
 
     def __call__(self, chosen: Sequence[Located], free: Sequence[Located]) -> tuple[float, ...]:
-        """(islands, NUMA nodes, PCIe roots touched, devices left in the touched islands); less is better."""
-        islands = {self._island(entry) for entry in chosen}
-        left = Counter(self._island(entry) for entry in free)
+        """The cost of ``chosen`` where ``free`` stays free on the node."""
+        taken = [self._place(driver, device) for driver, device in chosen]
+        left = [self._place(driver, device) for driver, device in free]
+        islands = {place.island for place in taken}
+        numa_nodes = {place.numa for place in taken}
+        pcie_roots = {place.pcie_root for place in taken}
+        boards = {place.board for place in taken}
         return (
-            float(len(islands)),
-            float(len({_value(entry, NUMA_NODE) for entry in chosen})),
-            float(len({_value(entry, PCIE_ROOT) for entry in chosen})),
-            float(sum(left[island] for island in islands)),
+            len(islands),
+            len(numa_nodes),
+            len(pcie_roots),
+            sum(place.board in boards for place in left),
+            sum(place.island in islands for place in left),
+            sum(place.numa in numa_nodes for place in left),
+            sum(place.pcie_root in pcie_roots for place in left),
         )
 
-    def _island(self, entry: Located) -> object:
-        """The first island attribute that the device has; devices without one are one island."""
-        for name in self.island_attributes:
-            value = _value(entry, name)
-            if value is not None:
-                return (name, value)
-        return None
+    def _place(self, driver: str, device: Device) -> DevicePlace:
+        known = self._places.get(id(device))
+        if known is None:
+            # The device is kept with its place, so that its id is not given to another.
+            known = (device, place_of(driver, device, self._island_attributes))
+            self._places[id(device)] = known
+        return known[1]
 
 
-def _value(entry: Located, name: str) -> object:
-    driver, device = entry
-    domain, _, identifier = name.rpartition("/")
-    for key, value in device.attributes:
-        if key == name or (domain == driver and key == identifier):
-            return value
-    return None
+def preferred_ordinals(free: Sequence[int], count: int) -> tuple[int, ...]:
+    """Which GPUs of a device plugin to take: neighbours, from the shortest run of free ones that holds them all.
+
+    Without attributes the order of the ordinals is all there is to go by. Where no run is long enough, the lowest
+    ones are taken.
+    """
+    runs: list[list[int]] = []
+    for ordinal in sorted(free):
+        if runs and runs[-1][-1] == ordinal - 1:
+            runs[-1].append(ordinal)
+        else:
+            runs.append([ordinal])
+    long_enough = [run for run in runs if len(run) >= count]
+    if not long_enough:
+        return tuple(sorted(free)[:count])
+    return tuple(min(long_enough, key=len)[:count])

@@ -1,0 +1,132 @@
+"""PodGroup status and the words about waiting pods: KAI's conditions, and our verdict beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kai_sched.api.times import format_time
+from kai_sched.cluster.ports import Document
+from kai_sched.model.ids import QueueName
+from kai_sched.model.plan import Blocker, Outcome, Verdict
+from kai_sched.model.queues import QueueShare
+from kai_sched.model.workloads import PodGroup
+from kai_sched.operator.conditions import Condition, merged_conditions
+from kai_sched.operator.queue_status import resource_list
+from kai_sched.operator.tally import GroupTally
+
+UNSCHEDULABLE: Final = "UnschedulableOnNodePool"
+_DEFAULT_REASON: Final = "PodSchedulingErrors"
+_KAI_REASONS: Final = {
+    Blocker.QUEUE_LIMIT: "OverLimit",
+    Blocker.NON_PREEMPTIBLE_OVER_QUOTA: "NonPreemptibleOverQuota",
+    Blocker.DELAYED: "PreemptionDelayNotElapsed",
+    Blocker.QUEUE_NOT_FOUND: "QueueDoesNotExist",
+}
+_ABOUT_QUEUES: Final = frozenset({Blocker.QUEUE_LIMIT, Blocker.NON_PREEMPTIBLE_OVER_QUOTA})
+
+
+def is_waiting(verdict: Verdict | None) -> bool:
+    """Whether a verdict is one that pods and groups are told about as a reason to wait."""
+    return verdict is not None and verdict.outcome in {Outcome.UNPLACED, Outcome.NOT_READY}
+
+
+def sentence_of(verdict: Verdict) -> str:
+    """The verdict for a person: blocker, missing amount, next step."""
+    blocker = f"{verdict.blocker.value}: " if verdict.blocker is not None else ""
+    step = f". Next: {verdict.next_step}" if verdict.next_step else ""
+    return f"{blocker}{verdict.message}{step}"
+
+
+def group_status(
+    group: PodGroup,
+    tally: GroupTally,
+    verdict: Verdict | None,
+    shares: Mapping[QueueName, QueueShare],
+    present: Document,
+    now: float,
+    node_pool: str,
+) -> Document:
+    """The status of one pod group; ``present`` is the one it has, whose foreign parts stay."""
+    problem = group.problem or (
+        verdict.message if verdict is not None and verdict.blocker is Blocker.INVALID else ""
+    )
+    invalid = Condition("Invalid", bool(problem), "InvalidSpec" if problem else "Valid", problem)
+    known = [
+        entry for entry in present.get("schedulingConditions") or () if entry.get("nodePool") != node_pool
+    ]
+    status: Document = {
+        "conditions": merged_conditions(present.get("conditions") or (), (invalid,), now),
+        "schedulingConditions": known,
+        "kaiSched": _verdict_part(tally, verdict),
+    }
+    if verdict is not None and is_waiting(verdict):
+        known.append(_scheduling_condition(verdict, shares, present, now, node_pool))
+    return status
+
+
+def invalid_status(problem: str, present: Document, now: float) -> Document:
+    """The status of an object that cannot be read: its condition only."""
+    condition = Condition("Invalid", is_true=True, reason="InvalidSpec", message=problem)
+    return {"conditions": merged_conditions(present.get("conditions") or (), (condition,), now)}
+
+
+def _verdict_part(tally: GroupTally, verdict: Verdict | None) -> Document:
+    part: Document = {
+        "verdict": None,
+        "blocker": None,
+        "message": None,
+        "nextStep": None,
+        "isProof": None,
+        "pendingPods": len(tally.waiting),
+        "runningPods": tally.active,
+    }
+    if verdict is not None and tally.waiting:
+        part["verdict"] = verdict.outcome.value
+        part["message"] = verdict.message or None
+        part["nextStep"] = verdict.next_step or None
+        if verdict.blocker is not None:
+            part |= {"blocker": verdict.blocker.value, "isProof": verdict.is_proof}
+    elif tally.active:
+        part["verdict"] = Outcome.PLACED.value
+    return part
+
+
+def _scheduling_condition(
+    verdict: Verdict, shares: Mapping[QueueName, QueueShare], present: Document, now: float, node_pool: str
+) -> Document:
+    """KAI's condition of the node pool; its transitionID counts the transitions of the whole list."""
+    entries = present.get("schedulingConditions") or ()
+    known = next((entry for entry in entries if entry.get("nodePool") == node_pool), None)
+    reason = _KAI_REASONS.get(verdict.blocker, _DEFAULT_REASON) if verdict.blocker else _DEFAULT_REASON
+    explained: Document = {"reason": reason, "message": verdict.message}
+    share = shares.get(verdict.queue)
+    if verdict.blocker in _ABOUT_QUEUES and share is not None:
+        explained["details"] = {"queueDetails": _queue_details(share)}
+    condition: Document = {
+        "type": UNSCHEDULABLE,
+        "nodePool": node_pool,
+        "status": "True",
+        "reason": reason,
+        "message": sentence_of(verdict),
+        "reasons": [explained],
+    }
+    if known is not None:
+        condition["transitionID"] = known.get("transitionID") or "0"
+        condition["lastTransitionTime"] = known.get("lastTransitionTime") or format_time(now)
+    else:
+        numbers = [int(entry.get("transitionID") or 0) for entry in entries]
+        condition["transitionID"] = str(max(numbers, default=-1) + 1)
+        condition["lastTransitionTime"] = format_time(now)
+    return condition
+
+
+def _queue_details(share: QueueShare) -> Document:
+    return {
+        "name": share.queue,
+        "queueRequestedResources": resource_list(share.requested),
+        "queueDeservedResources": resource_list(share.deserved),
+        "queueAllocatedResources": resource_list(share.allocated),
+        "queueAllocatedNonPreemptibleResources": resource_list(share.allocated_non_preemptible),
+        "queueResourceLimits": resource_list(share.limit),
+    }

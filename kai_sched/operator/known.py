@@ -1,0 +1,33 @@
+"""The mirror as the binder sees it: last documents of claims, and what broke while a command was under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from kai_sched.cluster.mirror import Mirror
+from kai_sched.cluster.ports import Document
+from kai_sched.model.ids import ClaimKey, PodKey
+from kai_sched.model.plan import Placement
+
+
+class MirrorKnowledge:
+    """Answers the binder from the watches, without a call."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+
+    def claim_document(self, claim: ClaimKey) -> Document | None:
+        return self._mirror.stock.claims.documents.get(claim)
+
+    def broken_preconditions(self, placements: Iterable[Placement]) -> Mapping[PodKey, str]:
+        pods, nodes = self._mirror.pods.records, self._mirror.stock.nodes.records
+        broken: dict[PodKey, str] = {}
+        for placement in placements:
+            pod = pods.get(placement.pod)
+            if pod is None or pod.uid != placement.uid:
+                broken[placement.pod] = f"pod {placement.pod} is gone"
+            elif pod.releasing_since is not None:
+                broken[placement.pod] = f"pod {placement.pod} is being deleted"
+            elif placement.node not in nodes:
+                broken[placement.pod] = f"node {placement.node} of pod {placement.pod} is gone"
+        return broken

@@ -1,0 +1,183 @@
+"""Writes what is told about objects: on change only, few at a time, and never while pods wait to be bound.
+
+What was said last is remembered by subject, so that a cycle may offer everything it knows and only news is
+written. A message that merely counts differently (the same reason, other numbers) waits for its turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import structlog
+
+from kai_sched.errors import ApiFailure
+
+_log = structlog.get_logger(__name__)
+
+WRITERS: Final = 4
+MAX_QUEUED: Final = 20_000
+_TICK_SECONDS: Final = 0.5
+_YIELD_SECONDS: Final = 2.0
+_RETRY_SECONDS: Final = (0.2, 1.0, 5.0)
+
+Send = Callable[[], Awaitable[object]]
+
+
+class Traffic(Protocol):
+    """The more important writes; this one's wait for them."""
+
+    @property
+    def backlog(self) -> int: ...
+
+    async def drained(self) -> None: ...
+
+
+class Fence(Protocol):
+    """Whether this process may write."""
+
+    def may_write(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saying:
+    """One thing to write. ``gist`` is what makes it news at once, ``detail`` what makes it news in time."""
+
+    subject: Hashable
+    gist: Hashable
+    detail: Hashable = None
+    send: Send
+    calm_seconds: float = 30.0
+    """How long the same gist with another detail is held back."""
+
+
+@dataclass(slots=True)
+class _Said:
+    gist: Hashable
+    detail: Hashable
+    at: float
+
+
+class Publisher:
+    """Takes sayings, writes the news among them in the background."""
+
+    def __init__(self, traffic: Traffic, fence: Fence, clock: Callable[[], float]) -> None:
+        self._traffic = traffic
+        self._fence = fence
+        self._clock = clock
+        self._said: dict[Hashable, _Said] = {}
+        self._held: dict[Hashable, Saying] = {}
+        self._queue: OrderedDict[Hashable, Saying] = OrderedDict()
+        self._news = asyncio.Event()
+        self.writes = 0
+        self.dropped = 0
+        self.failures = 0
+
+    @property
+    def queued(self) -> int:
+        """Sayings not written yet."""
+        return len(self._queue)
+
+    def offer(self, saying: Saying) -> None:
+        """Write a saying if it is news; a newer one about the same subject replaces it."""
+        subject = saying.subject
+        said = self._said.get(subject)
+        self._held.pop(subject, None)
+        if said is not None and said.gist == saying.gist:
+            if said.detail == saying.detail:
+                return
+            if self._clock() - said.at < saying.calm_seconds:
+                self._held[subject] = saying
+                return
+        self._remember(saying)
+        self.once(saying)
+
+    def once(self, saying: Saying) -> None:
+        """Write this, whatever was said before, and do not remember it."""
+        if len(self._queue) >= MAX_QUEUED:
+            self._queue.popitem(last=False)
+            self.dropped += 1
+        self._queue[saying.subject] = saying
+        self._news.set()
+
+    def is_so(self, saying: Saying) -> None:
+        """The object says this already: nothing is to be written."""
+        self._queue.pop(saying.subject, None)
+        self._held.pop(saying.subject, None)
+        said = self._said.get(saying.subject)
+        if said is None or (said.gist, said.detail) != (saying.gist, saying.detail):
+            self._remember(saying)
+
+    def forget(self, subject: Hashable) -> None:
+        """The subject is gone, or what was said is no longer true."""
+        for known in (self._said, self._held, self._queue):
+            known.pop(subject, None)
+
+    def forget_all(self) -> None:
+        """Begin anew: after losing the Lease others may have said other things."""
+        for known in (self._said, self._held, self._queue):
+            known.clear()
+
+    def release_held(self) -> None:
+        """Write what was held back long enough."""
+        now = self._clock()
+        due = [
+            saying
+            for subject, saying in self._held.items()
+            if subject not in self._said or now - self._said[subject].at >= saying.calm_seconds
+        ]
+        for saying in due:
+            self.offer(saying)
+
+    def _remember(self, saying: Saying) -> None:
+        self._said[saying.subject] = _Said(saying.gist, saying.detail, self._clock())
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        await asyncio.gather(self._tick(), *(self._write() for _ in range(WRITERS)))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self.release_held()
+
+    async def _write(self) -> None:
+        while True:
+            await self._news.wait()
+            await self._let_traffic_pass()
+            if not self._queue:
+                self._news.clear()
+                continue
+            _, saying = self._queue.popitem(last=False)
+            await self._send(saying)
+
+    async def _let_traffic_pass(self) -> None:
+        if self._traffic.backlog:
+            try:
+                await asyncio.wait_for(self._traffic.drained(), _YIELD_SECONDS)
+            except TimeoutError:
+                return
+
+    async def _send(self, saying: Saying) -> None:
+        for pause in (*_RETRY_SECONDS, None):
+            if not self._fence.may_write():
+                return
+            try:
+                await saying.send()
+            except ApiFailure as failure:
+                if failure.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                    # The object is gone, or this very event exists already.
+                    return
+                if failure.retryable and pause is not None:
+                    await asyncio.sleep(pause)
+                    continue
+                self.failures += 1
+                self._said.pop(saying.subject, None)
+                _log.warning("could not be told", subject=str(saying.subject), failure=str(failure))
+                return
+            self.writes += 1
+            return

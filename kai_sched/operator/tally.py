@@ -1,0 +1,43 @@
+"""How many pods of each group run and wait: one pass over a snapshot, shared by all that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kai_sched.model.ids import PodGroupKey
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.workloads import ACTIVE, Pod, PodGroup, PodState
+
+_WAITING = frozenset({PodState.PENDING, PodState.GATED})
+
+
+@dataclass(slots=True)
+class GroupTally:
+    """Pods of one group by what they do."""
+
+    active: int = 0
+    waiting: list[Pod] = field(default_factory=list)
+
+
+def tally_groups(snapshot: ClusterSnapshot) -> dict[PodGroupKey, GroupTally]:
+    """Every group that has a pod which runs or waits."""
+    tallies: dict[PodGroupKey, GroupTally] = {}
+    for pod in snapshot.pods:
+        if pod.group is None:
+            continue
+        if pod.state in ACTIVE:
+            tallies.setdefault(pod.group, GroupTally()).active += 1
+        elif pod.state in _WAITING:
+            tallies.setdefault(pod.group, GroupTally()).waiting.append(pod)
+    return tallies
+
+
+def is_running(group: PodGroup, tally: GroupTally) -> bool:
+    """Whether the gang runs: its minimum is active, or any pod of an elastic group."""
+    return tally.active >= max(1, group.min_member)
+
+
+def by_key(groups: Iterable[PodGroup]) -> dict[PodGroupKey, PodGroup]:
+    """Groups by their key."""
+    return {group.key: group for group in groups}

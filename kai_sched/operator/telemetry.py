@@ -1,0 +1,208 @@
+"""Metrics in Prometheus' form: KAI's names where KAI has them, and what our solver and binder do.
+
+KAI's dashboards read names with the prefix ``kai_``; ours that KAI does not have begin with ``kai_sched_``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+from kai_sched.binder.outcomes import Outcome
+from kai_sched.model.commands import Evict
+from kai_sched.model.ids import QueueName
+from kai_sched.model.plan import Outcome as GangOutcome
+from kai_sched.model.plan import Plan
+from kai_sched.model.queues import Queue
+from kai_sched.solving.stats import Decision, SolvingStats
+
+_MILLIS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000)
+_MB: Final = 1e6
+_QUEUE_LABELS: Final = ("queue_name",)
+
+
+class Telemetry:
+    """All metrics of one operator in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._cycle_gauges()
+        self._queue_gauges()
+        self._own_metrics()
+
+    def _cycle_gauges(self) -> None:
+        registry = self.registry
+        self._cycle_millis = Gauge(
+            "kai_e2e_scheduling_latency_milliseconds", "Last whole cycle", registry=registry
+        )
+        self._snapshot_millis = Gauge(
+            "kai_open_session_latency_milliseconds", "Last snapshot", registry=registry
+        )
+        self._phrase_millis = Gauge(
+            "kai_close_session_latency_milliseconds",
+            "Last phrasing of commands and status",
+            registry=registry,
+        )
+        self._stage_millis = Gauge(
+            "kai_action_scheduling_latency_milliseconds", "Last run of a stage", ["action"], registry=registry
+        )
+        self._bind_millis = Histogram(
+            "kai_task_bind_latency_milliseconds",
+            "From decision to bound, of one command",
+            buckets=_MILLIS,
+            registry=registry,
+        )
+        # KAI counts these without the suffix _total, which a Counter would add.
+        self._scheduled = Gauge(
+            "kai_podgroups_scheduled_by_action", "Pod groups placed by a stage", ["action"], registry=registry
+        )
+        self._acted_on = Gauge(
+            "kai_podgroups_acted_on_by_action",
+            "Pod groups considered by a stage",
+            ["action"],
+            registry=registry,
+        )
+        self._preemptions = Gauge("kai_total_preemption_attempts", "Evictions asked for", registry=registry)
+        self._evicted = Counter(
+            "kai_pod_group_evicted_pods",
+            "Pods chosen to be evicted",
+            ["podgroup", "action"],
+            registry=registry,
+        )
+
+    def _queue_gauges(self) -> None:
+        def gauge(name: str, text: str, labels: tuple[str, ...] = _QUEUE_LABELS) -> Gauge:
+            return Gauge(f"kai_{name}", text, labels, registry=self.registry)
+
+        self._queue_info = gauge(
+            "queue_info", "Queues", ("queue_name", "queue_display_name", "parent_queue", "priority")
+        )
+        self._queues: dict[str, Gauge] = {
+            "deserved_gpus": gauge("queue_deserved_gpus", "Deserved GPUs"),
+            "quota_cpu": gauge("queue_quota_cpu_cores", "Deserved CPU cores"),
+            "quota_memory": gauge("queue_quota_memory_bytes", "Deserved memory"),
+            "allocated_gpus": gauge("queue_allocated_gpus", "Allocated GPUs"),
+            "allocated_cpu": gauge("queue_allocated_cpu_cores", "Allocated CPU cores"),
+            "allocated_memory": gauge("queue_allocated_memory_bytes", "Allocated memory"),
+            "fair_gpu": gauge("queue_fair_share_gpu", "Fair share of GPUs"),
+            "fair_cpu": gauge("queue_fair_share_cpu_cores", "Fair share of CPU cores"),
+            "fair_memory": gauge("queue_fair_share_memory_gb", "Fair share of memory"),
+        }
+
+    def _own_metrics(self) -> None:
+        registry = self.registry
+        self._cycles = Counter(
+            "kai_sched_cycles", "Cycles by how deciding ended", ["ending"], registry=registry
+        )
+        self._solver = Counter(
+            "kai_sched_solver_answers", "Plans by solver status", ["status"], registry=registry
+        )
+        self._solver_seconds = Histogram(
+            "kai_sched_decision_seconds",
+            "Time to decide one snapshot",
+            buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+            registry=registry,
+        )
+        self._models = Counter("kai_sched_solver_models", "CP-SAT models solved", registry=registry)
+        self._refused = Gauge(
+            "kai_sched_plans_refused", "Plans that the independent checker refused, so far", registry=registry
+        )
+        self._child_starts = Gauge(
+            "kai_sched_solver_child_starts", "Solving children started, so far", registry=registry
+        )
+        self._commands = Counter(
+            "kai_sched_commands", "Commands by kind and result", ["command", "result"], registry=registry
+        )
+        self._bound = Counter("kai_sched_bound_pods", "Pods bound", registry=registry)
+        self._gangs = Gauge(
+            "kai_sched_waiting_gangs", "Gangs that wait, by reason", ["blocker"], registry=registry
+        )
+        self._pending = Gauge("kai_sched_commands_in_flight", "Commands not finished", registry=registry)
+        self._told = Gauge("kai_sched_status_writes", "Status and event writes, so far", registry=registry)
+        self._leading = Gauge("kai_sched_is_leading", "1 while the Lease is held", registry=registry)
+
+    def text(self) -> bytes:
+        """Everything in the text format."""
+        return generate_latest(self.registry)
+
+    def leading(self, *, is_leading: bool) -> None:
+        """Whether this process decides and writes."""
+        self._leading.set(1 if is_leading else 0)
+
+    def traffic(self, in_flight: int, told: int) -> None:
+        """The state of the writers."""
+        self._pending.set(in_flight)
+        self._told.set(told)
+
+    def decided(self, decision: Decision, stats: SolvingStats) -> None:
+        """One decision of the solving child."""
+        self._cycles.labels(decision.ending.value).inc()
+        self._solver_seconds.observe(decision.seconds)
+        self._refused.set(stats.refused_plans)
+        self._child_starts.set(stats.starts)
+        plan = decision.plan
+        if plan is None:
+            return
+        self._solver.labels(plan.solver.status).inc()
+        self._models.inc(plan.solver.models)
+        for stage in plan.solver.stages:
+            if stage.seconds is not None:
+                self._stage_millis.labels(stage.name.value).set(stage.seconds * 1000)
+        stage_name = plan.solver.stages[0].name.value if plan.solver.stages else "allocate"
+        self._acted_on.labels(stage_name).inc(len(plan.verdicts))
+        placed = sum(verdict.outcome is GangOutcome.PLACED for verdict in plan.verdicts)
+        self._scheduled.labels(stage_name).inc(placed)
+        for eviction in plan.evictions:
+            self._evicted.labels(eviction.pod_group, eviction.stage.value).inc()
+        waiting = Tally(verdict.blocker.value for verdict in plan.verdicts if verdict.blocker is not None)
+        self._gangs.clear()
+        for blocker, count in waiting.items():
+            self._gangs.labels(blocker).set(count)
+
+    def cycle_took(self, total: float, snapshot: float, phrase: float) -> None:
+        """Seconds of the last cycle and its parts."""
+        self._cycle_millis.set(total * 1000)
+        self._snapshot_millis.set(snapshot * 1000)
+        self._phrase_millis.set(phrase * 1000)
+
+    def ended(self, outcome: Outcome, seconds: float) -> None:
+        """One command's end."""
+        command = outcome.command
+        self._commands.labels(type(command).__name__, outcome.result.value).inc()
+        self._bound.inc(len(outcome.bound))
+        if outcome.bound:
+            self._bind_millis.observe(seconds * 1000)
+        if isinstance(command, Evict):
+            self._preemptions.inc()
+
+    def queues(self, queues: Iterable[Queue], plan: Plan) -> None:
+        """Quota and shares of every queue; queues that are gone vanish."""
+        for gauge in (self._queue_info, *self._queues.values()):
+            gauge.clear()
+        for queue in queues:
+            self._queue_info.labels(
+                queue.name, queue.display_name, queue.parent or "", str(queue.priority)
+            ).set(1)
+        for share in plan.shares:
+            self._set(
+                share.queue,
+                {
+                    "deserved_gpus": share.deserved.gpu,
+                    "quota_cpu": share.deserved.cpu / 1000,
+                    "quota_memory": share.deserved.memory * _MB,
+                    "allocated_gpus": share.allocated.gpu,
+                    "allocated_cpu": share.allocated.cpu / 1000,
+                    "allocated_memory": share.allocated.memory * _MB,
+                    "fair_gpu": share.fair_share.gpu,
+                    "fair_cpu": share.fair_share.cpu / 1000,
+                    "fair_memory": share.fair_share.memory / 1000,
+                },
+            )
+
+    def _set(self, queue: QueueName, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._queues[name].labels(queue).set(value)

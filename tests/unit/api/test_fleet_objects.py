@@ -1,0 +1,240 @@
+"""Nodes, topologies, storage and priority classes of the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kai_sched.api.translate import (
+    PriorityTable,
+    Unreadable,
+    translate_csi_driver,
+    translate_csi_node,
+    translate_namespace,
+    translate_node,
+    translate_storage_capacity,
+    translate_storage_class,
+    translate_topology,
+    translate_volume,
+    translate_volume_claim,
+)
+from kai_sched.model.nodes import Node
+from kai_sched.model.selectors import (
+    LabelSelector,
+    NodeSelector,
+    NodeSelectorTerm,
+    Operator,
+    Requirement,
+    Taint,
+)
+from kai_sched.model.topology import Level, Topology
+from kai_sched.model.volumes import StorageCapacity, StorageClass, Volume, VolumeClaim
+from tests.documents import a_node_document, a_topology_document
+
+GIB = 1 << 30
+
+
+def named(name: str, namespace: str = "", **parts: Any) -> dict[str, Any]:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **parts.pop("metadata", {})}
+    return {"metadata": metadata, **parts}
+
+
+def test_a_node_is_read_with_the_limits_of_its_csi_node() -> None:
+    raw = a_node_document(conditions=[{"type": "Ready", "status": "True"}])
+    raw["metadata"]["labels"]["nvidia.com/gpu.memory"] = "81920"
+    raw["spec"] = {"unschedulable": True, "taints": [{"key": "gpu", "effect": "NoSchedule"}]}
+
+    node = translate_node(raw, (("csi.example.com", 16),))
+
+    assert isinstance(node, Node)
+    assert dict(node.allocatable) == {"cpu": 64_000, "memory": 512 * GIB, "pods": 110, "nvidia.com/gpu": 8}
+    assert (node.is_cordoned, node.is_ready, node.gpu_memory_mib) == (True, True, 81920)
+    assert node.taints == (Taint("gpu", "", "NoSchedule"),)
+    assert node.attachable == (("csi.example.com", 16),)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "ready"), [([], True), ([("Ready", "False")], False), ([("Ready", "Unknown")], False)]
+)
+def test_a_node_is_ready_unless_its_kubelet_says_otherwise(
+    conditions: list[tuple[str, str]], ready: bool
+) -> None:
+    raw = a_node_document(conditions=[{"type": kind, "status": status} for kind, status in conditions])
+
+    node = translate_node(raw)
+
+    assert isinstance(node, Node)
+    assert node.is_ready is ready
+
+
+def test_a_node_without_allocatable_offers_its_capacity() -> None:
+    node = translate_node({"metadata": {"name": "n"}, "status": {"capacity": {"cpu": "2"}}})
+
+    assert isinstance(node, Node)
+    assert node.allocatable == (("cpu", 2000),)
+
+
+def test_a_bad_quantity_of_a_node_is_named() -> None:
+    node = translate_node(a_node_document(allocatable={"cpu": "many"}))
+
+    assert isinstance(node, Unreadable)
+    assert str(node) == "Node n1: status.allocatable.cpu: 'many' is not a quantity"
+
+
+def test_volume_limits_of_drivers_without_one_are_left_out() -> None:
+    raw = named("n1", spec={"drivers": [{"name": "b", "allocatable": {"count": 3}}, {"name": "a"}]})
+
+    assert translate_csi_node(raw) == ("n1", (("b", 3),))
+
+
+def test_a_topology_keeps_the_order_of_its_levels() -> None:
+    topology = translate_topology(
+        a_topology_document("t", {"nodeLabel": "zone", "alias": "z"}, {"nodeLabel": "rack"})
+    )
+
+    assert topology == Topology("t", (Level("zone", "z"), Level("rack")))
+
+
+@pytest.mark.parametrize(
+    ("levels", "path"),
+    [
+        ([("a", ""), ("a", "")], "spec.levels[1].nodeLabel"),
+        ([("a", "x"), ("b", "x")], "spec.levels[1].alias"),
+        ([("a", "b"), ("b", "")], "spec.levels[1].nodeLabel"),
+        ([("a", ""), ("b", "a")], "spec.levels[1].alias"),
+        ([("kubernetes.io/hostname", ""), ("a", "")], "spec.levels[0].nodeLabel"),
+        ([(f"l{index}", "") for index in range(17)], "spec.levels"),
+    ],
+)
+def test_levels_that_contradict_each_other_are_a_problem(levels: list[tuple[str, str]], path: str) -> None:
+    documents = [{"nodeLabel": label, **({"alias": alias} if alias else {})} for label, alias in levels]
+
+    topology = translate_topology(a_topology_document("t", *documents))
+
+    assert isinstance(topology, Topology)
+    assert topology.problem.startswith(f"{path}: ")
+
+
+def test_a_volume_claim_is_read() -> None:
+    raw = named(
+        "data",
+        "team",
+        metadata={
+            "annotations": {"volume.kubernetes.io/selected-node": "n1"},
+            "deletionTimestamp": "2026-11-21T00:00:00Z",
+        },
+        spec={
+            "storageClassName": "fast",
+            "volumeName": "pv1",
+            "accessModes": ["ReadWriteOncePod"],
+            "resources": {"requests": {"storage": "10Gi"}},
+            "selector": {
+                "matchLabels": {"tier": "a"},
+                "matchExpressions": [{"key": "zone", "operator": "In", "values": ["z"]}],
+            },
+        },
+    )
+
+    assert translate_volume_claim(raw) == VolumeClaim(
+        key="team/data",
+        storage_class="fast",
+        volume="pv1",
+        capacity_bytes=10 * GIB,
+        access_modes=("ReadWriteOncePod",),
+        selected_node="n1",
+        selector_labels=(("tier", "a"), ("zone", "z")),
+        is_deleting=True,
+    )
+
+
+def test_a_selector_that_is_not_an_equality_is_named() -> None:
+    selector = {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}
+
+    claim = translate_volume_claim(named("data", "team", spec={"selector": selector}))
+
+    assert isinstance(claim, VolumeClaim)
+    assert claim.unsupported.startswith("spec.selector.matchExpressions: ")
+
+
+def test_a_volume_is_read() -> None:
+    affinity = {
+        "required": {
+            "nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["z"]}]}]
+        }
+    }
+    raw = named(
+        "pv1",
+        metadata={"labels": {"topology.kubernetes.io/zone": "z"}},
+        spec={
+            "capacity": {"storage": "1Gi"},
+            "claimRef": {"namespace": "team", "name": "data"},
+            "csi": {"driver": "d", "volumeHandle": "h"},
+            "nodeAffinity": affinity,
+            "storageClassName": "fast",
+            "volumeMode": "Block",
+        },
+        status={"phase": "Bound"},
+    )
+
+    assert translate_volume(raw) == Volume(
+        name="pv1",
+        storage_class="fast",
+        claim="team/data",
+        capacity_bytes=GIB,
+        volume_mode="Block",
+        node_affinity=NodeSelector((NodeSelectorTerm((Requirement("zone", Operator.IN, ("z",)),)),)),
+        labels=(("topology.kubernetes.io/zone", "z"),),
+        csi_driver="d",
+        csi_handle="h",
+        phase="Bound",
+    )
+
+
+def test_a_storage_class_is_read() -> None:
+    raw = named(
+        "fast",
+        provisioner="d",
+        volumeBindingMode="WaitForFirstConsumer",
+        allowedTopologies=[{"matchLabelExpressions": [{"key": "zone", "values": ["a", "b"]}]}],
+    )
+
+    assert translate_storage_class(raw, {"d"}) == StorageClass(
+        name="fast",
+        provisioner="d",
+        waits_for_consumer=True,
+        allowed_topologies=NodeSelector((NodeSelectorTerm((Requirement("zone", Operator.IN, ("a", "b")),)),)),
+        has_capacity_tracking=True,
+    )
+    assert translate_csi_driver(named("d", spec={"storageCapacity": True})) == ("d", True)
+
+
+def test_a_storage_capacity_is_read() -> None:
+    raw = named(
+        "c",
+        "kube-system",
+        storageClassName="fast",
+        capacity="5Gi",
+        nodeTopology={"matchLabels": {"zone": "a"}},
+    )
+
+    assert translate_storage_capacity(raw) == StorageCapacity(
+        "fast", LabelSelector((Requirement("zone", Operator.IN, ("a",)),)), 5 * GIB, None
+    )
+
+
+def test_a_namespace_has_its_name_as_a_label() -> None:
+    assert translate_namespace(named("a", metadata={"labels": {"x": "1"}})) == (
+        "a",
+        {"kubernetes.io/metadata.name": "a", "x": "1"},
+    )
+
+
+def test_the_global_default_is_the_priority_of_groups_without_class() -> None:
+    table, unreadable = PriorityTable.build(
+        [named("normal", value=70, globalDefault=True), named("high", value=900), named("bad", value="x")]
+    )
+
+    assert (table.value(""), table.value("high"), table.value("train")) == (70, 900, 50)
+    assert [problem.key for problem in unreadable] == ["bad"]
+    assert PriorityTable().value("") == 50
