@@ -89,7 +89,8 @@ def _refuse_object(gang: Gang, pods: Sequence[Pod]) -> Verdict | None:
                 "create a PodGroup and name it in the pods' annotation pod-group-name",
             )
         case GroupOrigin.MISSING:
-            return _not_ready(gang, f"pod group {group.key} does not exist", "create the PodGroup")
+            why = group.detail or f"pod group {group.key} does not exist"
+            return _not_ready(gang, why, "create the PodGroup")
         case _:
             pass
     if group.problem:

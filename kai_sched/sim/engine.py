@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kai_sched.model.devices import Claim, ClaimAllocation, Consumer
-from kai_sched.model.ids import ClaimKey
+from kai_sched.model.ids import ClaimKey, Uid
 from kai_sched.model.plan import Placement, Plan
 from kai_sched.model.pods import PodTable
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -81,7 +81,7 @@ def _next_pod(pod: Pod, placement: Placement | None, *, is_evicted: bool) -> Pod
     return replace(pod, state=PodState.PENDING, node=None, gpu_indices=(), gpu_groups=())
 
 
-def _next_claims(snapshot: ClusterSnapshot, plan: Plan, kept: set[str]) -> tuple[Claim, ...]:
+def _next_claims(snapshot: ClusterSnapshot, plan: Plan, kept: set[Uid]) -> tuple[Claim, ...]:
     granted: dict[ClaimKey, ClaimAllocation] = {}
     joined: dict[ClaimKey, list[Consumer]] = {}
     for placement in plan.binds:
@@ -96,7 +96,7 @@ def _next_claims(snapshot: ClusterSnapshot, plan: Plan, kept: set[str]) -> tuple
 
 
 def _next_claim(
-    claim: Claim, granted: ClaimAllocation | None, joined: list[Consumer] | tuple[()], kept: set[str]
+    claim: Claim, granted: ClaimAllocation | None, joined: list[Consumer] | tuple[()], kept: set[Uid]
 ) -> Claim:
     staying = tuple(
         consumer for consumer in claim.reserved_for if consumer.resource != "pods" or consumer.uid in kept
