@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,9 @@ from typing import Annotated
 import typer
 
 from kai_sched.api.snapshot_file import dump_json, dump_yaml, snapshot_document
-from kai_sched.cli.output import OutputFormat, error_console
+from kai_sched.cli.output import OutputFormat, console, error_console, table
 from kai_sched.cluster.snapshots import read_cluster
+from kai_sched.errors import InvalidInput
 
 
 def snapshot(
@@ -21,12 +23,19 @@ def snapshot(
         typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", help="File to write. Default: standard output.")] = None,
-    output: Annotated[OutputFormat, typer.Option("-o", "--output", help="yaml or json.")] = OutputFormat.YAML,
+    output: Annotated[
+        OutputFormat,
+        typer.Option(
+            "-o", "--output", help="yaml or json; table: YAML into the file, the kinds on the screen."
+        ),
+    ] = OutputFormat.YAML,
 ) -> None:
     """Save the live cluster as a snapshot: only the fields that decisions read, no env, args, secrets.
 
     Example: kai-sched snapshot --kubeconfig ~/.kube/config --to cluster.yaml
     """
+    if output is OutputFormat.TABLE and to is None:
+        raise InvalidInput("a table is no snapshot: give --to FILE with it", field="--output")
     objects = asyncio.run(read_cluster(kubeconfig))
     document = snapshot_document(objects, datetime.now(UTC).timestamp())
     text = dump_json(document) if output is OutputFormat.JSON else dump_yaml(document)
@@ -34,4 +43,7 @@ def snapshot(
         sys.stdout.write(text)
         return
     to.write_text(text)
+    if output is OutputFormat.TABLE:
+        kinds = Counter(f"{item['kind']} ({item['apiVersion']})" for item in document["items"])
+        console().print(table("Saved", ("OBJECTS", "KIND"), ((kinds[kind], kind) for kind in sorted(kinds))))
     error_console().print(f"{len(document['items'])} objects saved to {to}", markup=False)
