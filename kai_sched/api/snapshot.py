@@ -80,7 +80,7 @@ def snapshot_of(
     reader = _Reader(objects, policy)
     namespaces = _namespaces(reader)
     fleet = _fleet(reader, namespaces)
-    pods = _pods(reader, namespaces, fleet, now, interner or SpecInterner())
+    pods = _pods(reader, namespaces, fleet, now, SpecInterner() if interner is None else interner)
     grouping = group(objects, policy)
     pods = [with_membership(pod, grouping.memberships) for pod in pods]
     groups = with_missing([*_pod_groups(reader), *grouping.groups], pods)

@@ -219,7 +219,9 @@ def test_a_storage_capacity_is_read() -> None:
     )
 
     assert translate_storage_capacity(raw) == StorageCapacity(
-        "fast", LabelSelector((Requirement("zone", Operator.IN, ("a",)),)), 5 * GIB, None
+        storage_class="fast",
+        nodes=LabelSelector((Requirement("zone", Operator.IN, ("a",)),)),
+        capacity_bytes=5 * GIB,
     )
 
 

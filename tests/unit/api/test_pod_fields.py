@@ -271,16 +271,20 @@ FIELDS: dict[str, tuple[dict[str, Any], str, object]] = {
         {"containers": [{"name": "a", "restartPolicyRules": [{"action": "RestartAllContainers"}]}]},
         "unsupported",
         (
-            "spec.containers.restartPolicyRules: needs nodes that declare feature"
-            " RestartAllContainersOnContainerExits",
+            (
+                "spec.containers.restartPolicyRules: needs nodes that declare feature"
+                " RestartAllContainersOnContainerExits"
+            ),
         ),
     ),
     "bind mount options": (
         {"initContainers": [{"name": "a", "volumeMounts": [{"name": "v", "bindMountOptions": ["noexec"]}]}]},
         "unsupported",
         (
-            "spec.initContainers.volumeMounts.bindMountOptions: needs nodes that declare feature"
-            " VolumeBindMountOptions",
+            (
+                "spec.initContainers.volumeMounts.bindMountOptions: needs nodes that declare feature"
+                " VolumeBindMountOptions"
+            ),
         ),
     ),
     "ordinary restart rules": (

@@ -17,7 +17,8 @@ AT = 1_795_219_200.0
 
 
 def read(interner: SpecInterner | None = None, **parts: Any) -> Pod:
-    pod = translate_pod(a_pod_document(**parts), TranslateContext(), interner or SpecInterner())
+    shared = SpecInterner() if interner is None else interner
+    pod = translate_pod(a_pod_document(**parts), TranslateContext(), shared)
     assert isinstance(pod, Pod), str(pod)
     return pod
 
