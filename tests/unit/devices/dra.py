@@ -1,0 +1,138 @@
+"""Builders of resource.k8s.io documents and of the allocator's questions, with everything unsaid left sane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kai_sched.api.dra import translate_claim, translate_class, translate_slice, translate_taint_rule
+from kai_sched.devices.allocator import DeviceIndex, DeviceRefusal, DeviceState, Options, allocate
+from kai_sched.devices.features import ALL_FEATURES, AllocatorFeatures
+from kai_sched.model.devices import Claim, ClaimAllocation
+from kai_sched.model.ids import NodeName
+from kai_sched.model.nodes import Node
+
+Document = dict[str, Any]
+DRIVER = "gpu.example.com"
+NODE = Node(name=NodeName("n1"), labels=(("kubernetes.io/hostname", "n1"),))
+
+
+def a_device(name: str, *, counters: dict[str, str] | None = None, **fields: Any) -> Document:
+    """A device; ``counters`` are what it consumes of counter set ``set``; attributes may be given as plain values."""
+    attributes = {key: _attribute(value) for key, value in fields.pop("attributes", {}).items()}
+    capacity = {
+        key: value if isinstance(value, dict) else {"value": value}
+        for key, value in fields.pop("capacity", {}).items()
+    }
+    consumes = [{"counterSet": "set", "counters": {k: {"value": v} for k, v in (counters or {}).items()}}]
+    return {
+        "name": name,
+        "attributes": attributes,
+        "capacity": capacity,
+        **({"consumesCounters": consumes} if counters else {}),
+        **fields,
+    }
+
+
+def _attribute(value: Any) -> Document:
+    if isinstance(value, dict):
+        return value
+    kind = {bool: "bool", int: "int", str: "string", list: "strings"}[type(value)]
+    return {kind: value}
+
+
+def a_slice(*devices: Document, driver: str = DRIVER, pool: str = "n1", **fields: Any) -> Document:
+    """The only slice of a pool of node n1."""
+    where = (
+        {} if {"allNodes", "nodeSelector", "perDeviceNodeSelection"} & fields.keys() else {"nodeName": "n1"}
+    )
+    pool_fields = {"name": pool, "generation": fields.pop("generation", 1)}
+    pool_fields["resourceSliceCount"] = fields.pop("of", 1)
+    name = fields.pop("name", f"{driver}-{pool}")
+    spec = {"driver": driver, "pool": pool_fields, "devices": list(devices), **where, **fields}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def counters(**amounts: str) -> list[Document]:
+    """Counter set ``set``."""
+    return [{"name": "set", "counters": {name: {"value": value} for name, value in amounts.items()}}]
+
+
+def a_class(name: str = "gpu", *expressions: str, **spec: Any) -> Document:
+    return {"metadata": {"name": name}, "spec": {"selectors": cel(*expressions), **spec}}
+
+
+def cel(*expressions: str) -> list[Document]:
+    return [{"cel": {"expression": expression}} for expression in expressions]
+
+
+def a_request(name: str = "gpu", *expressions: str, count: int = 1, **fields: Any) -> Document:
+    exactly = {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": count, **fields}
+    if fields.get("allocationMode") == "All":
+        del exactly["count"]
+    return {"name": name, "exactly": {**exactly, "selectors": cel(*expressions)}}
+
+
+def a_listed_request(name: str, *alternatives: Document) -> Document:
+    """A firstAvailable request of requests made by ``a_request``."""
+    subs = [{"name": entry["name"], **entry["exactly"]} for entry in alternatives]
+    return {"name": name, "firstAvailable": subs}
+
+
+def a_claim_document(
+    *requests: Document,
+    name: str = "claim",
+    namespace: str = "team",
+    status: Document | None = None,
+    **devices: Any,
+) -> Document:
+    return {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceClaim",
+        "metadata": {"name": name, "namespace": namespace, "uid": f"uid-{name}"},
+        "spec": {"devices": {"requests": list(requests) or [a_request()], **devices}},
+        **({"status": status} if status else {}),
+    }
+
+
+def a_claim(*requests: Document, allows_admin: bool = False, **more: Any) -> Claim:
+    return translate_claim(a_claim_document(*requests, **more), namespace_allows_admin=allows_admin)
+
+
+def an_index(
+    slices: Iterable[Document],
+    classes: Iterable[Document] = (),
+    *,
+    rules: Iterable[Document] = (),
+    features: AllocatorFeatures = ALL_FEATURES,
+    nodes: tuple[Node, ...] = (NODE,),
+) -> DeviceIndex:
+    """Class ``gpu`` takes every device unless classes are given."""
+    return DeviceIndex(
+        [translate_slice(entry) for entry in slices],
+        [translate_class(entry) for entry in classes or (a_class(),)],
+        [translate_taint_rule(entry) for entry in rules],
+        features,
+        nodes,
+    )
+
+
+def ask(
+    slices: Iterable[Document],
+    *claims: Claim,
+    held: Sequence[ClaimAllocation] = (),
+    options: Options | None = None,
+    node: Node = NODE,
+    **index: Any,
+) -> tuple[ClaimAllocation, ...] | DeviceRefusal:
+    """What the allocator says to these claims on node n1 while ``held`` is held."""
+    state = DeviceState()
+    for allocation in held:
+        state.take(allocation)
+    return allocate(an_index(slices, **index), state, node, claims, options or Options())
+
+
+def devices_of(outcome: tuple[ClaimAllocation, ...] | DeviceRefusal) -> list[list[str]]:
+    """Names of the devices of each claim; a refusal fails the test with its message."""
+    assert not isinstance(outcome, DeviceRefusal), outcome.message
+    return [[result.device for result in allocation.results] for allocation in outcome]
