@@ -1,4 +1,4 @@
-"""Builds control plane binaries from the Go module beside this file, once for all runs of a user, with progress."""
+"""Builds binaries from Go modules (the control plane's is beside this file) once for all runs of a user, with progress."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _LINE_EVERY_SECONDS = 15.0
 """How often a log without a terminal gets a sign of life."""
 
 
-def build_missing(packages: Mapping[str, str], folder: Path) -> None:
-    """Builds ``name -> Go package`` into ``folder``. A second run waits for the first and builds nothing again."""
+def build_missing(packages: Mapping[str, str], folder: Path, module: Path = GO_MODULE) -> None:
+    """Builds ``name -> Go package`` of a module into ``folder``. A second run waits for the first and builds nothing again."""
     console = Console(stderr=True)
     folder.mkdir(parents=True, exist_ok=True)
     with _only_builder(folder, console):
@@ -39,7 +39,7 @@ def build_missing(packages: Mapping[str, str], folder: Path) -> None:
         console.print(f"building {', '.join(missing)} once into {folder}", highlight=False, soft_wrap=True)
         for number, (name, package) in enumerate(missing.items(), start=1):
             progress = _Progress(console, f"{name} ({number} of {len(missing)})")
-            _build(go, package, folder / name, progress)
+            _build(go, (module, package), folder / name, progress)
 
 
 @contextmanager
@@ -48,13 +48,14 @@ def _only_builder(folder: Path, console: Console) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            console.print("another run is building the control plane: waiting for it")
+            console.print("another run is building: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _build(go: Path, package: str, target: Path, progress: _Progress) -> None:
+def _build(go: Path, source: tuple[Path, str], target: Path, progress: _Progress) -> None:
     """Builds into a temporary name first: a binary under its own name is always whole."""
+    module, package = source
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as scratch:
         made = Path(scratch) / target.name
         command = [
@@ -71,7 +72,7 @@ def _build(go: Path, package: str, target: Path, progress: _Progress) -> None:
         environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
         with subprocess.Popen(
             [*command, package],
-            cwd=GO_MODULE,
+            cwd=module,
             env=environment,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
