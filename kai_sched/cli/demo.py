@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,13 +15,15 @@ from kai_sched.cli.output import console
 from kai_sched.errors import ControlPlaneError, InvalidInput
 from kai_sched.localcluster import LocalCluster
 from kai_sched.localcluster.conformance import ConformanceWatcher
-from kai_sched.localcluster.fleet import fleet_objects, publish, read_fleet
+from kai_sched.localcluster.fleet import fleet_objects, read_fleet
+from kai_sched.localcluster.fleet.publish import publish
+from kai_sched.localcluster.operator import end_operator, install_role, launch_operator
+from kai_sched.localcluster.providers import registry
 
 ROOT = Path(__file__).parents[2]
 SETTLE_SECONDS = 60.0
+NAME = "demo"
 NAMESPACE = "demo"
-OPERATOR_NAMESPACE = "kai-sched"
-OPERATOR_ACCOUNT = "kai-sched"
 
 
 def demo(
@@ -45,17 +42,21 @@ def demo(
     queues = _documents(workloads / "queues.yaml")
     out.print("[bold]kai_sched demo[/bold]: a real kube-apiserver and etcd, fake nodes, our scheduler\n")
     cluster = LocalCluster(
-        name="demo", crds=ROOT / "crds", on_progress=lambda text: out.print(f"  {text}", style="dim")
+        name=NAME,
+        folder=registry.new_folder(NAME),
+        crds=ROOT / "crds",
+        on_progress=lambda text: out.print(f"  {text}", style="dim"),
     )
     with cluster:
         publish(cluster.api, fleet_objects(read_fleet(fleet)))
-        _apply_manifests(cluster)
+        install_role(cluster, ROOT / "manifests")
         cluster.new_namespace(NAMESPACE)
         report.print_fleet(cluster.api, out)
         for document in queues:
             cluster.api.apply(document)
         report.print_arrivals(queues, arrivals, out)
-        with _operator(cluster) as log, ConformanceWatcher(cluster.api) as watcher:
+        log = launch_operator(cluster, "--metrics-port", "0")
+        with ConformanceWatcher(cluster) as watcher:
             submitted = time.monotonic()
             _submit(cluster, arrivals)
             _wait_until_settled(cluster, arrivals, log)
@@ -64,10 +65,20 @@ def demo(
             report.print_landing(cluster.api, out)
             _print_kubectl(cluster, out)
             watcher.assert_clean()
-            out.print(f"conformance watcher: {watcher.checked} bound pods checked, no violation")
-            out.print(f"done in {time.monotonic() - began:.0f} s")
-            if keep:
-                _wait_for_interrupt(cluster, out)
+            out.print(
+                f"conformance watcher: {watcher.binds_seen} binds and {watcher.allocations_seen} allocations "
+                "seen, no violation"
+            )
+        out.print(f"done in {time.monotonic() - began:.0f} s")
+        if keep:
+            record = registry.keep(cluster, NAME)
+            out.print(
+                f"\nleft running; `kai-sched dev down --name {NAME}` ends it\n\n"
+                f"  export KUBECONFIG={record.kubeconfig}",
+                soft_wrap=True,
+            )
+        else:
+            end_operator(cluster)
 
 
 def _documents(path: Path) -> list[dict[str, Any]]:
@@ -77,47 +88,10 @@ def _documents(path: Path) -> list[dict[str, Any]]:
         raise InvalidInput(" ".join(str(error).split()), source=str(path)) from error
 
 
-def _apply_manifests(cluster: LocalCluster) -> None:
-    """The role that the operator runs under, and KAI's priority classes."""
-    cluster.new_namespace(OPERATOR_NAMESPACE)
-    for name in ("rbac.yaml", "priority-classes.yaml"):
-        for document in _documents(ROOT / "manifests" / name):
-            cluster.api.apply(document)
-
-
 def _submit(cluster: LocalCluster, arrivals: list[dict[str, Any]]) -> None:
     for document in arrivals:
         document["metadata"]["namespace"] = NAMESPACE
         cluster.api.create(document)
-
-
-@contextmanager
-def _operator(cluster: LocalCluster) -> Iterator[Path]:
-    """The operator as a process of its own under its ServiceAccount; yields the path of its log."""
-    log = cluster.folder / "operator.log"
-    kubeconfig = cluster.kubeconfig_for(OPERATOR_ACCOUNT, OPERATOR_NAMESPACE)
-    command = [
-        sys.executable,
-        "-m",
-        "kai_sched",
-        "run",
-        "--kubeconfig",
-        str(kubeconfig),
-        "--log-format",
-        "json",
-    ]
-    command += ["--metrics-port", "0", "--health-port", "0"]
-    with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True)
-        try:
-            yield log
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _wait_until_settled(cluster: LocalCluster, arrivals: list[dict[str, Any]], log: Path) -> None:
@@ -140,14 +114,3 @@ def _print_kubectl(cluster: LocalCluster, out: Console) -> None:
         out.print(f"\n[bold]$ kubectl {' '.join(arguments)}[/bold]")
         out.print(cluster.kubectl(*arguments).rstrip(), markup=False, soft_wrap=True)
     out.print()
-
-
-def _wait_for_interrupt(cluster: LocalCluster, out: Console) -> None:
-    out.print(
-        f"\nleft running; use it with\n\n  export KUBECONFIG={cluster.kubeconfig}\n\nCtrl-C ends it",
-        soft_wrap=True,
-    )
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        out.print("ending")

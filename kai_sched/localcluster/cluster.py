@@ -88,6 +88,11 @@ class LocalCluster:
         self.stop()
 
     @property
+    def layout(self) -> recipe.Layout:
+        """The names of the files in the folder."""
+        return self._layout
+
+    @property
     def folder(self) -> Path:
         """Where logs, keys and data lie."""
         return self._layout.folder

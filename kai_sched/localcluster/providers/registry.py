@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from kai_sched.errors import ControlPlaneError, InvalidInput
+from kai_sched.localcluster.cluster import LocalCluster
 from kai_sched.localcluster.folders import clusters_folder
 from kai_sched.localcluster.providers.kind import KindProvider
 from kai_sched.localcluster.providers.local import LocalProvider
@@ -73,6 +74,29 @@ def up(
         kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         kubeconfig.touch(mode=0o600)
         kubeconfig.write_bytes(record.kubeconfig.read_bytes())
+    return record
+
+
+def new_folder(name: str) -> Path:
+    """An empty folder for a cluster that its caller starts and may later ``keep``; an old one of that name is ended."""
+    with _alone(name):
+        folder = clusters_folder() / name
+        _clear(folder)
+        folder.mkdir(parents=True)
+    return folder
+
+
+def keep(cluster: LocalCluster, name: str) -> Record:
+    """Makes a running cluster, started in ``new_folder``, one of the named ones that outlive their process."""
+    record = Record(
+        name=name,
+        provider=ProviderName.LOCAL,
+        folder=cluster.folder,
+        kubeconfig=cluster.kubeconfig,
+        url=cluster.url,
+    )
+    save(record)
+    cluster.detach()
     return record
 
 
