@@ -98,7 +98,7 @@ class Cycle(Section):
     )
     max_interval_seconds: Seconds = Field(default=10.0, description="A cycle starts at least this often.")
     deadline_seconds: Seconds = Field(
-        default=2.0, description="Wall time of one decision; then the best plan so far is taken."
+        default=5.0, description="Wall time of one decision; then the best plan so far is taken."
     )
 
 

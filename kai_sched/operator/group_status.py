@@ -66,8 +66,8 @@ def group_status(
 
 
 def invalid_status(problem: str, present: Document, now: float) -> Document:
-    """The status of an object that cannot be read: its condition only."""
-    condition = Condition("Invalid", is_true=True, reason="InvalidSpec", message=problem)
+    """The status of an object by whether it can be read: its condition only."""
+    condition = Condition("Invalid", bool(problem), "InvalidSpec" if problem else "Valid", problem)
     return {"conditions": merged_conditions(present.get("conditions") or (), (condition,), now)}
 
 

@@ -15,12 +15,21 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, Protocol
 
+import structlog
+
 from kai_sched.cluster.kube.resources import LEASES
 from kai_sched.cluster.ports import Document
 from kai_sched.errors import ApiFailure
 
+_log = structlog.get_logger(__name__)
+
 SAFETY_FRACTION: Final = 0.25
 """Part of the duration kept free at its end, for a call that is on its way when the time runs out."""
+
+
+_WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_ACCOUNT_PREFIX: Final = "system:serviceaccount:"
+_SYSTEM_NAMESPACE: Final = "kube-system"
 
 
 class LeaseCalls(Protocol):
@@ -35,7 +44,7 @@ class LeaseCalls(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTerms:
-    """Which Lease, for whom, for how long."""
+    """Which Lease, for whom, for how long. An empty namespace is that of the ServiceAccount we run as."""
 
     namespace: str
     name: str
@@ -63,7 +72,8 @@ class Leadership:
         self._terms = terms
         self._calls = calls
         self._clock = clock
-        self._path = LEASES.item(terms.name, terms.namespace)
+        self._namespace = terms.namespace
+        self._last_failure = ""
         self._ours_until = 0.0
         self._seen = ""
         self._seen_at = clock()
@@ -92,10 +102,11 @@ class Leadership:
             return
         self._ours_until = 0.0
         try:
-            lease = await self._calls.get(self._path)
+            path = await self._path()
+            lease = await self._calls.get(path)
             if lease["spec"].get("holderIdentity") == self._terms.identity:
                 lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
-                await self._calls.put(self._path, lease)
+                await self._calls.put(path, lease)
         except ApiFailure:
             # It runs out by itself.
             return
@@ -107,18 +118,37 @@ class Leadership:
         try:
             async with asyncio.timeout(patience):
                 held = await self._take(sent_at)
-        except (ApiFailure, TimeoutError):
+        except (ApiFailure, TimeoutError) as failure:
+            self._note_failure(failure)
             return
+        self._last_failure = ""
         if held:
             self._ours_until = sent_at + self._terms.duration_seconds
 
+    def _note_failure(self, failure: Exception) -> None:
+        """Once for each kind of failure: it is tried again every few seconds."""
+        text = str(failure) or "no answer in time"
+        if text != self._last_failure:
+            self._last_failure = text
+            _log.warning("the Lease could not be taken or renewed", lease=self._terms.name, failure=text)
+
+    async def _path(self) -> str:
+        if not self._namespace:
+            review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+            user = (await self._calls.post(_WHO_AM_I, review))["status"]["userInfo"].get("username", "")
+            is_account = user.startswith(_ACCOUNT_PREFIX)
+            account = user.removeprefix(_ACCOUNT_PREFIX)
+            self._namespace = account.partition(":")[0] if is_account else _SYSTEM_NAMESPACE
+        return LEASES.item(self._terms.name, self._namespace)
+
     async def _take(self, now: float) -> bool:
+        path = await self._path()
         try:
-            lease = await self._calls.get(self._path)
+            lease = await self._calls.get(path)
         except ApiFailure as failure:
             if failure.status != HTTPStatus.NOT_FOUND:
                 raise
-            await self._calls.post(LEASES.collection(self._terms.namespace), self._new_lease())
+            await self._calls.post(LEASES.collection(self._namespace), self._new_lease())
             return True
         spec = lease.setdefault("spec", {})
         holder = spec.get("holderIdentity") or ""
@@ -130,7 +160,7 @@ class Leadership:
             spec["acquireTime"] = _now_text()
         spec.update(self._claimed())
         # The Lease's resourceVersion makes this a compare-and-swap.
-        await self._calls.put(self._path, lease)
+        await self._calls.put(path, lease)
         return True
 
     def _has_run_out(self, lease: Document, now: float) -> bool:
@@ -146,7 +176,7 @@ class Leadership:
         return {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
-            "metadata": {"name": self._terms.name, "namespace": self._terms.namespace},
+            "metadata": {"name": self._terms.name, "namespace": self._namespace},
             "spec": {"acquireTime": _now_text(), "leaseTransitions": 0, **self._claimed()},
         }
 

@@ -26,7 +26,7 @@ from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.operator.narrator import Narrator
 from kai_sched.operator.telemetry import Telemetry
 from kai_sched.planning.commands import commands_for
-from kai_sched.solving.stats import Decision, SolvingStats
+from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
 _log = structlog.get_logger(__name__)
 
@@ -49,14 +49,16 @@ class Pace:
 
     batch_seconds: float = 0.05
     """Events that come together are decided together."""
-    rest_seconds: float = 0.2
-    """Between the end of one cycle and the begin of the next."""
+    min_interval_seconds: float = 0.1
+    """Between the begins of two cycles."""
     settle_seconds: float = 1.5
     """After a cycle that started commands: their end is told in the status of queues."""
     idle_seconds: float = 10.0
     """A cycle without any event: time itself changes some decisions."""
-    decide_seconds: float = 10.0
-    """Wall limit of one decision, the safety net of the policy's own budget."""
+    decide_seconds: float = 5.0
+    """Wall limit of one decision, the safety net of the policy's own budget. Where it was too short for any plan at
+    all, the next decision gets twice the time."""
+    longest_decide_seconds: float = 120.0
     busy_backlog: int = 64
     """With more commands in flight the next cycle waits a while: deciding would slow the binding down."""
     busy_seconds: float = 2.0
@@ -74,31 +76,37 @@ class _Failure:
     retry_at: float
 
 
-class CycleLoop:
-    """Runs cycles until cancelled. ``policy`` is asked anew each time: shards change."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """Who does the work of a cycle. ``write_groups`` says whether pod groups of workloads are still to be written."""
 
-    def __init__(
-        self,
-        mirror: Mirror,
-        solver: Solver,
-        binder: Binder,
-        narrator: Narrator,
-        telemetry: Telemetry,
-        policy: Callable[[], Policy],
-        pace: Pace,
-    ) -> None:
-        self._mirror = mirror
-        self._solver = solver
-        self._binder = binder
-        self._narrator = narrator
-        self._telemetry = telemetry
+    mirror: Mirror
+    solver: Solver
+    binder: Binder
+    narrator: Narrator
+    telemetry: Telemetry
+    write_groups: Callable[[], bool]
+
+
+class CycleLoop:
+    """Runs cycles until cancelled. ``policy`` is asked anew each time: shards change; None: nothing may be decided."""
+
+    def __init__(self, crew: Crew, policy: Callable[[], Policy | None], pace: Pace) -> None:
+        self._mirror = crew.mirror
+        self._solver = crew.solver
+        self._binder = crew.binder
+        self._narrator = crew.narrator
+        self._telemetry = crew.telemetry
+        self._write_groups = crew.write_groups
         self._policy = policy
         self._pace = pace
+        self._decide_seconds = pace.decide_seconds
         self._in_flight: dict[PodGroupKey, _Started] = {}
         self._failures: dict[PodGroupKey, _Failure] = {}
         self.cycles = 0
         self._is_unsettled = False
         self.last_cycle_at = time.monotonic()
+        self._began_at = self.last_cycle_at
 
     async def run(self) -> None:
         """Cycle after cycle; a cycle that fails costs itself only."""
@@ -113,12 +121,17 @@ class CycleLoop:
     async def cycle(self) -> None:
         """One pass from snapshot to commands."""
         began = time.perf_counter()
+        self._began_at = time.monotonic()
         self.cycles += 1
         policy = self._policy()
+        if policy is None:
+            self._mirror.wake.clear()
+            return
         dirty = self._mirror.take_dirty()
         snapshot = self._mirror.snapshot(time.time(), policy)
         seen = time.perf_counter()
-        decision = await self._solver.decide(snapshot, policy, self._pace.decide_seconds)
+        decision = await self._solver.decide(snapshot, policy, self._decide_seconds)
+        self._adapt_deadline(decision)
         self._telemetry.decided(decision, self._solver.stats)
         decided = time.perf_counter()
         plan = decision.plan
@@ -131,7 +144,7 @@ class CycleLoop:
             _log.error("plan refused by the checker", violation=refusal)
         commands = self._commands(plan, snapshot)
         self._start(commands)
-        self._is_unsettled = bool(commands)
+        self._is_unsettled = self._write_groups() or bool(commands)
         stock = self._mirror.stock
         self._narrator.tell_cycle(
             snapshot, plan, dirty.groups, stock.queues.documents, stock.pod_groups.documents
@@ -140,6 +153,13 @@ class CycleLoop:
         ended = time.perf_counter()
         self._telemetry.cycle_took(ended - began, seen - began, ended - decided)
         _log_cycle(self.cycles, snapshot, plan, commands, decided - seen, ended - began)
+
+    def _adapt_deadline(self, decision: Decision) -> None:
+        pace = self._pace
+        if decision.plan is None and decision.ending is Ending.DEADLINE:
+            self._decide_seconds = min(2 * self._decide_seconds, pace.longest_decide_seconds)
+        elif decision.plan is not None:
+            self._decide_seconds = max(pace.decide_seconds, 2 * (decision.first_plan_seconds or 0.0))
 
     def ended(self, outcome: Outcome) -> None:
         """The binder's report of one command."""
@@ -180,7 +200,7 @@ class CycleLoop:
         pause = _PAUSES_AFTER_FAILURE[min(count, len(_PAUSES_AFTER_FAILURE) - 1)]
         if outcome.result is Result.STALE:
             # The world changed and the mirror hears of it at once: no reason to wait.
-            pause = self._pace.rest_seconds
+            pause = self._pace.min_interval_seconds
         self._failures[group] = _Failure(count, now + pause)
 
     def _commands(self, plan: Plan, snapshot: ClusterSnapshot) -> tuple[Command, ...]:
@@ -211,12 +231,12 @@ class CycleLoop:
 
     async def _until_due(self) -> None:
         pace = self._pace
-        await asyncio.sleep(pace.rest_seconds)
         try:
             await asyncio.wait_for(self._mirror.wake.wait(), self._idle_seconds())
         except TimeoutError:
             return
-        await asyncio.sleep(pace.batch_seconds)
+        due_in = self._began_at + pace.min_interval_seconds - time.monotonic()
+        await asyncio.sleep(max(pace.batch_seconds, due_in))
         if self._binder.backlog > pace.busy_backlog:
             try:
                 await asyncio.wait_for(self._binder.drained(), pace.busy_seconds)
@@ -249,6 +269,8 @@ def _log_cycle(
         commands=len(commands),
         verdicts=len(plan.verdicts),
         solver=plan.solver.status,
+        objective=dict(plan.solver.objective),
+        bound=dict(plan.solver.bound),
         decide_ms=round(decide_seconds * 1000),
         cycle_ms=round(seconds * 1000),
     )

@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from kai_sched.binder.outcomes import Outcome, Result
-from kai_sched.cluster.kube.resources import POD_GROUPS, PODS, QUEUES, Resource
+from kai_sched.cluster.kube.resources import POD_GROUPS, PODS, QUEUES, SHARDS, Resource
 from kai_sched.cluster.ports import Document
 from kai_sched.model.commands import BindGang, Evict
 from kai_sched.model.ids import PodGroupKey, PodKey, QueueName
@@ -50,6 +50,7 @@ class Voice:
     scheduler_name: str
     instance: str
     node_pool: str = "default"
+    writes_events: bool = True
 
 
 class Narrator:
@@ -108,6 +109,11 @@ class Narrator:
         elif isinstance(command, Evict) and outcome.result is Result.DONE:
             note = f"Evicted by {command.stage.value} for {command.beneficiary or 'nobody'}"
             self._say_once(_about_pod(command.pod, command.uid, "Evict", note))
+
+    def tell_shard(self, name: str, document: Document, problem: str, now: float) -> None:
+        """Whether the SchedulingShard can be used as it stands."""
+        status = invalid_status(problem, document.get("status") or {}, now)
+        self._tell_status(SHARDS, name, document, status, problem)
 
     def _tell_queues(
         self,
@@ -198,6 +204,8 @@ class Narrator:
 
     def _tell_event(self, key: PodGroupKey, verdict: Verdict, pod: Pod, document: Document | None) -> None:
         """On the pod group where there is one, else on its first waiting pod: one event a gang."""
+        if not self._voice.writes_events:
+            return
         reason = "NotReady" if verdict.outcome.value == "NotReady" else "Unschedulable"
         uid = document["metadata"]["uid"] if document is not None else pod.uid
         told = Told(
@@ -240,6 +248,8 @@ class Narrator:
             self._tell_status(resource, problem.key, document, status, ("unreadable", text))
 
     def _say_once(self, told: Told) -> None:
+        if not self._voice.writes_events:
+            return
         self._publisher.once(
             Saying(subject=(told.uid, told.reason), gist=None, send=self._event_sender(told))
         )

@@ -6,29 +6,34 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import structlog
 
+from kai_sched import __version__
+from kai_sched.api.shard_policy import base_policy
 from kai_sched.binder.execute import Binder
+from kai_sched.binder.outcomes import Outcome
 from kai_sched.cluster.following import Following
 from kai_sched.cluster.kube.client import KubeClient
-from kai_sched.cluster.kube.transport import ClientOptions
+from kai_sched.cluster.kube.resources import SHARDS
 from kai_sched.cluster.mirror import Mirror
 from kai_sched.cluster.ports import Document
-from kai_sched.errors import KaiSchedError
+from kai_sched.errors import ApiFailure, KaiSchedError
+from kai_sched.grouping import WorkloadGrouper
 from kai_sched.model.policy import Policy
+from kai_sched.operator.group_writer import GroupWriter
 from kai_sched.operator.known import MirrorKnowledge
 from kai_sched.operator.kopf_watch import WATCHED, KopfWatch
-from kai_sched.operator.lease import AlwaysOpen, Leadership, LeaseTerms
-from kai_sched.operator.loop import CycleLoop, Pace
+from kai_sched.operator.lease import AlwaysOpen, Leadership
+from kai_sched.operator.loop import Crew, CycleLoop
 from kai_sched.operator.narrator import Narrator, Voice
+from kai_sched.operator.options import DEFAULT_SHARD, OperatorOptions
 from kai_sched.operator.probes import serve_probes
 from kai_sched.operator.publisher import Publisher
+from kai_sched.operator.shard import ShardPolicy
 from kai_sched.operator.telemetry import Telemetry
 from kai_sched.solving.process import SolverProcess
 
@@ -41,23 +46,6 @@ STUCK_SECONDS: Final = 300.0
 RESTART_SECONDS: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorOptions:
-    """Everything that the process's settings decide. ``lease`` None: no leader election."""
-
-    scheduler_name: str
-    instance: str
-    policy: Callable[[Mapping[str, Document]], Policy]
-    """The policy by the SchedulingShards that exist."""
-    kubeconfig: Path | None = None
-    context: str | None = None
-    lease: LeaseTerms | None = None
-    metrics_host: str = "0.0.0.0"  # noqa: S104 — probes come from the kubelet
-    metrics_port: int = 8080
-    client: ClientOptions = field(default_factory=ClientOptions)
-    pace: Pace = field(default_factory=Pace)
-
-
 async def run_operator(options: OperatorOptions) -> None:
     """Run until SIGTERM or SIGINT."""
     stop = asyncio.Event()
@@ -65,62 +53,95 @@ async def run_operator(options: OperatorOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with await KubeClient.connect(options.kubeconfig, options.context, options.client) as client:
-        await Operator(options, client).run(stop)
+        # A shard that moves to another node pool changes what belongs to us: the operator begins anew.
+        while not stop.is_set():
+            await Operator(options, client, await _first_policy(options, client, stop)).run(stop)
+
+
+async def _first_policy(options: OperatorOptions, client: KubeClient, stop: asyncio.Event) -> Policy:
+    """The policy as the shard says it now; defaults where it does not, it is read again before anything is decided."""
+    shard = ShardPolicy(options.settings)
+    path = SHARDS.item(shard.name)
+    documents: dict[str, Document] = {}
+    while not stop.is_set():
+        try:
+            documents = {shard.name: await client.get(path)}
+        except ApiFailure as failure:
+            if failure.retryable:
+                _log.warning("the API server does not answer", failure=str(failure))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RESTART_SECONDS)
+                continue
+        break
+    return shard.current(documents) or base_policy(options.settings)
 
 
 class Operator:
-    """One operator on one cluster."""
+    """One operator on one cluster, for as long as its shard keeps its node pool."""
 
-    def __init__(self, options: OperatorOptions, client: KubeClient) -> None:
+    def __init__(self, options: OperatorOptions, client: KubeClient, policy: Policy) -> None:
         self._options = options
         self._client = client
+        self._partition = policy.partition_value
+        self._shard = ShardPolicy(options.settings)
+        self._shard_problem = ""
+        self._moved = asyncio.Event()
         self._telemetry = Telemetry()
-        self._mirror = Mirror(options.scheduler_name)
+        self._grouper = WorkloadGrouper(policy)
+        self._mirror = Mirror(options.settings.scheduler_name, self._grouper)
         self._leadership = Leadership(options.lease, client) if options.lease is not None else None
         self._fence = self._leadership or AlwaysOpen()
         self._solver = SolverProcess()
         self._binder = Binder(client, MirrorKnowledge(self._mirror), self._fence, self._ended)
         self._publisher = Publisher(self._binder, self._fence, time.monotonic)
-        voice = Voice(scheduler_name=options.scheduler_name, instance=options.instance)
-        self._loop = CycleLoop(
-            self._mirror,
-            self._solver,
-            self._binder,
-            Narrator(client, self._publisher, voice),
-            self._telemetry,
-            self._policy,
-            options.pace,
+        self._group_writer = GroupWriter(client, self._publisher, time.monotonic)
+        self._narrator = Narrator(client, self._publisher, self._voice())
+        crew = Crew(
+            mirror=self._mirror,
+            solver=self._solver,
+            binder=self._binder,
+            narrator=self._narrator,
+            telemetry=self._telemetry,
+            write_groups=self._write_groups,
         )
+        self._loop = CycleLoop(crew, self._policy, options.pace)
         self._kopf = KopfWatch(self._mirror.event, options.kubeconfig, options.context)
         self._is_leading = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; then finish what is in flight and give the Lease back."""
-        options = self._options
         async with contextlib.AsyncExitStack() as stack:
-            port = await stack.enter_async_context(
+            await stack.enter_async_context(
                 serve_probes(
-                    options.metrics_host,
-                    options.metrics_port,
+                    self._options.listening,
                     health=self._health,
                     readiness=self._readiness,
                     metrics=self._metrics,
                 )
             )
             await stack.enter_async_context(self._solver)
-            _log.info("started", server=self._client.base_url, scheduler=options.scheduler_name, port=port)
+            settings = self._options.settings
+            _log.info(
+                "started",
+                version=__version__,
+                server=self._client.base_url,
+                scheduler=settings.scheduler_name,
+                shard=settings.shard,
+                instance=self._options.instance,
+            )
             self._kopf.start()
             stack.push_async_callback(self._kopf.stop)
             await stack.enter_async_context(_running(_forever("following", self._follow)))
             await stack.enter_async_context(_running(_forever("leading", self._lead)))
-            await stop.wait()
+            await _first_of(stop, self._moved)
             _log.info("ending")
         if self._leadership is not None:
             await self._leadership.release()
         _log.info("ended")
 
     async def _follow(self) -> None:
-        await Following(self._client, self._mirror, compared=WATCHED.keys()).run()
+        following = Following(self._client, self._mirror, owners=self._grouper.kinds, compared=WATCHED.keys())
+        await following.run()
 
     async def _lead(self) -> None:
         leadership = self._leadership
@@ -142,6 +163,7 @@ class Operator:
             self._mirror.wake.clear()
         _log.info("leading", pods=len(self._mirror.pods.records))
         self._publisher.forget_all()
+        self._group_writer.forget_all()
         self._is_leading = True
         self._telemetry.leading(is_leading=True)
         try:
@@ -160,11 +182,39 @@ class Operator:
         self._loop.reset()
         _log.info("stopped deciding")
 
-    def _policy(self) -> Policy:
-        return self._options.policy(self._mirror.stock.shards.documents)
+    def _policy(self) -> Policy | None:
+        shards = self._mirror.stock.shards.documents
+        policy = self._shard.current(shards)
+        self._tell_shard(shards.get(self._shard.name))
+        if policy is not None and policy.partition_value != self._partition:
+            _log.info("the shard moved to another node pool", partition=policy.partition_value)
+            self._moved.set()
+            return None
+        return policy
 
-    def _ended(self, outcome: object) -> None:
-        self._loop.ended(outcome)  # type: ignore[arg-type]
+    def _tell_shard(self, document: Document | None) -> None:
+        problem = self._shard.problem
+        if document is not None:
+            self._narrator.tell_shard(self._shard.name, document, problem, time.time())
+        if problem != self._shard_problem:
+            self._shard_problem = problem
+            if problem:
+                _log.error("the shard cannot be used", shard=self._shard.name, problem=problem)
+
+    def _voice(self) -> Voice:
+        options = self._options
+        return Voice(
+            scheduler_name=options.settings.scheduler_name,
+            instance=options.instance,
+            node_pool=self._partition or DEFAULT_SHARD,
+            writes_events=options.settings.events,
+        )
+
+    def _write_groups(self) -> bool:
+        return self._group_writer.offer(self._grouper.writes()) > 0
+
+    def _ended(self, outcome: Outcome) -> None:
+        self._loop.ended(outcome)
 
     def _health(self) -> str:
         if self._is_leading and time.monotonic() - self._loop.last_cycle_at > STUCK_SECONDS:
@@ -185,9 +235,20 @@ async def _forever(name: str, part: Callable[[], Coroutine[None, None, None]]) -
     while True:
         try:
             await part()
-        except (KaiSchedError, ExceptionGroup) as failure:
-            _log.warning("part failed and is started again", part=name, failure=repr(failure))
+        except KaiSchedError as failure:
+            _log.warning("part failed and is started again", part=name, failure=str(failure))
+        except Exception:  # noqa: BLE001 — whatever broke, a scheduler that stopped helps nobody
+            _log.exception("part failed and is started again", part=name)
         await asyncio.sleep(RESTART_SECONDS)
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 @asynccontextmanager

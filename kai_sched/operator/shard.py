@@ -1,0 +1,67 @@
+"""The policy that holds now, from the SchedulingShard of our name as it stands in the cluster.
+
+A shard that cannot be used harms only itself: the last good policy goes on, and the shard is told why. A shard of a
+name of its own that does not exist is no policy at all, else two operators would decide about the same nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from kai_sched.api.settings import Settings
+from kai_sched.api.shard_policy import base_policy, policy_of_shard
+from kai_sched.cluster.ports import Document
+from kai_sched.errors import InvalidInput
+from kai_sched.model.policy import Policy
+from kai_sched.operator.options import DEFAULT_SHARD
+from kai_sched.planning.cycle import BUILT_STAGES
+
+
+class ShardPolicy:
+    """Reads the shard whenever it changed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._read: Document | None = None
+        self._policy: Policy | None = None
+        self._is_first = True
+        self.problem = ""
+        """Why the shard cannot be used as it stands."""
+
+    @property
+    def name(self) -> str:
+        """The shard's name."""
+        return self._settings.shard
+
+    def current(self, shards: Mapping[str, Document]) -> Policy | None:
+        """The policy by the shards that exist; None: nothing may be decided yet."""
+        document = shards.get(self.name)
+        if self._is_first or document is not self._read:
+            self._is_first = False
+            self._read = document
+            self._policy = self._changed(document)
+        return self._policy
+
+    def _changed(self, document: Document | None) -> Policy | None:
+        self.problem = ""
+        if document is None:
+            if self.name == DEFAULT_SHARD:
+                return self._limited(base_policy(self._settings))
+            self.problem = f"SchedulingShard {self.name} does not exist"
+            return None
+        try:
+            return self._limited(policy_of_shard(document, self._settings))
+        except InvalidInput as problem:
+            self.problem = f"{problem.field}: {problem.reason}" if problem.field else problem.reason
+            return self._policy or (
+                self._limited(base_policy(self._settings)) if self.name == DEFAULT_SHARD else None
+            )
+
+    def _limited(self, policy: Policy) -> Policy:
+        """To the stages that there are, and to fractions only where something realises them."""
+        return replace(
+            policy,
+            stages=tuple(stage for stage in policy.stages if stage in BUILT_STAGES),
+            sharing_enabled=policy.sharing_enabled and self._settings.sharing_enabled,
+        )
