@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +17,7 @@ import yaml
 
 from kai_sched.errors import ApiFailure, ControlPlaneError
 from kai_sched.localcluster.kinds import collection_path, kind_of, object_path
+from kai_sched.localcluster.stream import Stream
 
 Document = dict[str, Any]
 FIELD_MANAGER = "kai-sched-localcluster"
@@ -102,6 +103,12 @@ class AdminApi:
         assert isinstance(items, list)
         return items
 
+    def list_at(self, kind: str, revision: int | None = None) -> tuple[int, list[Document]]:
+        """All objects of a kind as they were at a revision, by default now; and which revision that is."""
+        query = "" if revision is None else f"?resourceVersion={revision}&resourceVersionMatch=Exact"
+        answer = self.request("GET", collection_path(kind, "") + query)
+        return int(answer["metadata"]["resourceVersion"]), answer["items"]
+
     def create(self, document: Document) -> Document:
         """Creates an object in the namespace it names (``default`` if none)."""
         return self.request("POST", collection_path(*_place(document)), document)
@@ -152,7 +159,7 @@ class AdminApi:
             {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target},
         )
 
-    def watch(self, kind: str, resource_version: str, *, timeout_seconds: int = 300) -> Iterator[Document]:
+    def watch(self, kind: str, resource_version: str, *, timeout_seconds: int = 300) -> Stream:
         """Events of one kind everywhere, until the server ends the watch. Raises ``ApiFailure``."""
         query = f"?watch=true&resourceVersion={resource_version}&timeoutSeconds={timeout_seconds}"
         path = collection_path(kind, "")
@@ -164,16 +171,14 @@ class AdminApi:
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=5.0, read=timeout_seconds + 30.0),
             )
-            try:
-                if answer.status >= 400:
-                    raise _failure(f"watch {path}", answer.status, answer.read())
-                yield from _lines(answer)
-            finally:
-                # A watch never gives its connection back in a usable state.
-                answer.close()
-                answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
             raise ApiFailure(f"watch {path}: {error}", status=0, retryable=True) from error
+        stream = Stream(answer, path)
+        if answer.status >= 400:
+            failure = _failure(f"watch {path}", answer.status, answer.read())
+            stream.close()
+            raise failure
+        return stream
 
 
 def _file_of(entry: Document, key: str, kubeconfig: Path) -> Path:
@@ -184,14 +189,6 @@ def _file_of(entry: Document, key: str, kubeconfig: Path) -> Path:
     beside.touch(mode=0o600)
     beside.write_bytes(base64.b64decode(entry[f"{key}-data"]))
     return beside
-
-
-def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[Document]:
-    pending = b""
-    for chunk in answer.stream(65_536):
-        *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
-            yield json.loads(line)
 
 
 def _place(document: Document) -> tuple[str, str]:

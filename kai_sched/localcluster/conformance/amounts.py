@@ -27,7 +27,7 @@ def quantity(value: str | int) -> Fraction:
     if match is None:
         raise ValueError(f"{value!r} is not a quantity")
     number, unit = match.groups()
-    if unit and unit[0] in "eE" and unit != "E" and unit != "Ei":
+    if unit and unit[0] in "eE" and unit not in {"E", "Ei"}:
         return Fraction(f"{number}{unit}")
     return Fraction(number) * _FACTORS[unit]
 

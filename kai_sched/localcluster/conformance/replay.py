@@ -30,15 +30,21 @@ class Replay:
     violations: list[Violation] = field(default_factory=list)
     binds_seen: int = 0
     allocations_seen: int = 0
+    reached: int = 0
+    """The newest revision judged."""
 
     def advance(self, events: Iterable[Event]) -> None:
-        """Takes over events, which are of one stretch of history and complete in it."""
+        """Takes over events, which are of one stretch of history and complete in it.
+
+        Complete but for objects that came and went so fast that no list ever showed them: an event of such a one may
+        be late, and what was true around it is no longer known.
+        """
         for event in sorted(events, key=lambda event: event.revision):
             self._step(event)
 
     def restart(self, documents: Mapping[str, Iterable[Document]], revision: int) -> None:
         """Takes over a whole picture of one revision; what is new in it is judged once all of it is known."""
-        before, self.state = self.state, State()
+        before, self.state, self.reached = self.state, State(), revision
         for kind, items in documents.items():
             for document in items:
                 self.state.apply(kind, document, is_gone=False)
@@ -49,6 +55,9 @@ class Replay:
     def _step(self, event: Event) -> None:
         before = self.state.objects[event.kind].get(key_of(event.document))
         self.state.apply(event.kind, event.document, is_gone=event.is_gone)
+        if event.revision < self.reached:
+            return
+        self.reached = event.revision
         if not event.is_gone:
             self.violations += self._judge(event.kind, before, event.document, event.revision)
 
@@ -60,7 +69,11 @@ class Replay:
         if kind == "Pod" and holds_room(after) and not (previous and node_of(previous)):
             self.binds_seen += 1
             yield from judge_bind(self.state, after, revision)
-        if kind == "ResourceClaim" and allocation_of(after) is not None:
-            if previous is None or allocation_of(previous) != allocation_of(after):
-                self.allocations_seen += 1
-                yield from judge_allocation(self.state, after, revision)
+        if kind == "ResourceClaim" and _is_new(allocation_of(after), previous):
+            self.allocations_seen += 1
+            yield from judge_allocation(self.state, after, revision)
+
+
+def _is_new(allocation: Document | None, previous: Document | None) -> bool:
+    """Whether a claim got devices now; ``previous`` is the claim before, where it was there."""
+    return allocation is not None and (previous is None or allocation_of(previous) != allocation)

@@ -32,7 +32,9 @@ def judge_bind(state: State, pod: Document, revision: int) -> Iterator[Violation
     name = node_of(pod)
     node = state.objects["Node"].get(name)
     if node is None:
-        yield Violation("unknown-node", f"pod {key_of(pod)} was bound to {name}, which is not there", revision)
+        yield Violation(
+            "unknown-node", f"pod {key_of(pod)} was bound to {name}, which is not there", revision
+        )
         return
     for claim_name, problem in _claim_names(pod):
         yield from _judge_claim(state, pod, node, claim_name, problem, revision)
@@ -156,7 +158,8 @@ def _holders(state: State) -> dict[DeviceKey, list[_Holder]]:
 
 def _judge_device(shown: str, device: Document, holders: list[_Holder], revision: int) -> Iterator[Violation]:
     names = ", ".join(sorted(holder.claim for holder in holders))
-    if len(holders) > 1 and not all(holder.share for holder in holders):
+    is_shareable = device.get("allowMultipleAllocations", False)
+    if len(holders) > 1 and not (is_shareable and all(holder.share for holder in holders)):
         yield Violation("device-twice", f"device {shown} is given to {names}", revision)
         return
     if len({holder.share for holder in holders}) < len(holders):

@@ -6,20 +6,21 @@ are known to have told everything up to one revision, and replayed in order then
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from types import TracebackType
 from typing import Protocol, Self
 
 from kai_sched.errors import ApiFailure, ControlPlaneError
-from kai_sched.localcluster.admin import AdminApi, Document
-from kai_sched.localcluster.conformance.replay import Event, Replay
+from kai_sched.localcluster.admin import AdminApi, Document, Stream
+from kai_sched.localcluster.conformance.history import History
+from kai_sched.localcluster.conformance.replay import Replay
 from kai_sched.localcluster.conformance.rules import Violation
-from kai_sched.localcluster.conformance.state import WATCHED, key_of
+from kai_sched.localcluster.conformance.state import WATCHED
 
-_WATCH_SECONDS = 5
-"""How long a watch lasts before it is renewed, and with it how long a thread lingers after the end."""
 _CATCH_UP_SECONDS = 60.0
+_POLL_SECONDS = 0.01
 _RETRY_SECONDS = 0.1
 _EXPIRED = 410
 
@@ -39,7 +40,8 @@ class ConformanceWatcher:
         self._replay = Replay()
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._history: _History | None = None
+        self._streams: dict[str, Stream] = {}
+        self._history: History | None = None
 
     def __enter__(self) -> Self:
         self._begin()
@@ -49,6 +51,8 @@ class ConformanceWatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
+        for stream in list(self._streams.values()):
+            stream.end()
 
     @property
     def binds_seen(self) -> int:
@@ -66,11 +70,11 @@ class ConformanceWatcher:
             history = self._history
             if history is None:
                 raise ControlPlaneError("the conformance watcher is not started")
-            if history.lost.is_set():
-                # Streams broke off at different points: nothing after the last check is complete.
-                self._begin()
-            else:
+            if not history.lost.is_set():
                 self._catch_up(history)
+            if history.lost.is_set():
+                # Streams broke off at different points: what came after the last check has gaps.
+                self._begin()
             return tuple(self._replay.violations)
 
     def assert_clean(self) -> None:
@@ -83,87 +87,47 @@ class ConformanceWatcher:
     def _begin(self) -> None:
         """One picture of one revision, then watches from there."""
         revision, documents = self._picture()
-        self._replay.restart(documents, int(revision))
-        self._history = history = _History()
+        self._replay.restart(documents, revision)
+        self._history = history = History(documents, revision)
         for kind in WATCHED:
-            history.seen[kind] = {
-                key_of(document): document["metadata"]["resourceVersion"] for document in documents[kind]
-            }
-            threading.Thread(target=self._follow, args=(history, kind, revision), daemon=True).start()
+            threading.Thread(target=self._follow, args=(history, kind), daemon=True).start()
 
-    def _picture(self) -> tuple[str, dict[str, list[Document]]]:
+    def _picture(self) -> tuple[int, dict[str, list[Document]]]:
+        """Everything as it was at one revision, which is not older than this call."""
         revision, pods = self._api.list_at("Pod")
-        pictures = {"Pod": pods}
-        for kind in WATCHED:
-            if kind != "Pod":
-                pictures[kind] = self._api.list_at(kind, revision)[1]
-        return revision, pictures
+        pictures = {kind: self._api.list_at(kind, revision)[1] for kind in WATCHED if kind != "Pod"}
+        return revision, {**pictures, "Pod": pods}
 
-    def _follow(self, history: _History, kind: str, revision: str) -> None:
+    def _follow(self, history: History, kind: str) -> None:
         while not self._ended.is_set() and not history.lost.is_set():
             try:
-                for event in self._api.watch(kind, revision, timeout_seconds=_WATCH_SECONDS):
-                    if event["type"] == "ERROR":
-                        raise ApiFailure(
-                            str(event["object"].get("message")),
-                            status=event["object"].get("code", 0),
-                            retryable=True,
-                        )
-                    revision = event["object"]["metadata"]["resourceVersion"]
-                    history.add(kind, event)
+                self._read_stream(history, kind)
             except ApiFailure as failure:
                 if failure.status == _EXPIRED:
                     history.lost.set()
-                    return
                 self._ended.wait(_RETRY_SECONDS)
 
-    def _catch_up(self, history: _History) -> None:
-        """Waits until the streams have told all that a list made now tells, and replays that."""
+    def _read_stream(self, history: History, kind: str) -> None:
+        """Reads one watch to its end."""
+        with contextlib.closing(self._api.watch(kind, str(history.reached[kind]))) as stream:
+            self._streams[kind] = stream
+            for event in stream:
+                if self._ended.is_set():
+                    return
+                if event["type"] == "ERROR":
+                    status = int(event["object"].get("code", 0))
+                    raise ApiFailure(str(event["object"].get("message")), status=status, retryable=True)
+                history.add(kind, event)
+
+    def _catch_up(self, history: History) -> None:
+        """Waits until the streams have told all that a picture made now shows, and replays that."""
+        revision, documents = self._picture()
+        deadline = time.monotonic() + _CATCH_UP_SECONDS
         for kind in WATCHED:
-            _, documents = self._api.list_at(kind)
-            target = {key_of(one): int(one["metadata"]["resourceVersion"]) for one in documents}
-            deadline = time.monotonic() + _CATCH_UP_SECONDS
-            while not history.covers(kind, target) and not history.lost.is_set():
+            while not history.covers(kind, documents[kind], revision):
+                if history.lost.is_set():
+                    return
                 if time.monotonic() > deadline:
                     raise ControlPlaneError(f"the watch of {kind} does not catch up")
-                time.sleep(0.01)
-        self._replay.advance(history.take())
-
-
-class _History:
-    """Events not yet replayed, and the last revision told of each object."""
-
-    def __init__(self) -> None:
-        self.lost = threading.Event()
-        self.seen: dict[str, dict[str, str]] = {}
-        self._events: list[Event] = []
-        self._lock = threading.Lock()
-
-    def add(self, kind: str, event: Document) -> None:
-        """One event of a stream. Removed objects carry the revision of their removal."""
-        document = event["object"]
-        is_gone = event["type"] == "DELETED"
-        revision = document["metadata"]["resourceVersion"]
-        with self._lock:
-            self._events.append(Event(int(revision), kind, document, is_gone))
-            if is_gone:
-                self.seen[kind].pop(key_of(document), None)
-            else:
-                self.seen[kind][key_of(document)] = revision
-
-    def covers(self, kind: str, target: dict[str, int]) -> bool:
-        """Whether the stream has told of everything in a list: nothing in it is newer, nothing told is gone."""
-        with self._lock:
-            seen = {key: int(revision) for key, revision in self.seen[kind].items()}
-        newest = max(seen.values(), default=0)
-        missing = {key for key, revision in target.items() if seen.get(key, 0) < revision}
-        # Told of, and not in the list: removed before it, unless it came after the list was made.
-        listed = max(target.values(), default=0)
-        stale = {key for key, revision in seen.items() if key not in target and revision <= listed}
-        return not stale and (not missing or newest > listed and not (missing & seen.keys()))
-
-    def take(self) -> list[Event]:
-        """All events so far, which are forgotten."""
-        with self._lock:
-            events, self._events = self._events, []
-            return events
+                time.sleep(_POLL_SECONDS)
+        self._replay.advance(history.take(revision))
