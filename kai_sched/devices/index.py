@@ -35,6 +35,8 @@ class DeviceIndex:
         self.node_names = frozenset(node.name for node in nodes)
         self.plain_specs: dict[int, tuple[ClaimSpec, object]] = {}
         """Kept by ``devices.plain``: what is known of a claim spec, by its identity."""
+        self.partitions: object | None = None
+        """Kept by ``devices.partitions``."""
         self.classes = {entry.name: entry for entry in classes}
         self._rules = tuple(rules)
         self._by_pool: dict[PoolKey, tuple[PooledSlice, ...]] = {}

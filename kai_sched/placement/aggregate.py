@@ -5,6 +5,9 @@ What fits on the nodes of a unit is said by rows over pod counts, each a necessa
 divide one another (1, 2, 4, 8) the rows are also sufficient: sum(floor(g / s) * pods) over g >= s never exceeds
 sum(floor(free / s)) over the nodes, for every size s, and first-fit-decreasing then finds the nodes. In all other
 cases an answer must still be tried on nodes; but "infeasible" is a proof in every case.
+
+Pieces of shared hardware (MIG) are packed by patterns: what one box of hardware can hold at once. Boxes alike are
+counted together, so that a fleet of thousands is a few hundred variables.
 """
 
 from __future__ import annotations
@@ -25,6 +28,14 @@ class CapacityRow:
     limit_per_whole: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class BoxGroup:
+    """``count`` boxes of shared hardware alike; each takes one pattern, a number of pieces of every kind, or less."""
+
+    count: int
+    patterns: tuple[tuple[int, ...], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """Like nodes. ``domains``: code at each level of the problem. ``most``: pods of each shape, were it alone.
@@ -36,6 +47,7 @@ class Unit:
     most: tuple[int, ...]
     rows: tuple[CapacityRow, ...]
     whole: int = 0
+    boxes: tuple[BoxGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +89,31 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregatedProblem:
-    """``is_pruned``: units or candidates were left out, so that a bound is not one for the whole cluster."""
+    """``is_pruned``: units or candidates were left out, so that a bound is not one for the whole cluster.
+
+    ``pieces``: how many pieces of each kind a pod of each shape takes.
+    """
 
     units: tuple[Unit, ...]
     items: tuple[Item, ...]
     is_pruned: bool = False
+    pieces: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def kinds(self) -> int:
+        return len(self.pieces[0]) if self.pieces else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrangement:
-    """``pods[(item, role)]``: (unit, pods) pairs, in unit order. ``admitted``: copies of each item."""
+    """``pods[(item, role)]``: (unit, pods) pairs, in unit order. ``admitted``: copies of each item.
+
+    ``patterns[(unit, box group)]``: (pattern, boxes) pairs.
+    """
 
     admitted: tuple[int, ...]
     pods: Mapping[tuple[int, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    patterns: Mapping[tuple[int, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
 
 def lacks_room(problem: AggregatedProblem) -> bool:
@@ -110,7 +134,15 @@ def lacks_room(problem: AggregatedProblem) -> bool:
         )
         if need > there:
             return True
-    return False
+    return any(
+        sum(problem.pieces[shape][kind] * count for shape, count in wanted.items())
+        > sum(
+            group.count * max(pattern[kind] for pattern in group.patterns)
+            for unit in problem.units
+            for group in unit.boxes
+        )
+        for kind in range(problem.kinds)
+    )
 
 
 def _mandatory_pods(problem: AggregatedProblem) -> dict[int, int]:

@@ -33,6 +33,8 @@ class Formulation:
     """Unit -> variable of whole nodes opened there."""
     spans: list[int] = field(default_factory=list)
     """Booleans of domains spanned at preferred levels, present ones left out."""
+    patterns: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+    """(unit, box group) -> variable of each pattern: boxes that take it."""
 
     def decode(self, values: Sequence[int]) -> Arrangement:
         """What an assignment means."""
@@ -40,7 +42,16 @@ class Formulation:
         for key, terms in self.pods.items():
             counted = ((unit, values[variable] * times) for unit, (variable, times) in sorted(terms.items()))
             pods[key] = tuple((unit, count) for unit, count in counted if count)
-        return Arrangement(admitted=tuple(values[variable] for variable in self.admitted), pods=pods)
+        return Arrangement(
+            admitted=tuple(values[variable] for variable in self.admitted),
+            pods=pods,
+            patterns={
+                key: tuple(
+                    (pattern, values[variable]) for pattern, variable in enumerate(chosen) if values[variable]
+                )
+                for key, chosen in self.patterns.items()
+            },
+        )
 
 
 def formulate(problem: AggregatedProblem, *, with_spans: bool) -> Formulation:
@@ -164,6 +175,7 @@ def _add_capacity(formed: Formulation) -> None:
         for row in formed.problem.units[index].rows:
             _add_row(formed, index, row, load)
         _limit_shapes(formed, formed.problem.units[index], load)
+        _add_pieces(formed, index, load)
 
 
 def _add_row(formed: Formulation, index: int, row: CapacityRow, load: Sequence[tuple[int, Term]]) -> None:
@@ -176,6 +188,33 @@ def _add_row(formed: Formulation, index: int, row: CapacityRow, load: Sequence[t
             formed.opened[index] = formed.model.variable(0, unit.whole)
         used.append((formed.opened[index], -row.limit_per_whole))
     formed.model.at_most(used, row.limit)
+
+
+def _add_pieces(formed: Formulation, index: int, load: Sequence[tuple[int, Term]]) -> None:
+    """Every box of the unit takes one pattern, and the patterns together hold the pods' pieces."""
+    problem, model = formed.problem, formed.model
+    wanted: list[list[Term]] = [
+        [
+            (variable, times * problem.pieces[shape][kind])
+            for shape, (variable, times) in load
+            if problem.pieces[shape][kind]
+        ]
+        for kind in range(problem.kinds)
+    ]
+    if not any(wanted):
+        return
+    given: list[list[Term]] = [[] for _ in wanted]
+    for position, group in enumerate(problem.units[index].boxes):
+        chosen = [model.variable(0, group.count) for _ in group.patterns]
+        formed.patterns[index, position] = chosen
+        model.at_most([(variable, 1) for variable in chosen], group.count)
+        for variable, pattern in zip(chosen, group.patterns, strict=True):
+            for kind, pieces in enumerate(pattern):
+                if pieces:
+                    given[kind].append((variable, -pieces))
+    for kind, terms in enumerate(wanted):
+        if terms:
+            model.at_most([*terms, *given[kind]], 0)
 
 
 def _limit_shapes(formed: Formulation, unit: Unit, load: Sequence[tuple[int, Term]]) -> None:

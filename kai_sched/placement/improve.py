@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.devices.allocator import PIECE_UNIT
 from kai_sched.model.policy import SolverBudget
 from kai_sched.placement.aggregate import AggregatedProblem, Arrangement, lacks_room
 from kai_sched.placement.arrange import fit_all
 from kai_sched.placement.cpsat import Limits, Status
+from kai_sched.placement.pieces import bulk_of, seat_pieces
 from kai_sched.placement.reduction import Reduction, lanes_of, reduce_world
 from kai_sched.placement.seating import Fill, seat_pods
 from kai_sched.placement.shapes import Shape
@@ -28,6 +30,7 @@ NEIGHBOURHOOD_UNITS = 24
 _CORE_DOMAINS = 4
 _SPARE_UNITS = 8
 _TRIES = 2
+_NODES_BY_THEMSELVES = 32
 
 
 @dataclass(slots=True)
@@ -86,6 +89,9 @@ def without(boards: Boards, tenants: Sequence[Tenant]) -> Boards:
 
 def realise(bare: Boards, reduction: Reduction, arrangement: Arrangement) -> bool:
     """Seat every pod of the arrangement in a world from which its tenants were withdrawn; False: it does not work."""
+    if not reduction.pieces.is_listed:
+        return False
+    base = bare.world.base
     pods_of_unit: dict[int, list[int]] = {}
     for key, members in sorted(reduction.pods.items()):
         waiting = iter(members)
@@ -94,14 +100,21 @@ def realise(bare: Boards, reduction: Reduction, arrangement: Arrangement) -> boo
     for unit, pods in sorted(pods_of_unit.items()):
         mask = np.zeros(len(bare.world.base.all_nodes), dtype=bool)
         mask[reduction.nodes[unit]] = True
-        if seat_pods(bare, pods, mask, Fill(), in_future=False) < len(pods):
+        cut = [pod for pod in pods if base.shape_of(pod).pieces is not None]
+        chosen = {
+            group: patterns for (owner, group), patterns in arrangement.patterns.items() if owner == unit
+        }
+        if cut and not seat_pieces(bare, cut, reduction.pieces.boxes[unit], chosen, reduction.pieces.keys):
+            return False
+        others = [pod for pod in pods if base.shape_of(pod).pieces is None]
+        if seat_pods(bare, others, mask, Fill(), in_future=False) < len(others):
             return False
     return True
 
 
 def size_of(problem: AggregatedProblem) -> int:
     """About how many variables a model of the problem has."""
-    return sum(
+    return sum(len(group.patterns) for unit in problem.units for group in unit.boxes) + sum(
         sum(unit.most[role.shape] > 0 for unit in problem.units) * (1 + len(item.scopes))
         for item in problem.items
         for role in item.roles
@@ -135,7 +148,7 @@ class Rescuer:
         if size_of(whole.problem) <= self._effort.budget.max_variables:
             if is_complete:
                 bare = Boards(self._pristine.fork())
-            found = self._try(bare, whole)
+            found = self._try(bare, whole, [*movable, newcomer])
             return found if isinstance(found, Boards) else Refuted(is_proof=is_exact and found.is_proof)
         return self._search(boards, movable, newcomer, whole)
 
@@ -169,17 +182,31 @@ class Rescuer:
                     return True
         return False
 
-    def _try(self, bare: Boards, reduction: Reduction) -> Boards | Refuted:
-        """One model; its answer seated in ``bare``, which is used up."""
+    def _try(
+        self,
+        bare: Boards,
+        reduction: Reduction,
+        tenants: Sequence[Tenant],
+        within: NDArray[np.bool_] | None = None,
+    ) -> Boards | Refuted:
+        """One model; its answer seated in ``bare``, which is used up.
+
+        Where the answer does not work on nodes, and these are few, a second model looks at each node by itself.
+        """
         if self._effort.is_spent:
             return Refuted(is_proof=False)
         fit = fit_all(reduction.problem, self._effort.limits(5.0))
         self._effort.note(fit.deterministic_time)
         if fit.arrangement is None:
             return Refuted(is_proof=fit.status is Status.INFEASIBLE)
+        mark = bare.world.checkpoint()
         if realise(bare, reduction, fit.arrangement):
             return bare
+        bare.world.rollback(mark)
         self._effort.rejected += 1
+        count = sum(len(nodes) for nodes in reduction.nodes)
+        if len(reduction.nodes) < count <= _NODES_BY_THEMSELVES:
+            return self._try(bare, reduce_world(bare, tenants, within, by_node=True), tenants, within)
         return Refuted(is_proof=False)
 
     def _search(
@@ -194,7 +221,7 @@ class Rescuer:
             reduction = reduce_world(bare, [*movers, newcomer], view.mask_of(inside))
             if lacks_room(reduction.problem):
                 continue
-            found = self._try(bare, reduction)
+            found = self._try(bare, reduction, [*movers, newcomer], view.mask_of(inside))
             if isinstance(found, Boards):
                 return found
         return Refuted(is_proof=False)
@@ -281,7 +308,6 @@ def _bulkiest(boards: Boards, pods: Sequence[int]) -> Shape:
 
     def weight(shape: Shape) -> int:
         gpus = sum(int(shape.request[column]) for column in base.gpu_columns)
-        gpus += sum(need.count for need in shape.plain or ())
-        return gpus * sum(other is shape for other in shapes)
+        return (gpus * PIECE_UNIT + bulk_of(boards, shape)) * sum(other is shape for other in shapes)
 
     return max(dict.fromkeys(shapes), key=weight)

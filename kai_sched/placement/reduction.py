@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kai_sched.devices.counting import matching_free, supply_of
 from kai_sched.placement.aggregate import AggregatedProblem, Arrangement, CapacityRow, Unit
+from kai_sched.placement.pieces import PieceView, view_pieces
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
 from kai_sched.placement.tenants import ItemPods, Level, Tenant, items_of
@@ -43,6 +44,7 @@ class Reduction:
     nodes: tuple[NDArray[np.intp], ...]
     pods: ItemPods
     shapes: tuple[Shape, ...]
+    pieces: PieceView
 
     def unit_of_node(self, count: int) -> NDArray[np.int64]:
         """int64[N]: each node's unit, -1 outside the problem."""
@@ -65,8 +67,13 @@ class Reduction:
         return Arrangement(admitted=tuple(item.copies for item in self.problem.items), pods=pods)
 
 
-def reduce_world(boards: Boards, tenants: Sequence[Tenant], within: Mask | None = None) -> Reduction:
-    """The problem of placing all tenants, on the nodes of ``within``, in a world from which they are withdrawn."""
+def reduce_world(
+    boards: Boards, tenants: Sequence[Tenant], within: Mask | None = None, *, by_node: bool = False
+) -> Reduction:
+    """The problem of placing all tenants, on the nodes of ``within``, in a world from which they are withdrawn.
+
+    ``by_node``: every node is a unit of its own, so that nothing is lost by adding nodes up.
+    """
     items, pods, shapes, levels = items_of(boards, tenants)
     lanes = lanes_of(boards, shapes)
     slots = [boards.slots(shape, in_future=False) for shape in shapes]
@@ -77,7 +84,9 @@ def reduce_world(boards: Boards, tenants: Sequence[Tenant], within: Mask | None 
         usable &= within
     where = np.flatnonzero(usable)
     is_whole = whole_nodes(lanes, len(usable))
-    groups = _group(boards, where, shapes, levels, lanes)
+    groups = [where[i : i + 1] for i in range(len(where))] if by_node else []
+    groups = groups or _group(boards, where, shapes, levels, lanes)
+    pieces = view_pieces(boards, shapes, groups)
     loose = _loose_columns(boards, shapes, lanes, groups)
     units = tuple(
         Unit(
@@ -85,14 +94,21 @@ def reduce_world(boards: Boards, tenants: Sequence[Tenant], within: Mask | None 
             most=tuple(int(each[nodes].sum()) for each in slots),
             rows=(*_lane_rows(lanes, nodes, is_whole), *_loose_rows(boards, shapes, nodes, loose)),
             whole=int(is_whole[nodes].sum()),
+            boxes=pieces.groups(unit),
         )
-        for nodes in groups
+        for unit, nodes in enumerate(groups)
     )
     return Reduction(
-        problem=AggregatedProblem(units=units, items=items, is_pruned=within is not None),
+        problem=AggregatedProblem(
+            units=units,
+            items=items,
+            is_pruned=within is not None,
+            pieces=tuple(pieces.counts_of(shape) for shape in shapes),
+        ),
         nodes=tuple(groups),
         pods=pods,
         shapes=shapes,
+        pieces=pieces,
     )
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.devices.allocator import DeviceRefusal, RefusalKind
+from kai_sched.devices.allocator import PIECE_UNIT, DeviceRefusal, RefusalKind, partitions_of
 from kai_sched.model.policy import Strategy
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
@@ -53,7 +53,12 @@ def _size_key(boards: Boards, shape: Shape) -> tuple[int, int, int]:
     """Pods with shared claims first (they fix a node), then the most GPUs or devices, then CPU."""
     gpus = sum(int(shape.request[column]) for column in boards.world.base.gpu_columns)
     devices = sum(need.count for need in shape.plain or ())
-    size = gpus + devices + (1 if shape.plain is None else 0)
+    size = (gpus + devices) * PIECE_UNIT
+    if shape.pieces is not None:
+        partitions = partitions_of(boards.world.base.device_index)
+        size += sum(partitions.weight(need.key) * need.count for need in shape.pieces)
+    elif shape.plain is None:
+        size += PIECE_UNIT
     return (
         (-len(shape.named), -size, -int(shape.request[boards.world.base.cpu_column])) if size else (0, 0, 0)
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.devices.allocator import DeviceIndex
+from kai_sched.devices.allocator import DeviceIndex, PieceNeed, piece_needs
 from kai_sched.devices.counting import PlainNeed, plain_requirement
 from kai_sched.model.devices import Claim, ClaimSpec
 from kai_sched.model.ids import ClaimKey
@@ -21,7 +21,8 @@ class Shape:
 
     ``request``: int64[R] in the order of the node table's axis. ``own``: specs of claims that belong to the pod
     alone and are not allocated yet. ``named``: claims that are shared or already allocated, by key.
-    ``plain``: one need per own claim where counting decides, None where a search must.
+    ``plain``: one need per own claim where counting decides, None where a search must. ``pieces``: where it must,
+    what it searches for as pieces of shared hardware, None where they would not say it exactly.
     """
 
     index: int
@@ -30,11 +31,18 @@ class Shape:
     own: tuple[ClaimSpec, ...]
     named: tuple[ClaimKey, ...]
     plain: tuple[PlainNeed, ...] | None
+    pieces: tuple[PieceNeed, ...] | None = None
 
     @property
     def is_countable(self) -> bool:
         """Whether free amounts alone tell how many pods of this shape a node takes."""
         return self.plain is not None and not self.named and self.spec.gpu_share is None
+
+    @property
+    def is_packable(self) -> bool:
+        """Whether counts of pods and of pieces, over whole nodes, say all there is to say."""
+        countable = self.plain is not None or self.pieces is not None
+        return countable and not self.named and self.spec.gpu_share is None
 
 
 class ShapeTable:
@@ -77,13 +85,15 @@ class ShapeTable:
             request[self._position[name]] = amount
         needs = [plain_requirement(self._index, claim_spec) for claim_spec in own]
         plain = tuple(need for need in needs if need is not None)
+        is_plain = len(plain) == len(own)
         shape = Shape(
             index=len(self.shapes),
             spec=spec,
             request=request,
             own=own,
             named=named,
-            plain=plain if len(plain) == len(own) else None,
+            plain=plain if is_plain else None,
+            pieces=None if is_plain else piece_needs(self._index, own),
         )
         self.shapes.append(shape)
         return shape

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.devices.allocator import partitions_of
 from kai_sched.devices.counting import matching_free
 from kai_sched.model.policy import Strategy
 from kai_sched.placement.shapes import Shape
@@ -55,7 +56,8 @@ class Boards:
         """int64[N]: pods of this shape that each node takes now, every rule counted that counting can count.
 
         Shapes that need a look after every seat (dynamic rules, searched claims, named claims, shared GPUs) show at
-        most one slot a node, except that claims-by-name do not limit themselves.
+        most one slot a node, except that claims-by-name do not limit themselves, and pieces of shared hardware are
+        counted kind by kind.
         """
         slots = self.board(shape, in_future=in_future).slots
         dynamic = self._dynamic_mask(shape, in_future=in_future)
@@ -85,6 +87,16 @@ class Boards:
         """Whether a seat of this shape can change where the next one may go."""
         return not shape.is_countable or self._touches(shape, self.world.now)
 
+    def is_packable(self, shape: Shape) -> bool:
+        """Whether an arrangement in counts can be realised for this shape."""
+        return (
+            shape.is_packable and not self._touches(shape, self.world.now) and not self.has_soft_score(shape)
+        )
+
+    def is_counted(self, shape: Shape) -> bool:
+        """Whether slots, summed over nodes, are no less than what these hold together."""
+        return shape.is_packable and not self._touches(shape, self.world.now)
+
     def _compute(
         self, shape: Shape, nodes: NDArray[np.intp] | None, *, in_future: bool
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -101,6 +113,8 @@ class Boards:
         devices = self._limit_by_devices(shape, nodes, slots, in_future=in_future)
         if shape.spec.gpu_share is not None:
             self._limit_by_shares(shape, nodes, slots, in_future=in_future)
+        elif shape.pieces is not None:
+            self._limit_by_pieces(shape, nodes, slots, in_future=in_future)
         elif shape.plain is None:
             np.minimum(slots, 1, out=slots)
         return slots, self._cost(shape, everything, devices, nodes)
@@ -126,6 +140,18 @@ class Boards:
             first = free if first is None else first
             np.minimum(slots, free // wanted[need.key], out=slots)
         return first
+
+    def _limit_by_pieces(
+        self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], *, in_future: bool
+    ) -> None:
+        partitions = partitions_of(self.world.base.device_index)
+        devices = self.world.room(in_future=in_future).devices
+        for position, node in enumerate(self._named_nodes(nodes)):
+            for need in shape.pieces or ():
+                if slots[position] <= 0:
+                    break
+                there = partitions.most(devices, int(node), need.key) // need.count
+                slots[position] = min(int(slots[position]), there)
 
     def _named_nodes(self, nodes: NDArray[np.intp] | None) -> NDArray[np.intp]:
         return self.world.base.all_nodes if nodes is None else nodes

@@ -86,7 +86,7 @@ def domain_room(
     where = np.flatnonzero(usable)
     for shape, count in counts.items():
         total = slots_by_domain(boards, shape, codes, where, size, in_future=in_future)
-        limit = count if not boards.one_at_a_time(shape) else min(count, 1)
+        limit = count if boards.is_counted(shape) else min(count, 1)
         fits &= total >= limit
         spare += total
         weights += shape.request * count

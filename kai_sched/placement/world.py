@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.devices.allocator import DeviceRefusal, DeviceState, RefusalKind, allocate
+from kai_sched.devices.allocator import (
+    DeviceRefusal,
+    DeviceState,
+    PieceKey,
+    RefusalKind,
+    allocate,
+    grant,
+)
+from kai_sched.devices.pools import PooledDevice
 from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import ClaimKey
 from kai_sched.placement.base import WorldBase
@@ -132,6 +140,25 @@ class World:
         seat = Seat(pod=pod, shape=shape, node=node, in_future=in_future, allocations=granted, share=share)
         self._apply(seat)
         return seat
+
+    def take_pieces(
+        self, pod: int, shape: Shape, node: int, pieces: dict[PieceKey, list[PooledDevice]]
+    ) -> bool:
+        """Seat one pod now, its claims allocated from these devices; False where they do not serve it."""
+        base = self.base
+        wanted = self.unallocated_claims(pod)
+        found = grant(
+            base.device_index, self.now.devices, base.table.nodes[node], wanted, pieces, base.device_options
+        )
+        if found is None:
+            return False
+        granted = tuple((claim.key, allocation) for claim, allocation in zip(wanted, found, strict=True))
+        self._apply(Seat(pod=pod, shape=shape, node=node, in_future=False, allocations=granted))
+        return True
+
+    def has_room(self, shape: Shape, node: int) -> bool:
+        """Whether a node's counted resources suffice for one more pod now."""
+        return all(bool((room.free[node] >= shape.request).all()) for room in self._every_room())
 
     def unallocated_claims(self, pod: int) -> tuple[Claim, ...]:
         """Claims of a pod that neither the cluster nor this world has allocated."""

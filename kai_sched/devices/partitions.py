@@ -1,0 +1,254 @@
+"""Partitions: claims for devices that share hardware through counters (MIG), seen as pieces of boxes.
+
+A box is the hardware behind one counter set; a device without counters is a box of its own. What a box can give
+depends on nothing but what of it is taken, so a whole gang's pieces can be packed by counting patterns of boxes.
+Claims for which that would not be exact are left to the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kai_sched.devices.capacity import Number
+from kai_sched.devices.features import ALL_FEATURES
+from kai_sched.devices.index import DeviceIndex, SelectorKey
+from kai_sched.devices.patterns import Layout, Pattern
+from kai_sched.devices.pools import Pool, PooledDevice, PoolKey
+from kai_sched.devices.requests import MAX_RESULTS
+from kai_sched.devices.state import DeviceState
+from kai_sched.devices.taints import blocking_taint
+from kai_sched.model.devices import AllocationMode, ClaimSpec, DeviceRequest
+from kai_sched.model.selectors import Toleration
+
+PieceKey = tuple[SelectorKey, tuple[Toleration, ...]]
+PIECE_UNIT: Final = 1_000_000
+"""Weight of a piece that takes all of its hardware."""
+
+
+@dataclass(frozen=True, slots=True)
+class PieceNeed:
+    """``count`` pieces of one kind for one pod."""
+
+    key: PieceKey
+    count: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Box:
+    """``devices`` in the layout's order. ``odd``: names and amounts of others that take from the same counters."""
+
+    pool_key: PoolKey
+    devices: tuple[PooledDevice, ...]
+    layout: Layout
+    odd: tuple[tuple[str, int], ...] = ()
+
+    def left(self, state: DeviceState) -> tuple[int, int]:
+        """(counters left, bits of the devices still free); nothing is left of overdrawn counters."""
+        use = state.use_of(self.pool_key)
+        left, free = self.layout.whole, (1 << len(self.devices)) - 1
+        if not use.dedicated and not use.shared:
+            return left, free
+        taken = [
+            (1 << position, amount)
+            for position, (entry, amount) in enumerate(zip(self.devices, self.layout.uses, strict=True))
+            if use.is_used(entry.name)
+        ]
+        taken += [(0, amount) for name, amount in self.odd if use.is_used(name)]
+        for bit, amount in taken:
+            rest = self.layout.without(left, amount)
+            if rest is None:
+                return 0, 0
+            left, free = rest, free & ~bit
+        return left, free
+
+
+@dataclass(frozen=True, slots=True)
+class BoxNow:
+    """A box as it stands, with what it can hold of the kinds asked for."""
+
+    box: Box
+    patterns: tuple[Pattern, ...]
+
+    def device(self, position: int) -> PooledDevice:
+        return self.box.devices[position]
+
+
+class Partitions:
+    """The boxes of one fleet and which of their devices each kind of piece may use."""
+
+    def __init__(self, index: DeviceIndex) -> None:
+        self._index = index
+        self._layouts: dict[object, Layout] = {}
+        self.on_node: tuple[tuple[Box, ...], ...] = ()
+        self._odd: set[int] = set()
+        self.on_node = tuple(
+            tuple(box for pool in index.pools_of(node) for box in self._boxes(pool)) for node in index.nodes
+        )
+        self._kinds: dict[PieceKey, dict[Box, int] | None] = {}
+
+    def masks(self, key: PieceKey) -> dict[Box, int] | None:
+        """Bits of the devices that a kind may use, by box; None where pieces do not describe it exactly."""
+        if key not in self._kinds:
+            self._kinds[key] = self._masks(key)
+        return self._kinds[key]
+
+    def boxes_now(self, state: DeviceState, node: int, keys: Sequence[PieceKey]) -> list[BoxNow] | None:
+        """What the boxes of a node can hold; None where one has too many states to list."""
+        tables = [self.masks(key) or {} for key in keys]
+        found: list[BoxNow] = []
+        for box in self.on_node[node]:
+            own = tuple(table.get(box, 0) for table in tables)
+            if not any(own):
+                continue
+            left, free = box.left(state)
+            masks = tuple(mask & free for mask in own)
+            patterns = box.layout.patterns(left, masks) if any(masks) else ()
+            if patterns is None:
+                return None
+            if patterns:
+                found.append(BoxNow(box, patterns))
+        return found
+
+    def most(self, state: DeviceState, node: int, key: PieceKey) -> int:
+        """How many pieces of one kind a node could give, were nothing else asked of it."""
+        boxes = self.boxes_now(state, node, (key,))
+        if boxes is None:
+            return MAX_RESULTS
+        return sum(now.patterns[0].counts[0] for now in boxes)
+
+    def weight(self, key: PieceKey) -> int:
+        """How much of a box the smallest device of a kind takes, in millionths."""
+        parts = [
+            part
+            for box, mask in (self.masks(key) or {}).items()
+            for position, part in enumerate(box.layout.fractions)
+            if mask >> position & 1
+        ]
+        return int(min(parts, default=0.0) * PIECE_UNIT)
+
+    def _masks(self, key: PieceKey) -> dict[Box, int] | None:
+        selector_key, tolerations = key
+        matching: set[int] = set()
+        for entry in self._index.devices:
+            verdict = self._index.verdict_on(selector_key, entry)
+            if isinstance(verdict, str) or (verdict.is_match and entry.ordinal in self._odd):
+                return None
+            if verdict.is_match and blocking_taint(entry.taints, tolerations) is None:
+                matching.add(entry.ordinal)
+        masks: dict[Box, int] = {}
+        for boxes in self.on_node:
+            for box in boxes:
+                mask = sum(
+                    1 << position for position, entry in enumerate(box.devices) if entry.ordinal in matching
+                )
+                if mask:
+                    masks[box] = mask
+        return masks
+
+    def _boxes(self, pool: Pool) -> Iterable[Box]:
+        """The pool's devices by what they share. Those that fit in no box are odd."""
+        sets: dict[str, list[PooledDevice]] = {}
+        for entry in pool.devices:
+            if not self._is_plain_piece(pool, entry):
+                self._odd.add(entry.ordinal)
+            elif entry.device.consumes_counters:
+                sets.setdefault(entry.device.consumes_counters[0].counter_set, []).append(entry)
+            else:
+                yield Box(pool.key, (entry,), self._layout({"": 1}, [{"": 1}]))
+        for name, entries in sets.items():
+            totals = {counter: amount for (owner, counter), amount in pool.counters.items() if owner == name}
+            odd = [
+                entry
+                for entry in pool.devices
+                if entry.ordinal in self._odd and any(owner == name for (owner, _), _ in entry.uses)
+            ]
+            uses = [
+                {counter: amount for (owner, counter), amount in entry.uses if owner == name}
+                for entry in (*entries, *odd)
+            ]
+            layout = self._layout(totals, uses)
+            count = len(entries)
+            # The odd ones only lower what is left, they are no choice.
+            own = layout if not odd else self._shortened(layout, count)
+            yield Box(
+                pool.key,
+                tuple(entries),
+                own,
+                tuple(zip((entry.name for entry in odd), layout.uses[count:], strict=True)),
+            )
+
+    def _layout(self, totals: dict[str, Number], uses: list[dict[str, Number]]) -> Layout:
+        key = (tuple(sorted(totals.items())), tuple(tuple(sorted(use.items())) for use in uses))
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = self._layouts[key] = Layout.of(totals, uses)
+        return layout
+
+    def _shortened(self, layout: Layout, count: int) -> Layout:
+        key = (layout, count)
+        short = self._layouts.get(key)
+        if short is None:
+            short = Layout(layout.whole, layout.guards, layout.uses[:count], layout.fractions[:count])
+            self._layouts[key] = short
+        return short
+
+    def _is_plain_piece(self, pool: Pool, entry: PooledDevice) -> bool:
+        device = entry.device
+        return (
+            bool(entry.published_in.node_name)
+            and not pool.others
+            and entry.is_whole
+            and not device.unsupported
+            and not device.binding_conditions
+            and len(device.consumes_counters) <= 1
+            and not any(use.compatibility_groups for use in device.consumes_counters)
+            and not self._index.aliases_of(entry)
+        )
+
+
+def partitions_of(index: DeviceIndex) -> Partitions:
+    """The partitions of a fleet, worked out when first asked for."""
+    if index.partitions is None:
+        index.partitions = Partitions(index)
+    assert isinstance(index.partitions, Partitions)
+    return index.partitions
+
+
+def piece_needs(index: DeviceIndex, specs: Iterable[ClaimSpec]) -> tuple[PieceNeed, ...] | None:
+    """What a pod's own claims ask for together, one entry a kind; None where a search must decide."""
+    counts: dict[PieceKey, int] = {}
+    for spec in specs:
+        if spec.constraints or index.features != ALL_FEATURES or not _is_simple(spec):
+            return None
+        for request in spec.requests:
+            device_class = index.classes.get(request.device_class)
+            if device_class is None or device_class.problem:
+                return None
+            key = ((request.device_class, request.selectors), request.tolerations)
+            counts[key] = counts.get(key, 0) + request.count
+    if not counts:
+        return None
+    partitions = partitions_of(index)
+    if any(partitions.masks(key) is None for key in counts):
+        return None
+    return tuple(PieceNeed(key, count) for key, count in counts.items())
+
+
+def _is_simple(spec: ClaimSpec) -> bool:
+    return sum(request.count for request in spec.requests) <= MAX_RESULTS and all(
+        _asks_for_devices(request) for request in spec.requests
+    )
+
+
+def _asks_for_devices(request: DeviceRequest) -> bool:
+    return (
+        not request.first_available
+        and request.mode == AllocationMode.EXACT_COUNT
+        and request.count > 0
+        and request.admin_access is None
+        and not request.has_capacity_requests
+        and not request.problem
+        and not request.unsupported
+    )
