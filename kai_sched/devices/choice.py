@@ -14,7 +14,7 @@ from typing import Final
 
 from kai_sched.devices.attempt import Attempt, Taken
 from kai_sched.devices.index import DeviceIndex
-from kai_sched.devices.pools import Pool, PooledDevice
+from kai_sched.devices.pools import Pool, PooledDevice, PoolKey
 from kai_sched.devices.refusal import Refused
 from kai_sched.devices.requests import PreparedClaim, PreparedRequest, Selection
 from kai_sched.devices.state import DeviceState
@@ -22,9 +22,10 @@ from kai_sched.model.devices import Device
 
 Located = tuple[str, Device]
 """(driver, device)."""
-DevicePreference = Callable[[Sequence[Located], Sequence[Located]], tuple[float, ...]]
-"""(devices chosen for one pod, devices left free on the node) -> cost, less is better: NVLink islands, NUMA nodes and
-PCIe roots touched, then whatever else. Whole devices broken into come after the first three."""
+Cost = tuple[float, ...]
+DevicePreference = Callable[[Sequence[Located]], Callable[[Sequence[Located]], Cost]]
+"""Devices free on the node -> devices chosen for one pod -> cost, less is better: NVLink islands, NUMA nodes and PCIe
+roots touched, then whatever else. Whole devices broken into come after the first three."""
 
 _SPANS: Final = 3
 MAX_SETS: Final = 300
@@ -65,10 +66,11 @@ class Improver:
         ]
         present = tuple(current[claim_index][slot].entry for slot in slots)
         candidates = self._candidates(claim_index, prepared, others, present)
-        best = self._cost(present, others)
-        ranked: list[tuple[tuple[float, ...], int, tuple[PooledDevice, ...]]] = []
-        for number, chosen in enumerate(self._sets(candidates, len(slots), others)):
-            cost = self._cost(chosen, others)
+        cost_of = self._cost_beside(others)
+        best = cost_of(present)
+        ranked: list[tuple[Cost, int, tuple[PooledDevice, ...]]] = []
+        for number, chosen in enumerate(_sets(candidates, len(slots), cost_of)):
+            cost = cost_of(chosen)
             if cost < best:
                 ranked.append((cost, number, chosen))
         ranked.sort(key=lambda item: (item[0], item[1]))
@@ -106,38 +108,33 @@ class Improver:
                 found.append(entry)
         return found
 
-    def _sets(
-        self, candidates: list[PooledDevice], count: int, others: list[PooledDevice]
-    ) -> Iterable[tuple[PooledDevice, ...]]:
-        """All sets where they are few, else one grown greedily from each device."""
-        if comb(len(candidates), count) <= MAX_SETS:
-            return combinations(candidates, count)
-        return self._grown(candidates, count, others)
+    def _cost_beside(self, others: Sequence[PooledDevice]) -> Callable[[Sequence[PooledDevice]], Cost]:
+        """The cost of devices for one request, where ``others`` are given to the pod too."""
+        taken = {entry.ordinal for entry in others}
+        used_sets: set[tuple[PoolKey, str]] = set()
+        free: list[Located] = []
+        for pool in self.pools:
+            use = self.state.use_of(pool.key)
+            for entry in (*pool.devices, *pool.others):
+                if use.is_used(entry.name):
+                    used_sets.update((pool.key, part.counter_set) for part in entry.device.consumes_counters)
+            free += [
+                (entry.driver, entry.device)
+                for entry in pool.devices
+                if entry.ordinal not in taken and not use.is_used(entry.name)
+            ]
+        preference = self.preference(free)
 
-    def _grown(
-        self, candidates: list[PooledDevice], count: int, others: list[PooledDevice]
-    ) -> Iterable[tuple[PooledDevice, ...]]:
-        place = {entry.ordinal: number for number, entry in enumerate(candidates)}
-        for seed in candidates[:_MAX_CHECKS]:
-            chosen = [seed]
-            while len(chosen) < count:
-                rest = [entry for entry in candidates if entry not in chosen]
-                chosen.append(min(rest, key=lambda entry: self._cost((*chosen, entry), others)))
-            yield tuple(sorted(chosen, key=lambda entry: place[entry.ordinal]))
+        def cost_of(chosen: Sequence[PooledDevice]) -> Cost:
+            mine = (*others, *chosen)
+            cost = preference([(entry.driver, entry.device) for entry in mine])
+            return (*cost[:_SPANS], *self._broken(mine, used_sets), *cost[_SPANS:])
 
-    def _cost(self, chosen: Sequence[PooledDevice], others: Sequence[PooledDevice]) -> tuple[float, ...]:
-        mine = (*others, *chosen)
-        taken = {entry.ordinal for entry in mine}
-        free = [
-            (entry.driver, entry.device)
-            for pool in self.pools
-            for entry in pool.devices
-            if entry.ordinal not in taken and not self.state.use_of(pool.key).is_used(entry.name)
-        ]
-        cost = self.preference([(entry.driver, entry.device) for entry in mine], free)
-        return (*cost[:_SPANS], *self._broken(mine), *cost[_SPANS:])
+        return cost_of
 
-    def _broken(self, chosen: Sequence[PooledDevice]) -> tuple[float, float]:
+    def _broken(
+        self, chosen: Sequence[PooledDevice], used_sets: set[tuple[PoolKey, str]]
+    ) -> tuple[float, float]:
         """(counter sets, shared devices) that nobody used so far and that these devices would open."""
         sets = {
             (entry.pool_key, use.counter_set) for entry in chosen for use in entry.device.consumes_counters
@@ -148,18 +145,7 @@ class Improver:
             if entry.device.allow_multiple_allocations
             and entry.name not in self.state.use_of(entry.pool_key).shared
         }
-        return float(len(sets - self._used_sets(sets))), float(len(fresh))
-
-    def _used_sets(self, sets: Iterable[tuple[tuple[str, str], str]]) -> set[tuple[tuple[str, str], str]]:
-        keys = {key for key, _ in sets}
-        return {
-            (pool.key, use.counter_set)
-            for pool in self.pools
-            if pool.key in keys
-            for entry in (*pool.devices, *pool.others)
-            if entry.device.consumes_counters and self.state.use_of(pool.key).is_used(entry.name)
-            for use in entry.device.consumes_counters
-        }
+        return float(len(sets - used_sets)), float(len(fresh))
 
     def _checked(
         self, current: Assignment, claim_index: int, slots: list[int], chosen: tuple[PooledDevice, ...]
@@ -177,3 +163,24 @@ class Improver:
                 if not is_taken:
                     return None
         return attempt.results
+
+
+def _sets(
+    candidates: list[PooledDevice], count: int, cost_of: Callable[[Sequence[PooledDevice]], Cost]
+) -> Iterable[tuple[PooledDevice, ...]]:
+    """All sets where they are few, else one grown greedily from each device."""
+    if comb(len(candidates), count) <= MAX_SETS:
+        return combinations(candidates, count)
+    return _grown(candidates, count, cost_of)
+
+
+def _grown(
+    candidates: list[PooledDevice], count: int, cost_of: Callable[[Sequence[PooledDevice]], Cost]
+) -> Iterable[tuple[PooledDevice, ...]]:
+    place = {entry.ordinal: number for number, entry in enumerate(candidates)}
+    for seed in candidates[:_MAX_CHECKS]:
+        chosen = [seed]
+        while len(chosen) < count:
+            rest = [entry for entry in candidates if entry not in chosen]
+            chosen.append(min(rest, key=lambda entry: cost_of((*chosen, entry))))
+        yield tuple(sorted(chosen, key=lambda entry: place[entry.ordinal]))

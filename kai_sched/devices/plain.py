@@ -108,11 +108,10 @@ def _best(free: list[PooledDevice], count: int, preference: DevicePreference) ->
     """The set that costs least; the first in reference order among equals."""
     if len(free) == count:
         return free
+    cost_of = preference([(entry.driver, entry.device) for entry in free])
     best: tuple[tuple[float, ...], tuple[PooledDevice, ...]] | None = None
     for chosen in islice(combinations(free, count), MAX_SETS):
-        ordinals = {entry.ordinal for entry in chosen}
-        rest = [(entry.driver, entry.device) for entry in free if entry.ordinal not in ordinals]
-        cost = preference([(entry.driver, entry.device) for entry in chosen], rest)
+        cost = cost_of([(entry.driver, entry.device) for entry in chosen])
         if best is None or cost < best[0]:
             best = (cost, chosen)
     assert best is not None

@@ -9,7 +9,8 @@ A cost is a tuple, compared from the left; the smaller is better:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from kai_sched.model.devices import Device
 from kai_sched.topology.places import DevicePlace, place_of
@@ -25,23 +26,28 @@ class DevicePreference:
         self._island_attributes = tuple(island_attributes)
         self._places: dict[int, tuple[Device, DevicePlace]] = {}
 
-    def __call__(self, chosen: Sequence[Located], free: Sequence[Located]) -> tuple[float, ...]:
-        """The cost of ``chosen`` where ``free`` stays free on the node."""
-        taken = [self._place(driver, device) for driver, device in chosen]
-        left = [self._place(driver, device) for driver, device in free]
-        islands = {place.island for place in taken}
-        numa_nodes = {place.numa for place in taken}
-        pcie_roots = {place.pcie_root for place in taken}
-        boards = {place.board for place in taken}
-        return (
-            len(islands),
-            len(numa_nodes),
-            len(pcie_roots),
-            sum(place.board in boards for place in left),
-            sum(place.island in islands for place in left),
-            sum(place.numa in numa_nodes for place in left),
-            sum(place.pcie_root in pcie_roots for place in left),
-        )
+    def __call__(self, free: Sequence[Located]) -> Callable[[Sequence[Located]], tuple[float, ...]]:
+        """The cost of devices chosen where these are free, as a function of them; those chosen do not stay free."""
+        counts: list[Counter[object]] = [Counter() for _ in range(4)]
+        is_free = {id(device) for _, device in free}
+        for driver, device in free:
+            for counter, value in zip(counts, _spots(self._place(driver, device)), strict=True):
+                counter[value] += 1
+
+        def cost(chosen: Sequence[Located]) -> tuple[float, ...]:
+            touched: list[set[object]] = [set() for _ in counts]
+            gone = 0
+            for driver, device in chosen:
+                gone += id(device) in is_free
+                for spots, value in zip(touched, _spots(self._place(driver, device)), strict=True):
+                    spots.add(value)
+            left = (
+                sum(counter[value] for value in spots) - gone
+                for counter, spots in zip(counts, touched, strict=True)
+            )
+            return (*(len(spots) for spots in touched[1:]), *left)
+
+        return cost
 
     def _place(self, driver: str, device: Device) -> DevicePlace:
         known = self._places.get(id(device))
@@ -50,6 +56,10 @@ class DevicePreference:
             known = (device, place_of(driver, device, self._island_attributes))
             self._places[id(device)] = known
         return known[1]
+
+
+def _spots(place: DevicePlace) -> tuple[object, ...]:
+    return place.board, place.island, place.numa, place.pcie_root
 
 
 def preferred_ordinals(free: Sequence[int], count: int) -> tuple[int, ...]:
