@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from kai_sched.errors import ControlPlaneError
+from kai_sched.errors import ApiFailure, ControlPlaneError
 from kai_sched.localcluster.admin import AdminApi, Document
 
 _POLL_SECONDS = 0.05
@@ -60,5 +60,18 @@ def service_account_token(api: AdminApi, name: str, namespace: str) -> str:
 
 
 def _is_served(api: AdminApi, name: str) -> bool:
-    conditions = api.get("CustomResourceDefinition", name).get("status", {}).get("conditions", [])
-    return any(entry["type"] == "Established" and entry["status"] == "True" for entry in conditions)
+    """Whether every version can be listed: between established and ready its storage still starts."""
+    crd = api.get("CustomResourceDefinition", name)
+    conditions = crd.get("status", {}).get("conditions", [])
+    if not any(entry["type"] == "Established" and entry["status"] == "True" for entry in conditions):
+        return False
+    spec = crd["spec"]
+    served = [version["name"] for version in spec["versions"] if version["served"]]
+    try:
+        for version in served:
+            api.request("GET", f"/apis/{spec['group']}/{version}/{spec['names']['plural']}?limit=1")
+    except ApiFailure as failure:
+        if failure.status in {404, 429, 503}:
+            return False
+        raise
+    return True

@@ -1,16 +1,21 @@
-"""One real control plane for all tests of this folder, emptied after each; private ones for tests that break theirs."""
+"""One real control plane for all tests of this folder, emptied after each; private ones for tests that break theirs.
+
+Whatever control plane a test uses, a conformance watcher looks on and must have seen no violation in the end. A test
+that plants violations says so with the mark ``plants_violations``.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kai_sched.localcluster import Audit, LocalCluster
+from kai_sched.localcluster.conformance import ConformanceWatcher
 from kai_sched.localcluster.wipe import wipe
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -32,11 +37,25 @@ def control_plane() -> Iterator[LocalCluster]:
         yield running
 
 
+@contextmanager
+def _judged(cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails the test in the end if a pod or claim got there what it should not have."""
+    if request.node.get_closest_marker("plants_violations"):
+        yield
+        return
+    with ConformanceWatcher(cluster) as watcher:
+        yield
+        watcher.assert_clean()
+
+
 @pytest.fixture
-def cluster(control_plane: LocalCluster) -> Iterator[LocalCluster]:
+def cluster(control_plane: LocalCluster, request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
     """An empty cluster: no nodes, pods, queues ... and whatever the test leaves behind is removed."""
-    yield control_plane
-    wipe(control_plane.api)
+    try:
+        with _judged(control_plane, request):
+            yield control_plane
+    finally:
+        wipe(control_plane.api)
 
 
 @pytest.fixture
@@ -48,12 +67,17 @@ def namespace(cluster: LocalCluster) -> str:
 
 
 @pytest.fixture
-def start_cluster() -> Iterator[Callable[..., LocalCluster]]:
-    """Starts private control planes (arguments as ``LocalCluster``), for tests that kill parts of them."""
+def start_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., LocalCluster]]:
+    """Starts private control planes (arguments as ``LocalCluster``), for tests that kill parts of them.
+
+    They must be alive at the end of the test, to be judged.
+    """
     with ExitStack() as stack:
 
         def start(**options: Any) -> LocalCluster:
             crds = CRDS if CRDS.is_dir() else None
-            return stack.enter_context(LocalCluster(**{"crds": crds, **options}))
+            started = stack.enter_context(LocalCluster(**{"crds": crds, **options}))
+            stack.enter_context(_judged(started, request))
+            return started
 
         yield start
