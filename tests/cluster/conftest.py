@@ -17,6 +17,7 @@ import pytest
 from kai_sched.localcluster import Audit, LocalCluster
 from kai_sched.localcluster.conformance import ConformanceWatcher
 from kai_sched.localcluster.wipe import wipe
+from tests.cluster.operators import operator, start_operator  # noqa: F401 — fixtures
 
 CRDS = Path(__file__).parents[2] / "crds"
 _numbers = itertools.count(1)
