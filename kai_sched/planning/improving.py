@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Blocker, SolverReport
 from kai_sched.placement.gangs import Gang
+from kai_sched.placement.greedy import place_core
 from kai_sched.placement.improve import Effort, Refuted, Rescuer
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.slots import Boards
@@ -54,13 +55,18 @@ class Improver:
             return refusal
         newcomer = Tenant(record.gang, record.gang.core_pods())
         if not is_arrangeable(state.boards, newcomer):
-            return refusal
+            return replace(refusal, is_proof=self._is_refused_alone(record.gang))
         found = self.rescuer.rescue(state.boards, self.tenants(state), newcomer)
         if isinstance(found, Refuted):
             return replace(refusal, is_proof=found.is_proof)
         self.rescues += 1
         self.adopt(state, found)
         return None
+
+    def _is_refused_alone(self, gang: Gang) -> bool:
+        """Whether the gang is provably too much even where nothing of this cycle is seated."""
+        alone = place_core(Boards(self.pristine.fork()), gang)
+        return alone is not None and alone.is_proof
 
     def tenants(self, state: CycleState) -> list[Tenant]:
         """Gangs with seats of this cycle."""
@@ -104,7 +110,7 @@ def judged(state: CycleState, improver: Improver, greedy: Score, report: SolverR
     """The report of a finished cycle: what was reached, what nobody could pass, and whether they meet."""
     objective = score_of(state, improver)
     ruler = Ruler(Boards(improver.pristine))
-    bound = _bound_of(state, ruler.bound(state.boards.world, improver.tenants(state)))
+    bound = _bound_of(state, improver, ruler.bound(state.boards.world, improver.tenants(state)))
     return replace(
         report,
         status="OPTIMAL" if objective == bound else "FEASIBLE",
@@ -117,28 +123,36 @@ def judged(state: CycleState, improver: Improver, greedy: Score, report: SolverR
 
 
 def score_of(state: CycleState, improver: Improver) -> Score:
-    """Tiers of the objective in their order: gangs admitted by priority, then what lies worse than it could."""
+    """Tiers of the objective in their order.
+
+    Gangs that got a place in their turn though greedy had none, gangs admitted by priority, then what lies worse than
+    it could.
+    """
     layout = Ruler(Boards(improver.pristine)).layout(state.boards.world, improver.tenants(state))
     admitted: dict[int, int] = {}
     for record in state.records.values():
         priority = record.gang.group.priority
         admitted[priority] = admitted.get(priority, 0) + bool(record.placed)
-    return _tiers(admitted, layout)
+    return _tiers(improver.rescues, admitted, layout)
 
 
-def _bound_of(state: CycleState, layout: Layout) -> Score:
+def _bound_of(state: CycleState, improver: Improver, layout: Layout) -> Score:
     """Admitted gangs, and those whose refusal is neither a proof nor a rule that no arrangement can lift."""
     admitted: dict[int, int] = {}
+    doubtful = 0
     for record in state.records.values():
         priority = record.gang.group.priority
         refusal = record.refusal
         may_fit = refusal is not None and refusal.blocker in _REARRANGEABLE and not refusal.is_proof
         admitted[priority] = admitted.get(priority, 0) + (bool(record.placed) or may_fit)
-    return _tiers(admitted, layout)
+        doubtful += may_fit and not record.placed
+    return _tiers(improver.rescues + doubtful, admitted, layout)
 
 
-def _tiers(admitted: dict[int, int], layout: Layout) -> Score:
+def _tiers(rescued: int, admitted: dict[int, int], layout: Layout) -> Score:
+    """Whoever gets a place in its turn goes before the number of gangs: a later gang may lose the room it had."""
     return (
+        ("gangsRescued", rescued),
         *((f"gangsOfPriority{priority}", admitted[priority]) for priority in sorted(admitted, reverse=True)),
         ("evictedPods", 0),
         ("surplusDomains", layout.surplus_domains),

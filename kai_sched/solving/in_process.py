@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from kai_sched.errors import SolverFailed
 from kai_sched.model.plan import Plan
@@ -10,25 +11,37 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QueueShare
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.base import FleetCache
+from kai_sched.planning.checks import PlanChecker
 from kai_sched.planning.cycle import improving_plans, open_cycle
+from kai_sched.solving.incumbent import Check, decides_like
 
 
 class Decider:
     """Decides snapshots one after another and keeps what it derived from an unchanged fleet."""
 
-    def __init__(self, policy: Policy, *, timed: bool = False) -> None:
+    def __init__(self, policy: Policy, *, timed: bool = False, check: Check | None = None) -> None:
         self._policy = policy
         self._clock = time.perf_counter if timed else None
         self._cache = FleetCache()
+        self._check = check or PlanChecker()
 
     def decide(self, snapshot: ClusterSnapshot) -> Plan:
-        """The best plan within the policy's deterministic budget."""
-        plan: Plan | None = None
-        for improved in improving_plans(snapshot, self._policy, self._cache, self._clock):
-            plan = improved
-        if plan is None:
+        """The best plan within the policy's deterministic budget.
+
+        The first plan stands as it is; one that changes it must pass the checker, as in the operator.
+        """
+        kept: Plan | None = None
+        refused = 0
+        for plan in improving_plans(snapshot, self._policy, self._cache, self._clock):
+            if kept is None or decides_like(plan, kept) or not self._check(snapshot, self._policy, plan):
+                kept = plan
+            else:
+                refused += 1
+        if kept is None:
             raise SolverFailed("no plan was made")
-        return plan
+        if refused:
+            kept = replace(kept, solver=replace(kept.solver, rejected=kept.solver.rejected + refused))
+        return kept
 
     def shares(self, snapshot: ClusterSnapshot) -> tuple[QueueShare, ...]:
         """Fair shares as a cycle on this snapshot would begin with."""

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -24,6 +24,7 @@ from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.placement.checker import Violation
 from kai_sched.planning.checks import PlanChecker
 from kai_sched.solving.frames import decode, encode, read_frame, size_of
+from kai_sched.solving.incumbent import Check, decides_like
 from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready, SnapshotColumns
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
@@ -31,8 +32,6 @@ NICENESS = 5
 """The operator's own loop goes first where cores are few."""
 START_SECONDS = 60.0
 _SHOWN_VIOLATIONS = 10
-
-Check = Callable[[ClusterSnapshot, Policy, Plan], Sequence[Violation]]
 
 
 def child_command(niceness: int = NICENESS) -> tuple[str, ...]:
@@ -138,7 +137,7 @@ class SolverProcess:
         if attempt.first_plan_seconds is None:
             attempt.first_plan_seconds = time.perf_counter() - attempt.started
         violations: Sequence[Violation] = ()
-        if attempt.incumbent is None or _decides(plan) != _decides(attempt.incumbent):
+        if not decides_like(plan, attempt.incumbent):
             violations = await asyncio.to_thread(self._check, attempt.snapshot, attempt.policy, plan)
         if violations:
             self.stats.refused_plans += 1
@@ -244,12 +243,6 @@ class _Child:
         await self.process.wait()
         if self.process.stdin is not None:
             self.process.stdin.close()
-
-
-def _decides(plan: Plan) -> tuple[object, ...]:
-    """What of a plan needs checking: the last one often only adds how good the decisions are."""
-    outcomes = [(verdict.pod_group, verdict.outcome, verdict.blocker) for verdict in plan.verdicts]
-    return plan.binds, plan.pipelined, plan.evictions, outcomes
 
 
 def _encode_request(attempt: _Attempt, fleet: Fleet | None) -> list[bytes | memoryview]:
