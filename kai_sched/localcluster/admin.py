@@ -20,6 +20,7 @@ from kai_sched.localcluster.kinds import collection_path, kind_of, object_path
 from kai_sched.localcluster.stream import Stream
 
 Document = dict[str, Any]
+Documents = list[Document]
 FIELD_MANAGER = "kai-sched-localcluster"
 _CONNECTIONS = 24
 
@@ -103,7 +104,7 @@ class AdminApi:
         assert isinstance(items, list)
         return items
 
-    def list_at(self, kind: str, revision: int | None = None) -> tuple[int, list[Document]]:
+    def list_at(self, kind: str, revision: int | None = None) -> tuple[int, Documents]:
         """All objects of a kind as they were at a revision, by default now; and which revision that is."""
         query = "" if revision is None else f"?resourceVersion={revision}&resourceVersionMatch=Exact"
         answer = self.request("GET", collection_path(kind, "") + query)

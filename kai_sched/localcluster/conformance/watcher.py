@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from kai_sched.errors import ApiFailure, ControlPlaneError
-from kai_sched.localcluster.admin import AdminApi, Document, Stream
+from kai_sched.localcluster.admin import AdminApi, Document
 from kai_sched.localcluster.conformance.history import History
 from kai_sched.localcluster.conformance.replay import Replay
 from kai_sched.localcluster.conformance.rules import Violation
 from kai_sched.localcluster.conformance.state import WATCHED
+from kai_sched.localcluster.stream import Stream
 
 _CATCH_UP_SECONDS = 60.0
 _POLL_SECONDS = 0.01
