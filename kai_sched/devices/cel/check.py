@@ -31,14 +31,17 @@ from kai_sched.devices.cel.types import (
     BOOL,
     DYN,
     INT,
+    OPEN,
     PYTHON_TYPES,
     STRING,
     TYPE,
     TYPE_IDENTS,
     Type,
+    is_same,
     joined,
     list_of,
     map_of,
+    merged,
     optional_of,
     parse_type,
     substituted,
@@ -71,7 +74,11 @@ def check_selector(node: Node) -> None:
         raise CompileError(f"must evaluate to bool or the unknown type, not {type_text(result)}")
 
 
-def _type_of(node: Node, scope: Mapping[str, Type]) -> Type:  # noqa: C901, PLR0911 — one case a node kind
+def _type_of(node: Node, scope: Mapping[str, Type]) -> Type:
+    return _decided(_kind_of(node, scope))
+
+
+def _kind_of(node: Node, scope: Mapping[str, Type]) -> Type:  # noqa: C901, PLR0911 — one case a node kind
     match node:
         case Literal():
             return (_LITERAL_NAMES[type(node.value)],)
@@ -92,7 +99,7 @@ def _type_of(node: Node, scope: Mapping[str, Type]) -> Type:  # noqa: C901, PLR0
             yes, no = _type_of(node.yes, scope), _type_of(node.no, scope)
             if not unify(yes, no, {}):
                 raise _mismatch("_?_:_", (BOOL, yes, no))
-            return yes if yes == no else DYN
+            return merged(yes, no)
         case ListLiteral():
             return _list(node, scope)
         case MapLiteral():
@@ -120,11 +127,15 @@ def _mismatch(function: str, kinds: tuple[Type, ...]) -> CompileError:
     return CompileError(f"found no matching overload for '{function}' applied to '({text})'")
 
 
+def _decided(kind: Type) -> Type:
+    return DYN if kind == OPEN else kind
+
+
 def _select(node: Select, scope: Mapping[str, Type]) -> Type:
     operand = _type_of(node.operand, scope)
     is_optional = node.is_optional or operand[0] == "optional"
     if operand[0] == "optional":
-        operand = operand[1]
+        operand = _decided(operand[1])
     if operand[0] == "device":
         if node.field not in DEVICE_FIELDS:
             raise CompileError(f"undefined field '{node.field}'")
@@ -146,7 +157,7 @@ def _index(node: Index, scope: Mapping[str, Type]) -> Type:
     operand, key = _type_of(node.operand, scope), _type_of(node.key, scope)
     is_optional = node.is_optional or operand[0] == "optional"
     if operand[0] == "optional":
-        operand = operand[1]
+        operand = _decided(operand[1])
     wanted, result = INT, DYN
     if operand[0] == "list":
         result = operand[1]
@@ -186,21 +197,34 @@ def _call(node: Call, scope: Mapping[str, Type]) -> Type:
 def _check_literals(name: str, parts: tuple[Node, ...]) -> None:
     """Patterns and conversions of literals fail when compiled, not when run."""
     last = parts[-1] if parts else None
-    if not isinstance(last, Literal):
-        return
     try:
-        if name == "matches" and isinstance(last.value, str):
+        if name == "matches" and isinstance(last, Literal) and isinstance(last.value, str):
             compile_pattern(last.value)
         elif name in _CONVERSIONS and len(parts) == 1:
-            for candidate in overloads_of(name, 1, is_member=False):
-                if candidate.python[0] is type(last.value):
-                    candidate.call(Budget(), last.value)
+            _converted(name, parts[0])
     except BadPattern as error:
+        assert isinstance(last, Literal)
         raise CompileError(
             f"invalid matches argument: error parsing regexp: {error}: `{last.value}`"
         ) from None
     except CelError as error:
         raise CompileError(str(error)) from None
+
+
+def _converted(name: str, argument: Node) -> Literal | None:
+    """A conversion of a literal, or of such a conversion, as the literal that it is; None where it is none."""
+    if isinstance(argument, Call) and argument.target is None and argument.function in _CONVERSIONS:
+        if len(argument.args) != 1:
+            return None
+        inner = _converted(argument.function, argument.args[0])
+    else:
+        inner = argument if isinstance(argument, Literal) else None
+    if inner is None:
+        return None
+    for candidate in overloads_of(name, 1, is_member=False):
+        if candidate.python[0] is type(inner.value):
+            return Literal(candidate.call(Budget(), inner.value))
+    return None
 
 
 def _list(node: ListLiteral, scope: Mapping[str, Type]) -> Type:
@@ -209,9 +233,7 @@ def _list(node: ListLiteral, scope: Mapping[str, Type]) -> Type:
         if kinds[index][0] not in {"optional", "dyn"}:
             raise CompileError(f"expected type 'optional_type(T)' but found '{type_text(kinds[index])}'")
         kinds[index] = kinds[index][1] if kinds[index][0] == "optional" else DYN
-    # ``?optional.none()`` is an element of any type.
-    known = [kind for index, kind in enumerate(kinds) if index not in node.optional or kind != DYN]
-    return list_of(_homogeneous(known, scope))
+    return list_of(_homogeneous(kinds, scope))
 
 
 def _map(node: MapLiteral, scope: Mapping[str, Type]) -> Type:
@@ -225,7 +247,7 @@ def _map(node: MapLiteral, scope: Mapping[str, Type]) -> Type:
 def _homogeneous(kinds: list[Type], scope: Mapping[str, Type]) -> Type:
     """The type of a literal's elements, which must be one; only the arguments of ``format`` may be mixed."""
     for kind in kinds[1:]:
-        if _MIXED not in scope and kind != kinds[0]:
+        if _MIXED not in scope and not is_same(kind, kinds[0]):
             raise CompileError(f"expected type '{type_text(kinds[0])}' but found '{type_text(kind)}'")
     return joined(kinds)
 

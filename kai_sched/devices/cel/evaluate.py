@@ -6,8 +6,8 @@ Errors of ``&&``, ``||``, ``all`` and ``exists`` are absorbed where the other op
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
+from kai_sched.devices.cel.binding import LazySlot, compile_bind, compile_optional_map, load_lazily
 from kai_sched.devices.cel.budget import Budget
 from kai_sched.devices.cel.device_view import DeviceValue
 from kai_sched.devices.cel.functions import overloads_of, qualified_name
@@ -81,9 +81,9 @@ def compile_node(node: Node, scope: Scope) -> Closure:  # noqa: C901, PLR0911 â€
         case Loop():
             return compile_loop(node, scope, compile_node)
         case Bind():
-            return _bind(node, scope)
+            return compile_bind(node, scope, compile_node)
         case OptionalMap():
-            return _optional_map(node, scope)
+            return compile_optional_map(node, scope, compile_node)
 
 
 def _constant(value: object) -> Closure:
@@ -93,6 +93,8 @@ def _constant(value: object) -> Closure:
 def _ident(name: str, scope: Scope) -> Closure:
     if name in scope:
         slot = scope[name]
+        if isinstance(slot, LazySlot):
+            return load_lazily(slot)
 
         def load(state: Evaluation) -> object:
             state.budget.left -= 1
@@ -327,40 +329,3 @@ def _map(node: MapLiteral, scope: Scope) -> Closure:
         return CelMap(entries(state))
 
     return build
-
-
-def _bind(node: Bind, scope: Scope) -> Closure:
-    slot = next_slot(scope)
-    value_of = compile_node(node.value, scope)
-    body = compile_node(node.body, {**scope, node.name: slot})
-
-    def bind(state: Evaluation) -> object:
-        state.budget.take(1)
-        state.slots[slot] = value_of(state)
-        return body(state)
-
-    return bind
-
-
-def _optional_map(node: OptionalMap, scope: Scope) -> Closure:
-    slot = next_slot(scope)
-    source = compile_node(node.source, scope)
-    body = compile_node(node.body, {**scope, node.name: slot})
-
-    def apply(state: Evaluation) -> object:
-        state.budget.take(1)
-        value: Any = source(state)
-        if not isinstance(value, OptionalValue):
-            raise no_overload("optMap", value)
-        if not value.is_present:
-            return value
-        state.slots[slot] = value.value
-        result = body(state)
-        return result if node.is_flat else OptionalValue(is_present=True, value=result)
-
-    return apply
-
-
-def next_slot(scope: Scope) -> int:
-    """The first slot that no variable of the scope uses."""
-    return max(scope.values(), default=-1) + 1

@@ -1,6 +1,7 @@
 """Static types and overloads: what the checker knows, and by what an overload is chosen at run time.
 
-A type is a tuple: its name, then its parameters. ``dyn`` fits everywhere; single capital letters are type variables.
+A type is a tuple: its name, then its parameters. ``dyn`` fits everywhere; single capital letters are type variables;
+``?`` is what nothing has decided yet, such as the items of an empty list.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from kai_sched.devices.cel.values import (
 Type = tuple[Any, ...]
 
 DYN: Final[Type] = ("dyn",)
+OPEN: Final[Type] = ("?",)
 BOOL: Final[Type] = ("bool",)
 INT: Final[Type] = ("int",)
 STRING: Final[Type] = ("string",)
@@ -94,14 +96,14 @@ def is_variable(kind: Type) -> bool:
 
 
 def unify(parameter: Type, argument: Type, bound: dict[str, Type]) -> bool:
-    """Whether an argument fits a parameter; binds type variables on the way."""
+    """Whether an argument fits a parameter; binds type variables on the way, to the most general argument."""
     if is_variable(parameter):
         name = parameter[0]
-        known = bound.get(name)
-        if known is None or known == DYN:
-            bound[name] = argument
-            return True
-        return unify(known, argument, {})
+        known = bound.get(name, OPEN)
+        if not unify_closed(known, argument):
+            return False
+        bound[name] = merged(known, argument)
+        return True
     if DYN in (parameter, argument) or is_variable(argument):
         return True
     if parameter[0] != argument[0] or len(parameter) != len(argument):
@@ -109,19 +111,48 @@ def unify(parameter: Type, argument: Type, bound: dict[str, Type]) -> bool:
     return all(unify(a, b, bound) for a, b in zip(parameter[1:], argument[1:], strict=True))
 
 
+def unify_closed(first: Type, second: Type) -> bool:
+    """Whether two types without variables go together."""
+    return is_variable(first) or unify(first, second, {})
+
+
+def merged(first: Type, second: Type) -> Type:
+    """The more general of two types that go together; what is open takes what the other has decided."""
+    if second in {first, OPEN}:
+        return first
+    if first == OPEN:
+        return second
+    if DYN in (first, second) or len(first) != len(second):
+        return DYN
+    return (first[0], *(merged(a, b) for a, b in zip(first[1:], second[1:], strict=True)))
+
+
 def substituted(kind: Type, bound: dict[str, Type]) -> Type:
-    """The type with its variables filled in; unknown ones are dyn."""
+    """The type with its variables filled in; unknown ones are open."""
     if is_variable(kind):
-        return bound.get(kind[0], DYN)
+        return bound.get(kind[0], OPEN)
     return (kind[0], *(substituted(part, bound) for part in kind[1:]))
+
+
+def is_same(first: Type, second: Type) -> bool:
+    """Whether two types are equal where both are decided."""
+    if OPEN in (first, second):
+        return True
+    return (
+        first[0] == second[0]
+        and len(first) == len(second)
+        and all(is_same(a, b) for a, b in zip(first[1:], second[1:], strict=True))
+    )
 
 
 def joined(kinds: list[Type]) -> Type:
     """The one type of several values, dyn if they differ."""
     if not kinds:
-        return DYN
-    first = kinds[0]
-    return first if all(kind == first for kind in kinds) else DYN
+        return OPEN
+    result = kinds[0]
+    for kind in kinds[1:]:
+        result = merged(result, kind) if is_same(result, kind) else DYN
+    return result
 
 
 Implementation = Callable[..., object]

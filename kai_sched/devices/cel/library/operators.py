@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from typing import Any, Final
 
 from kai_sched.devices.cel.budget import Budget
-from kai_sched.devices.cel.types import Overload, overload
+from kai_sched.devices.cel.types import Implementation, Overload, overload
 from kai_sched.devices.cel.values import (
     CelError,
     CelMap,
@@ -19,6 +21,12 @@ from kai_sched.devices.cel.values import (
 
 _ORDERED: Final = ("bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration")
 _NUMERIC: Final = ("int", "uint", "double")
+_COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "_<_": operator.lt,
+    "_<=_": operator.le,
+    "_>_": operator.gt,
+    "_>=_": operator.ge,
+}
 
 
 def _truncated(left: int, right: int) -> int:
@@ -118,14 +126,23 @@ def _comparisons() -> list[Overload]:
     pairs += [(a, b) for a in _NUMERIC for b in _NUMERIC if a != b]
     entries: list[Overload] = []
     for left, right in pairs:
-        arguments = f"({left}, {right}) -> bool"
-        entries += [
-            overload(f"_<_{arguments}", lambda _b, x, y: x < y),
-            overload(f"_<=_{arguments}", lambda _b, x, y: x <= y),
-            overload(f"_>_{arguments}", lambda _b, x, y: x > y),
-            overload(f"_>=_{arguments}", lambda _b, x, y: x >= y),
-        ]
+        for name, compare in _COMPARISONS.items():
+            call = _of_numbers(compare) if "double" in {left, right} else _of_values(compare)
+            entries.append(overload(f"{name}({left}, {right}) -> bool", call))
     return entries
+
+
+def _of_values(compare: Callable[[Any, Any], bool]) -> Implementation:
+    return lambda _budget, left, right: compare(left, right)
+
+
+def _of_numbers(compare: Callable[[Any, Any], bool]) -> Implementation:
+    def call(_budget: Budget, left: float, right: float) -> bool:
+        if math.isnan(left) or math.isnan(right):
+            raise CelError("NaN values cannot be ordered")
+        return compare(left, right)
+
+    return call
 
 
 OVERLOADS: Final = (*_ARITHMETIC, *_comparisons())

@@ -27,7 +27,7 @@ def _of_non_zero(_budget: Budget, value: object) -> OptionalValue:
 
 OVERLOADS: Final = (
     overload("optional.of(T) -> optional(T)", lambda _b, x: OptionalValue(is_present=True, value=x)),
-    overload("optional.none() -> optional(dyn)", lambda _b: NOTHING),
+    overload("optional.none() -> optional(T)", lambda _b: NOTHING),
     overload("optional.ofNonZeroValue(T) -> optional(T)", _of_non_zero),
     overload("optional(T):hasValue() -> bool", lambda _b, x: x.is_present),
     overload("optional(T):value() -> T", _value),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Final
 
@@ -10,17 +11,24 @@ from kai_sched.devices.cel.types import overload
 from kai_sched.devices.cel.values import CelError, Quantity, as_int
 from kai_sched.model.quantity import parse_quantity
 
+_NO_DIGITS: Final = re.compile(r"[+-]?\.?(?:[KMGTPE]i|[eE][+-]?\d+|[numkMGTPE])?", re.ASCII)
+"""What the reference takes for zero: a sign, a point or a suffix with no digits before it."""
+
+
+def _parsed(text: str) -> Fraction:
+    return Fraction(0) if text and _NO_DIGITS.fullmatch(text) else parse_quantity(text)
+
 
 def _quantity(_budget: Budget, text: str) -> Quantity:
     try:
-        return Quantity(parse_quantity(text))
+        return Quantity(_parsed(text))
     except ValueError as error:
         raise CelError(str(error)) from None
 
 
 def _is_quantity(_budget: Budget, text: str) -> bool:
     try:
-        parse_quantity(text)
+        _parsed(text)
     except ValueError:
         return False
     return True
