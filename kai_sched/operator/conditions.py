@@ -19,6 +19,11 @@ class Condition:
     message: str = ""
 
 
+def stamp(now: float) -> str:
+    """The time as conditions carry it: whole seconds."""
+    return format_time(int(now))
+
+
 def merged_conditions(present: Sequence[Document], wanted: Iterable[Condition], now: float) -> list[Document]:
     """The object's conditions with ours in place; those of others stay as they are."""
     by_type = {str(entry.get("type")): entry for entry in present}
@@ -33,12 +38,12 @@ def merged_conditions(present: Sequence[Document], wanted: Iterable[Condition], 
 def _document(known: Document | None, condition: Condition, now: float) -> Document:
     status = "True" if condition.is_true else "False"
     moved = known is None or known.get("status") != status
-    since = format_time(now) if moved or known is None else known.get("lastTransitionTime")
+    since = stamp(now) if moved or known is None else known.get("lastTransitionTime")
     return {
         **(known or {}),
         "type": condition.type,
         "status": status,
         "reason": condition.reason,
         "message": condition.message,
-        "lastTransitionTime": since or format_time(now),
+        "lastTransitionTime": since or stamp(now),
     }

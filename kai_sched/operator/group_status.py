@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kai_sched.api.times import format_time
 from kai_sched.cluster.ports import Document
 from kai_sched.model.ids import QueueName
 from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.queues import QueueShare
 from kai_sched.model.workloads import PodGroup
-from kai_sched.operator.conditions import Condition, merged_conditions
+from kai_sched.operator.conditions import Condition, merged_conditions, stamp
 from kai_sched.operator.queue_status import resource_list
 from kai_sched.operator.tally import GroupTally
 
@@ -113,11 +112,11 @@ def _scheduling_condition(
     }
     if known is not None:
         condition["transitionID"] = known.get("transitionID") or "0"
-        condition["lastTransitionTime"] = known.get("lastTransitionTime") or format_time(now)
+        condition["lastTransitionTime"] = known.get("lastTransitionTime") or stamp(now)
     else:
         numbers = [int(entry.get("transitionID") or 0) for entry in entries]
         condition["transitionID"] = str(max(numbers, default=-1) + 1)
-        condition["lastTransitionTime"] = format_time(now)
+        condition["lastTransitionTime"] = stamp(now)
     return condition
 
 

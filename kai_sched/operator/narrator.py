@@ -10,11 +10,13 @@ from typing import Final, Protocol
 import orjson
 import structlog
 
+from kai_sched.api.times import format_time
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.cluster.kube.resources import POD_GROUPS, PODS, QUEUES, SHARDS, Resource
 from kai_sched.cluster.ports import Document
 from kai_sched.model.commands import BindGang, Evict
 from kai_sched.model.ids import PodGroupKey, PodKey, QueueName
+from kai_sched.model.plan import Outcome as GangOutcome
 from kai_sched.model.plan import Plan, Verdict
 from kai_sched.model.snapshot import ClusterSnapshot, Unreadable
 from kai_sched.model.workloads import Pod, PodGroup, PodState
@@ -30,7 +32,17 @@ QUEUE_CALM_SECONDS: Final = 1.0
 GROUP_CALM_SECONDS: Final = 15.0
 POD_CALM_SECONDS: Final = 60.0
 EVENT_CALM_SECONDS: Final = 300.0
+NOT_READY_PATIENCE_SECONDS: Final = 2.0
+"""A gang whose pods and claims are just being made is nobody's problem yet."""
 _NOBODY: Final = GroupTally()
+
+
+@dataclass(frozen=True, slots=True)
+class _Calm:
+    """How long other figures, and a new reason, are held back."""
+
+    seconds: float
+    patience_seconds: float = 0.0
 
 
 class StatusCalls(Protocol):
@@ -62,6 +74,7 @@ class Narrator:
         self._voice = voice
         self._told_pods: set[str] = set()
         self._told_groups: set[PodGroupKey] = set()
+        self._told_events: set[str] = set()
 
     def tell_cycle(
         self,
@@ -86,7 +99,9 @@ class Narrator:
             status = group_status(
                 record, tally, verdicts.get(key), shares, present, plan.now, self._voice.node_pool
             )
-            self._tell_status(POD_GROUPS, key, document, status, _group_gist(verdicts.get(key)))
+            verdict = verdicts.get(key)
+            calm = _Calm(GROUP_CALM_SECONDS, _patience(verdict))
+            self._tell_status(POD_GROUPS, key, document, status, _group_gist(verdict), calm)
         self._told_groups = {key for key, verdict in verdicts.items() if is_waiting(verdict)}
         self._tell_waiting(verdicts, records, tallies, groups)
         self._tell_unreadable(snapshot.unreadable, queues, groups, plan.now)
@@ -113,7 +128,7 @@ class Narrator:
     def tell_shard(self, name: str, document: Document, problem: str, now: float) -> None:
         """Whether the SchedulingShard can be used as it stands."""
         status = invalid_status(problem, document.get("status") or {}, now)
-        self._tell_status(SHARDS, name, document, status, problem)
+        self._tell_status(SHARDS, name, document, status, problem, _Calm(GROUP_CALM_SECONDS))
 
     def _tell_queues(
         self,
@@ -130,7 +145,7 @@ class Narrator:
                 continue
             status = queue_status(QueueName(queue.name), view, document.get("status") or {}, plan.now)
             gist = (view.tree.problems.get(queue.name), status["kaiSched"]["waitingReason"])
-            self._tell_status(QUEUES, queue.name, document, status, gist, QUEUE_CALM_SECONDS)
+            self._tell_status(QUEUES, queue.name, document, status, gist, _Calm(QUEUE_CALM_SECONDS))
 
     def _tell_status(
         self,
@@ -139,7 +154,7 @@ class Narrator:
         document: Document,
         status: Document,
         gist: Hashable,
-        calm_seconds: float = GROUP_CALM_SECONDS,
+        calm: _Calm,
     ) -> None:
         path = resource.item_of_key(key, "status")
 
@@ -152,7 +167,8 @@ class Narrator:
             gist=gist,
             detail=orjson.dumps(status, option=orjson.OPT_SORT_KEYS),
             send=send,
-            calm_seconds=calm_seconds,
+            calm_seconds=calm.seconds,
+            patience_seconds=calm.patience_seconds,
         )
         if _says(document.get("status") or {}, status):
             self._publisher.is_so(saying)
@@ -167,11 +183,12 @@ class Narrator:
         groups: Mapping[str, Document],
     ) -> None:
         still: set[str] = set()
+        events: set[str] = set()
         for key, verdict in verdicts.items():
             waiting = tallies.get(key, _NOBODY).waiting
             if not is_waiting(verdict) or not waiting:
                 continue
-            self._tell_event(key, verdict, waiting[0], groups.get(key))
+            events.add(self._tell_event(key, verdict, waiting[0], groups.get(key)))
             record = records.get(key)
             if record is not None and not record.mark_unschedulable:
                 continue
@@ -182,11 +199,20 @@ class Narrator:
                     self._tell_pod(pod, verdict, message)
         for uid in self._told_pods - still:
             self._publisher.forget(("pod", uid))
-        self._told_pods = still
+        for uid in self._told_events - events:
+            self._publisher.withdraw(("event", uid))
+        self._told_pods, self._told_events = still, events
 
     def _tell_pod(self, pod: Pod, verdict: Verdict, message: str) -> None:
         path = PODS.item_of_key(pod.key, "status")
-        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        # Waiting since it was created: a time that a restarted operator tells again without a change.
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "lastTransitionTime": format_time(int(pod.created_at)) if pod.created_at else None,
+        }
         body = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
 
         async def send() -> object:
@@ -199,14 +225,13 @@ class Narrator:
                 detail=message,
                 send=send,
                 calm_seconds=POD_CALM_SECONDS,
+                patience_seconds=_patience(verdict),
             )
         )
 
-    def _tell_event(self, key: PodGroupKey, verdict: Verdict, pod: Pod, document: Document | None) -> None:
-        """On the pod group where there is one, else on its first waiting pod: one event a gang."""
-        if not self._voice.writes_events:
-            return
-        reason = "NotReady" if verdict.outcome.value == "NotReady" else "Unschedulable"
+    def _tell_event(self, key: PodGroupKey, verdict: Verdict, pod: Pod, document: Document | None) -> str:
+        """On the pod group where there is one, else on its first waiting pod: one event a gang. Returns whose."""
+        reason = "NotReady" if verdict.outcome is GangOutcome.NOT_READY else "Unschedulable"
         uid = document["metadata"]["uid"] if document is not None else pod.uid
         told = Told(
             about=POD_GROUPS if document is not None else PODS,
@@ -217,15 +242,18 @@ class Narrator:
             action="Scheduling",
             is_warning=True,
         )
-        self._publisher.offer(
-            Saying(
-                subject=("event", uid),
-                gist=(reason, verdict.blocker),
-                detail=told.note,
-                send=self._event_sender(told),
-                calm_seconds=EVENT_CALM_SECONDS,
+        if self._voice.writes_events:
+            self._publisher.offer(
+                Saying(
+                    subject=("event", uid),
+                    gist=(reason, verdict.blocker),
+                    detail=told.note,
+                    send=self._event_sender(told),
+                    calm_seconds=EVENT_CALM_SECONDS,
+                    patience_seconds=_patience(verdict),
+                )
             )
-        )
+        return uid
 
     def _tell_unreadable(
         self,
@@ -245,7 +273,8 @@ class Narrator:
                 continue
             text = f"{problem.field}: {problem.reason}" if problem.field else problem.reason
             status = invalid_status(text, document.get("status") or {}, now)
-            self._tell_status(resource, problem.key, document, status, ("unreadable", text))
+            calm = _Calm(GROUP_CALM_SECONDS)
+            self._tell_status(resource, problem.key, document, status, ("unreadable", text), calm)
 
     def _say_once(self, told: Told) -> None:
         if not self._voice.writes_events:
@@ -270,6 +299,11 @@ def _about_pod(pod: PodKey, uid: str, reason: str, note: str, *, is_warning: boo
     return Told(
         about=PODS, key=pod, uid=uid, reason=reason, note=note, action="Binding", is_warning=is_warning
     )
+
+
+def _patience(verdict: Verdict | None) -> float:
+    is_early = verdict is not None and verdict.outcome is GangOutcome.NOT_READY
+    return NOT_READY_PATIENCE_SECONDS if is_early else 0.0
 
 
 def _group_gist(verdict: Verdict | None) -> Hashable:

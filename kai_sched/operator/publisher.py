@@ -53,6 +53,8 @@ class Saying:
     send: Send
     calm_seconds: float = 30.0
     """How long the same gist with another detail is held back."""
+    patience_seconds: float = 0.0
+    """How long a new gist must hold before it is written: what passes by itself is not told."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,13 @@ class _Said:
     gist: Hashable
     detail: Hashable
     at: float
+
+
+@dataclass(slots=True)
+class _Held:
+    saying: Saying
+    since: float
+    due_at: float
 
 
 class Publisher:
@@ -70,7 +79,7 @@ class Publisher:
         self._fence = fence
         self._clock = clock
         self._said: dict[Hashable, _Said] = {}
-        self._held: dict[Hashable, Saying] = {}
+        self._held: dict[Hashable, _Held] = {}
         self._queue: OrderedDict[Hashable, Saying] = OrderedDict()
         self._news = asyncio.Event()
         self.writes = 0
@@ -84,15 +93,19 @@ class Publisher:
 
     def offer(self, saying: Saying) -> None:
         """Write a saying if it is news; a newer one about the same subject replaces it."""
-        subject = saying.subject
+        subject, now = saying.subject, self._clock()
         said = self._said.get(subject)
-        self._held.pop(subject, None)
+        held = self._held.pop(subject, None)
+        since = held.since if held is not None and held.saying.gist == saying.gist else now
         if said is not None and said.gist == saying.gist:
             if said.detail == saying.detail:
                 return
-            if self._clock() - said.at < saying.calm_seconds:
-                self._held[subject] = saying
-                return
+            due_at = said.at + saying.calm_seconds
+        else:
+            due_at = since + saying.patience_seconds
+        if now < due_at:
+            self._held[subject] = _Held(saying, since, due_at)
+            return
         self._remember(saying)
         self.once(saying)
 
@@ -117,6 +130,12 @@ class Publisher:
         for known in (self._said, self._held, self._queue):
             known.pop(subject, None)
 
+    def withdraw(self, subject: Hashable) -> None:
+        """What was to be said is no longer true; what was said already stays said."""
+        self._held.pop(subject, None)
+        if self._queue.pop(subject, None) is not None:
+            self._said.pop(subject, None)
+
     def forget_all(self) -> None:
         """Begin anew: after losing the Lease others may have said other things."""
         for known in (self._said, self._held, self._queue):
@@ -125,13 +144,10 @@ class Publisher:
     def release_held(self) -> None:
         """Write what was held back long enough."""
         now = self._clock()
-        due = [
-            saying
-            for subject, saying in self._held.items()
-            if subject not in self._said or now - self._said[subject].at >= saying.calm_seconds
-        ]
-        for saying in due:
-            self.offer(saying)
+        for held in [held for held in self._held.values() if held.due_at <= now]:
+            del self._held[held.saying.subject]
+            self._remember(held.saying)
+            self.once(held.saying)
 
     def _remember(self, saying: Saying) -> None:
         self._said[saying.subject] = _Said(saying.gist, saying.detail, self._clock())

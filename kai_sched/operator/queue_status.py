@@ -136,11 +136,10 @@ def _count(into: QueueTally, group: PodGroup, pods: GroupTally, verdict: Verdict
     is_placed = verdict is not None and verdict.outcome is Outcome.PLACED
     if is_placed or is_running(group, pods):
         into.running += 1
-        return
-    if not pods.waiting:
-        return
-    into.pending += 1
-    if verdict is None or verdict.blocker is None:
+    elif pods.waiting:
+        into.pending += 1
+    # Pods of an elastic gang may wait although the gang runs.
+    if verdict is None or verdict.blocker is None or not pods.waiting:
         return
     if into.worst is None or into.worst.blocker is None or _RANK[verdict.blocker] < _RANK[into.worst.blocker]:
         into.worst = verdict
