@@ -43,12 +43,13 @@ class Admission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tidied:
-    """``spans`` and ``opened`` are the two parts of what was minimised, ``bound`` holds for their weighted sum."""
+    """``spans`` and ``opened`` are the two parts of what was minimised; ``least``: no arrangement has less, in order."""
 
     status: Status
     arrangement: Arrangement | None = None
     spans: int = 0
     opened: int = 0
+    least: tuple[int, int] = (0, 0)
     deterministic_time: float = 0.0
 
 
@@ -120,6 +121,7 @@ def tidy(problem: AggregatedProblem, limits: Limits, incumbent: Arrangement | No
         arrangement=formed.decode(answer.values),
         spans=sum(answer.values[variable] for variable in formed.spans),
         opened=sum(answer.values[variable] for variable in formed.opened.values()),
+        least=divmod(max(0, answer.bound or 0), weight),
         deterministic_time=answer.deterministic_time,
     )
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kai_sched.placement.arrange import tidy
+from kai_sched.placement.arrange import Tidied, tidy
+from kai_sched.placement.cpsat import Status
 from kai_sched.placement.gangs import GangNode
 from kai_sched.placement.improve import (
     Effort,
@@ -118,25 +119,51 @@ class Ruler:
         return least
 
 
-def tidied(boards: Boards, tenants: Sequence[Tenant], ruler: Ruler, effort: Effort) -> Iterator[Boards]:
-    """Boards over worlds with the same pods in a strictly better layout, each better than the one before."""
-    layout = ruler.layout(boards.world, tenants)
-    bound = ruler.bound(boards.world, tenants)
-    if layout <= bound:
-        return
-    movable = movable_of(boards, tenants)
-    whole = reduce_world(without(boards, movable), movable)
-    if size_of(whole.problem) <= effort.budget.max_variables:
-        better = _solve(boards, movable, None, effort, share=5.0)
-        if better is not None and ruler.layout(better.world, tenants) < layout:
-            yield better
-        return
-    for _ in range(effort.budget.lns_iterations):
-        found = _improve_once(boards, movable, tenants, ruler, effort)
-        if found is None:
+@dataclass(slots=True)
+class Tidying:
+    """Lays the same pods out better and better. ``proven``: no layout of them costs less, where a model showed that."""
+
+    boards: Boards
+    tenants: Sequence[Tenant]
+    ruler: Ruler
+    effort: Effort
+    proven: Layout | None = None
+
+    def run(self) -> Iterator[Boards]:
+        """Boards over worlds with the same pods in a strictly better layout, each better than the one before."""
+        layout = self.ruler.layout(self.boards.world, self.tenants)
+        bound = self.ruler.bound(self.boards.world, self.tenants)
+        if layout <= bound:
             return
-        boards = found
-        yield boards
+        movable = movable_of(self.boards, self.tenants)
+        whole = reduce_world(without(self.boards, movable), movable)
+        if size_of(whole.problem) <= self.effort.budget.max_variables:
+            found = _solve(self.boards, movable, None, self.effort, share=5.0)
+            if found.answer is not None and len(movable) == len(self.tenants):
+                self.proven = self._layout_of(found.answer.least)
+            if found.boards is not None and self.ruler.layout(found.boards.world, self.tenants) < layout:
+                yield found.boards
+                self.boards = found.boards
+            is_best = found.answer is not None and found.answer.status is Status.OPTIMAL
+            if is_best or self.ruler.layout(self.boards.world, self.tenants) <= bound:
+                return
+        for _ in range(self.effort.budget.lns_iterations):
+            better = _improve_once(self.boards, movable, self.tenants, self.ruler, self.effort)
+            if better is None:
+                return
+            self.boards = better
+            yield better
+
+    def _layout_of(self, least: tuple[int, int]) -> Layout:
+        """A model counts the domains that pods enter anew, a layout those beyond the first."""
+        free = 0
+        for tenant in self.tenants:
+            for node, _, label in _preferences(self.ruler.pristine, tenant):
+                assert node.constraint is not None
+                present = codes_of_active(self.ruler.pristine, node, node.constraint.topology, label)
+                free += 1 - len(present)
+        spans, opened = least
+        return Layout(spans - free, opened)
 
 
 def _improve_once(
@@ -156,7 +183,7 @@ def _improve_once(
         movers = view.tenants_inside(inside)
         if not movers:
             continue
-        better = _solve(boards, movers, view.mask_of(inside), effort)
+        better = _solve(boards, movers, view.mask_of(inside), effort).boards
         if better is not None and ruler.layout(better.world, tenants) < layout:
             return better
     return None
@@ -186,6 +213,14 @@ def _neighbourhoods(
         yield units
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The layout found, if it works on nodes, and what the model answered."""
+
+    boards: Boards | None = None
+    answer: Tidied | None = None
+
+
 def _solve(
     boards: Boards,
     movers: Sequence[Tenant],
@@ -193,20 +228,20 @@ def _solve(
     effort: Effort,
     *,
     share: float = 1.0,
-) -> Boards | None:
+) -> _Found:
     if effort.is_spent:
-        return None
+        return _Found()
     bare = without(boards, movers)
     reduction = reduce_world(bare, movers, within)
     now = reduction.arrangement_of(seat_nodes(boards.world).get, len(boards.world.base.all_nodes))
     answer = tidy(reduction.problem, effort.limits(share), now)
     effort.note(answer.deterministic_time)
     if answer.arrangement is None:
-        return None
+        return _Found()
     if realise(bare, reduction, answer.arrangement):
-        return bare
+        return _Found(bare, answer)
     effort.rejected += 1
-    return None
+    return _Found(None, answer)
 
 
 def _preferences(boards: Boards, tenant: Tenant) -> Iterator[tuple[GangNode, list[int], str]]:

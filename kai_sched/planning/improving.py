@@ -18,7 +18,7 @@ from kai_sched.placement.improve import Effort, Refuted, Rescuer
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.slots import Boards
 from kai_sched.placement.tenants import Tenant, is_arrangeable
-from kai_sched.placement.tidy import Layout, Ruler, tidied
+from kai_sched.placement.tidy import Layout, Ruler, Tidying
 from kai_sched.placement.world import World
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 
@@ -37,6 +37,8 @@ class Improver:
     effort: Effort
     rescuer: Rescuer
     rescues: int = 0
+    proven: Layout | None = None
+    """No layout of the pods seated costs less, where that was shown beyond what counting shows."""
 
     @classmethod
     def over(cls, state: CycleState, effort: Effort) -> Improver:
@@ -101,16 +103,26 @@ def may_improve(state: CycleState) -> bool:
 def tidied_states(state: CycleState, improver: Improver) -> Iterator[CycleState]:
     """The same state again each time its layout became strictly better."""
     ruler = Ruler(Boards(improver.pristine))
-    for boards in tidied(state.boards, improver.tenants(state), ruler, improver.effort):
+    tidying = Tidying(state.boards, improver.tenants(state), ruler, improver.effort)
+    for boards in tidying.run():
         improver.adopt(state, boards)
         yield state
+    improver.proven = tidying.proven
 
 
 def judged(state: CycleState, improver: Improver, greedy: Score, report: SolverReport) -> SolverReport:
     """The report of a finished cycle: what was reached, what nobody could pass, and whether they meet."""
     objective = score_of(state, improver)
     ruler = Ruler(Boards(improver.pristine))
-    bound = _bound_of(state, improver, ruler.bound(state.boards.world, improver.tenants(state)))
+    least = ruler.bound(state.boards.world, improver.tenants(state))
+    layout = ruler.layout(state.boards.world, improver.tenants(state))
+    proven = improver.proven
+    if proven is not None and proven.surplus_domains == layout.surplus_domains:
+        least = max(least, proven)
+    elif proven is not None:
+        # The second part of a proof holds beside the first part only.
+        least = Layout(max(least.surplus_domains, proven.surplus_domains), least.opened_nodes)
+    bound = _bound_of(state, improver, least)
     return replace(
         report,
         status="OPTIMAL" if objective == bound else "FEASIBLE",
