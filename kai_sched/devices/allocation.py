@@ -31,7 +31,10 @@ class Options:
     """How to allocate."""
 
     now: float = 0.0
-    max_steps: int = 200_000
+    max_steps: int = 100_000
+    """Of one search: about a second."""
+    max_steps_a_cycle: int = 150_000
+    """Of all searches of a cycle together, beyond the first steps of each: hostile claims do not add up."""
     bug_compatible: bool = False
     """Copy the known bugs of the reference's test table, for comparing with it."""
     preference: DevicePreference | None = None
@@ -39,6 +42,7 @@ class Options:
 
 
 DEFAULT_OPTIONS: Final = Options()
+_ALONE_STEPS: Final = 5_000
 
 
 def allocate(
@@ -66,13 +70,14 @@ def allocate(
         for claim in claims:
             culprit = claim
             prepared.append(prepare_claim(claim, pools, selection))
-        new_attempt = partial(
-            Attempt, index, state, pools, tuple(prepared), bug_compatible=options.bug_compatible
+        search = _Question(index, state, pools, selection, options).search(
+            tuple(prepared), state.meter.search_allowance(options.max_steps, options.max_steps_a_cycle)
         )
-        attempt = new_attempt()
-        outlook = Outlook(prepared, selection, new_attempt)
-        search = Search(tuple(prepared), attempt, selection, outlook, options.max_steps)
-        if not search.run():
+        try:
+            is_found = search.run()
+        finally:
+            state.meter.count_search(search.steps)
+        if not is_found:
             return _no_fit(claims, pools)
     except Refused as refused:
         culprit = culprit if search is None else claims[search.current]
@@ -84,13 +89,35 @@ def allocate(
             device=refused.device,
         )
     chosen = [_chosen(claim, number, search) for number, claim in enumerate(prepared)]
-    taken = attempt.results
+    taken = search.attempt.results
     if options.preference is not None:
         taken = Improver(index, state, pools, prepared, selection, options.preference).improved(taken)
     return tuple(
         allocation_of(claim, chosen[number], taken[number], node, index.features, options.now)
         for number, claim in enumerate(prepared)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A node and what is held there: what searches for claims on it have in common."""
+
+    index: DeviceIndex
+    state: DeviceState
+    pools: tuple[Pool, ...]
+    selection: Selection
+    options: Options
+
+    def search(self, claims: tuple[PreparedClaim, ...], max_steps: int) -> Search:
+        new_attempt = partial(
+            Attempt, self.index, self.state, self.pools, claims, bug_compatible=self.options.bug_compatible
+        )
+        outlook = Outlook(claims, self.selection, new_attempt, self._is_served_alone)
+        return Search(claims, new_attempt(), self.selection, outlook, max_steps)
+
+    def _is_served_alone(self, claim: PreparedClaim) -> bool:
+        """Raises Refused where the search for it ends so."""
+        return self.options.bug_compatible or self.search((claim,), _ALONE_STEPS).run()
 
 
 def _chosen(claim: PreparedClaim, number: int, search: Search) -> list[PreparedRequest]:

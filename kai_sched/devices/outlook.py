@@ -26,17 +26,14 @@ class Outlook:
         claims: Sequence[PreparedClaim],
         selection: Selection,
         new_attempt: Callable[[], Attempt],
+        is_served_alone: Callable[[PreparedClaim], bool],
     ) -> None:
         self._claims = claims
+        self._is_served_alone = is_served_alone
         self._selection = selection
         self._new_attempt = new_attempt
         self._probe: Attempt | None = None
-        # A constraint that an All request breaks is an error, which other devices for earlier requests may provoke.
-        self._is_usable = not any(
-            claim.constraints
-            and any(entry.all_devices is not None for group in claim.requests for entry in group)
-            for claim in claims
-        )
+        self._is_usable = not any(map(_may_break_a_constraint, claims))
 
     def is_hopeless(self, claim_index: int, request_index: int) -> bool:
         """Whether no alternative of the request has enough devices that would do by themselves."""
@@ -52,6 +49,27 @@ class Outlook:
             for entry in group
         ]
         return all(self._ends_without_error(claim, entry) for claim, entry in reached)
+
+    def is_claim_hopeless(self, claim_index: int) -> bool:
+        """Whether a claim would find no devices even if the claims before it took none.
+
+        A search for it alone comes to every partial choice that a search after others could come to, so where that
+        ends in "no" without an error this one cannot end in an error of that claim either.
+        """
+        earlier = self._claims[:claim_index]
+        if not earlier or any(map(_may_break_a_constraint, earlier)):
+            return False
+        try:
+            if self._is_served_alone(self._claims[claim_index]):
+                return False
+        except Refused:
+            return False
+        return all(
+            self._ends_without_error(claim, entry)
+            for claim in earlier
+            for group in claim.requests
+            for entry in group
+        )
 
     def _may_succeed(self, claim_index: int, prepared: PreparedRequest) -> bool:
         if prepared.all_devices is not None:
@@ -92,3 +110,10 @@ class Outlook:
             except Refused:
                 return False
         return True
+
+
+def _may_break_a_constraint(claim: PreparedClaim) -> bool:
+    """A constraint that an All request breaks is an error, which other devices for earlier requests may provoke."""
+    return bool(claim.constraints) and any(
+        entry.all_devices is not None for group in claim.requests for entry in group
+    )

@@ -10,7 +10,7 @@ from kai_sched.devices.capacity import NotRepresentable, consumed_amounts
 from kai_sched.devices.index import DeviceIndex, SelectorKey
 from kai_sched.devices.pools import Pool, PooledDevice
 from kai_sched.devices.refusal import RefusalKind, Refused, claim_text
-from kai_sched.devices.state import ExpressionMeter
+from kai_sched.devices.state import WorkMeter
 from kai_sched.model.devices import AllocationMode, Claim, DeviceClass, DeviceConstraint, DeviceRequest
 
 MAX_RESULTS: Final = 32
@@ -53,7 +53,7 @@ class PreparedClaim:
 class Selection:
     """Answers whether a device matches a request on this node, in the order in which the search asks."""
 
-    def __init__(self, index: DeviceIndex, pools: Sequence[Pool], meter: ExpressionMeter) -> None:
+    def __init__(self, index: DeviceIndex, pools: Sequence[Pool], meter: WorkMeter) -> None:
         self.index = index
         self.meter = meter
         self._unreachable = frozenset[int]().union(*(pool.unreachable for pool in pools))

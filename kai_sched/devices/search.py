@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from enum import Enum
+from typing import Final
 
 from kai_sched.devices.attempt import Attempt
 from kai_sched.devices.outlook import Outlook
@@ -27,6 +28,8 @@ class Outcome(Enum):
     """No choice made so far could be changed for the better."""
 
 
+_PATIENCE: Final = 200
+"""Steps after which it pays to ask whether the claim that comes next can be served at all."""
 Steps = Generator["Steps", Outcome, Outcome]
 
 
@@ -42,11 +45,12 @@ class Search:
         max_steps: int,
     ) -> None:
         self._claims = claims
-        self._attempt = attempt
+        self.attempt = attempt
         self._selection = selection
         self._max_steps = max_steps
         self._outlook = outlook
         self._judged: set[tuple[int, int]] = set()
+        self._judged_claims: set[int] = set()
         self.steps = 0
         self.current = 0
         """The claim that was worked on last."""
@@ -84,6 +88,10 @@ class Search:
             self._judged.add((claim_index, request_index))
             if self._outlook.is_hopeless(claim_index, request_index):
                 return Outcome.HOPELESS
+        if request_index == 0 and self.steps > _PATIENCE and claim_index not in self._judged_claims:
+            self._judged_claims.add(claim_index)
+            if self._outlook.is_claim_hopeless(claim_index):
+                return Outcome.HOPELESS
         alternatives = claim.requests[request_index]
         if not claim.is_listed(request_index):
             outcome = yield self._devices((claim_index, request_index), alternatives[0], 0, 0)
@@ -106,7 +114,7 @@ class Search:
         if done >= prepared.count:
             outcome = yield self._requests(claim_index, request_index + 1)
             return outcome
-        if prepared.count - done > MAX_RESULTS - len(self._attempt.results[claim_index]):
+        if prepared.count - done > MAX_RESULTS - len(self.attempt.results[claim_index]):
             return Outcome.TOO_MANY
         self._count_step(claim_index, prepared)
         if prepared.all_devices is not None:
@@ -120,7 +128,7 @@ class Search:
     def _one_of(self, where: tuple[int, int], prepared: PreparedRequest, done: int, start: int) -> Steps:
         """Try device after device as the ``done``-th of the request."""
         claim_index, _ = where
-        claim, attempt = self._claims[claim_index], self._attempt
+        claim, attempt = self._claims[claim_index], self.attempt
         for position in range(start, len(prepared.positions)):
             entry = prepared.positions[position]
             if not self._is_candidate(claim_index, prepared, entry):
@@ -142,17 +150,17 @@ class Search:
     def _next_of_all(self, where: tuple[int, int], prepared: PreparedRequest, done: int) -> Steps:
         assert prepared.all_devices is not None
         claim_index, _ = where
-        mark = self._attempt.mark()
+        mark = self.attempt.mark()
         entry = prepared.all_devices[done]
-        if not self._attempt.take(claim_index, self._claims[claim_index], prepared, entry):
+        if not self.attempt.take(claim_index, self._claims[claim_index], prepared, entry):
             return Outcome.FAILED
         outcome = yield self._devices(where, prepared, done + 1, 0)
         if outcome is not Outcome.DONE:
-            self._attempt.rollback(mark)
+            self.attempt.rollback(mark)
         return outcome
 
     def _is_candidate(self, claim_index: int, prepared: PreparedRequest, entry: PooledDevice) -> bool:
-        if self._attempt.is_in_use(claim_index, prepared, entry):
+        if self.attempt.is_in_use(claim_index, prepared, entry):
             return False
         claim = self._claims[claim_index].claim
         return self._selection.matches(claim, prepared.selector_key, entry, prepared.name)

@@ -37,13 +37,21 @@ class PoolUse:
 UNUSED: Final = PoolUse()
 
 
-class ExpressionMeter:
-    """What expensive selectors have cost since the state was made. Shared by forks: it belongs to the cycle."""
+_FREE_STEPS: Final = 1_000
+"""What each search may take, whatever others took: far more than claims of sane users need."""
 
-    __slots__ = ("_charged", "spent")
+
+class WorkMeter:
+    """What expensive selectors and long searches have cost since the state was made.
+
+    Shared by forks: it belongs to the cycle.
+    """
+
+    __slots__ = ("_charged", "_long_steps", "spent")
 
     def __init__(self) -> None:
         self.spent = 0
+        self._long_steps = 0
         self._charged: set[tuple[object, int]] = set()
 
     def charge(self, key: object, ordinal: int, steps: int) -> None:
@@ -51,6 +59,14 @@ class ExpressionMeter:
         if (key, ordinal) not in self._charged:
             self._charged.add((key, ordinal))
             self.spent += steps
+
+    def search_allowance(self, most: int, most_of_cycle: int) -> int:
+        """Steps that the next search may take: ``most``, less if earlier searches of the cycle were long."""
+        return min(most, _FREE_STEPS + max(0, most_of_cycle - self._long_steps))
+
+    def count_search(self, steps: int) -> None:
+        """Count what a search has taken."""
+        self._long_steps += max(0, steps - _FREE_STEPS)
 
 
 class DeviceState:
@@ -61,7 +77,7 @@ class DeviceState:
     def __init__(self) -> None:
         self._base: dict[PoolKey, PoolUse] = {}
         self._own: dict[PoolKey, PoolUse] = {}
-        self.meter = ExpressionMeter()
+        self.meter = WorkMeter()
 
     @classmethod
     def from_claims(cls, claims: Iterable[Claim]) -> DeviceState:

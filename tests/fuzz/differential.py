@@ -18,6 +18,8 @@ from tests.fuzz.reference import Reference
 
 RELEASE_FEATURES = AllocatorFeatures(list_type_attributes=False, compatibility_groups=False)
 """What is on by default in the release."""
+PATIENT = Options(max_steps=50_000_000, max_steps_a_cycle=50_000_000)
+"""The reference searches on until its caller loses patience; one case in some thousands takes millions of steps."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def our_answer(case: dict[str, Any]) -> Answer:
         features=RELEASE_FEATURES,
     )
     claims = [translate_claim(document, namespace_allows_admin=True) for document in case["claims"]]
-    outcome = allocate(index, state_of(case), node_of(case["node"]), claims, Options())
+    outcome = allocate(index, state_of(case), node_of(case["node"]), claims, PATIENT)
     if isinstance(outcome, DeviceRefusal):
         kind = {RefusalKind.NO_FIT: "no fit", RefusalKind.FATAL: "error", RefusalKind.BUDGET: "budget"}
         return Answer(kind[outcome.kind], text=outcome.message)
