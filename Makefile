@@ -42,6 +42,14 @@ test: controlplane ## All tests: unit, properties, scenarios, then the real cont
 unit: $(STAMP) ## Only the tests that need no control plane
 	$(BIN)/pytest -m "not cluster" -n 2
 
+.PHONY: conformance
+conformance: $(STAMP) ## Our allocator and CEL beside the Kubernetes reference's tables (cases from KAI_SCHED_SHARED)
+	@$(BIN)/python -m tests.conformance
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## Random claims answered by us and by the reference allocator (SEED=0 CASES=3000)
+	@$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),3000)
+
 .PHONY: demo
 demo: controlplane ## The main job: schedule gangs with topology and claims on a real control plane (KEEP=1 leaves it running)
 	@$(BIN)/kai-sched demo $(if $(KEEP),--keep)
