@@ -13,23 +13,30 @@ from typing import Any, Final
 
 import orjson
 
+from kai_sched.api.dra_allocation import parse_allocation
+from kai_sched.api.dra_shape import (
+    CLAIM_DEVICES,
+    CLAIM_METADATA,
+    CLAIM_STATUS,
+    DEVICE_CLASS,
+    SLICE,
+    TAINT_RULE,
+    check_shape,
+)
 from kai_sched.api.dra_wire import (
+    amounts_of,
     config_of,
     created_at,
     mapping,
-    node_selector_document,
     node_selector_of,
     sequence,
     text,
-    timestamp_text,
-    timestamp_value,
+    toleration_of,
     whole,
 )
 from kai_sched.model.devices import (
-    AllocatedConfig,
     AttributeValue,
     Claim,
-    ClaimAllocation,
     ClaimSpec,
     Consumer,
     CounterConsumption,
@@ -39,14 +46,13 @@ from kai_sched.model.devices import (
     DeviceClass,
     DeviceConstraint,
     DeviceRequest,
-    DeviceResult,
     DeviceTaintRule,
     RequestPolicy,
     ResourceSlice,
 )
 from kai_sched.model.ids import ClaimKey, NodeName, Uid, key_of
-from kai_sched.model.quantity import format_quantity, parse_quantity
-from kai_sched.model.selectors import Taint, Toleration
+from kai_sched.model.quantity import parse_quantity
+from kai_sched.model.selectors import Taint
 
 Document = Mapping[str, Any]
 
@@ -59,6 +65,7 @@ _REFUSED_DEVICE_FIELDS: Final = ("nodeAllocatableResources",)
 
 def translate_slice(document: Document) -> ResourceSlice:
     """A ResourceSlice."""
+    check_shape(document, SLICE)
     spec = mapping(document.get("spec"))
     pool = mapping(spec.get("pool"))
     refused = ("skipNodeOperations",) if spec.get("skipNodeOperations") else ()
@@ -155,6 +162,7 @@ def _taint(document: Document) -> Taint:
 
 def translate_taint_rule(document: Document) -> DeviceTaintRule:
     """A DeviceTaintRule; no selector means every device."""
+    check_shape(document, TAINT_RULE)
     spec = mapping(document.get("spec"))
     selector = mapping(spec.get("deviceSelector"))
     return DeviceTaintRule(
@@ -168,6 +176,7 @@ def translate_taint_rule(document: Document) -> DeviceTaintRule:
 
 def translate_class(document: Document) -> DeviceClass:
     """A DeviceClass."""
+    check_shape(document, DEVICE_CLASS)
     spec = mapping(document.get("spec"))
     selectors, problem = _selectors(spec)
     return DeviceClass(
@@ -192,6 +201,9 @@ def _selectors(document: Document) -> tuple[tuple[str, ...], str]:
 
 def translate_claim(document: Document, *, namespace_allows_admin: bool = False) -> Claim:
     """A ResourceClaim with its status."""
+    check_shape(document.get("metadata"), CLAIM_METADATA, "metadata")
+    check_shape(document.get("spec"), {"devices": {}}, "spec")
+    check_shape(document.get("status"), CLAIM_STATUS, "status")
     metadata = mapping(document.get("metadata"))
     status = mapping(document.get("status"))
     allocation = status.get("allocation")
@@ -240,12 +252,13 @@ def _device_conditions(status: Document) -> tuple[tuple[str, str, bool], ...]:
 
 def claim_spec(spec: Document) -> ClaimSpec:
     """The spec of a claim or of a ResourceClaimTemplate's inner spec; equal specs are one object."""
-    return _interned_spec(orjson.dumps(mapping(spec.get("devices")), option=orjson.OPT_SORT_KEYS))
+    return _interned_spec(orjson.dumps(spec.get("devices") or {}, option=orjson.OPT_SORT_KEYS))
 
 
 @lru_cache(maxsize=8192)
 def _interned_spec(canonical: bytes) -> ClaimSpec:
     devices: Document = orjson.loads(canonical)
+    check_shape(devices, CLAIM_DEVICES, "spec.devices")
     return ClaimSpec(
         requests=tuple(_request(entry) for entry in sequence(devices.get("requests"))),
         constraints=tuple(
@@ -290,111 +303,12 @@ def _one_request(name: str, document: Document) -> DeviceRequest:
         mode=mode,
         count=count if count or mode == "All" else 1,
         admin_access=None if admin is None else bool(admin),
-        tolerations=tuple(_toleration(entry) for entry in tolerations),
+        tolerations=tuple(toleration_of(entry) for entry in tolerations),
         toleration_documents=tuple(
             orjson.dumps(entry, option=orjson.OPT_SORT_KEYS).decode() for entry in tolerations
         ),
-        capacity=_amounts(mapping(mapping(capacity).get("requests"))),
+        capacity=amounts_of(mapping(mapping(capacity).get("requests"))),
         has_capacity_requests=capacity is not None,
         problem=problem,
         unsupported=("derivedAttributes",) if document.get("derivedAttributes") else (),
     )
-
-
-def _toleration(document: Document) -> Toleration:
-    return Toleration(
-        text(document.get("key")),
-        text(document.get("operator")) or "Equal",
-        text(document.get("value")),
-        text(document.get("effect")),
-    )
-
-
-def _amounts(values: Document) -> tuple[tuple[str, Fraction], ...]:
-    return tuple((name, parse_quantity(str(value))) for name, value in sorted(values.items()))
-
-
-def parse_allocation(document: Document) -> ClaimAllocation:
-    """status.allocation as somebody wrote it."""
-    devices = mapping(document.get("devices"))
-    stamp = document.get("allocationTimestamp")
-    return ClaimAllocation(
-        results=tuple(_result(entry) for entry in sequence(devices.get("results"))),
-        configs=tuple(
-            AllocatedConfig(text(entry.get("source")), config_of(entry))
-            for entry in sequence(devices.get("config"))
-        ),
-        node_selector=node_selector_of(document.get("nodeSelector")),
-        allocated_at=timestamp_value(text(stamp)) if stamp else None,
-    )
-
-
-def _result(document: Document) -> DeviceResult:
-    tolerations = sequence(document.get("tolerations"))
-    admin = document.get("adminAccess")
-    return DeviceResult(
-        request=text(document.get("request")),
-        driver=text(document.get("driver")),
-        pool=text(document.get("pool")),
-        device=text(document.get("device")),
-        admin_access=None if admin is None else bool(admin),
-        tolerations=tuple(_toleration(entry) for entry in tolerations),
-        toleration_documents=tuple(
-            orjson.dumps(entry, option=orjson.OPT_SORT_KEYS).decode() for entry in tolerations
-        ),
-        binding_conditions=tuple(document.get("bindingConditions") or ()),
-        binding_failure_conditions=tuple(document.get("bindingFailureConditions") or ()),
-        share_id=text(document.get("shareID")),
-        consumed_capacity=_amounts(mapping(document.get("consumedCapacity"))),
-    )
-
-
-def allocation_document(allocation: ClaimAllocation) -> dict[str, Any]:
-    """status.allocation as it is written."""
-    devices: dict[str, Any] = {}
-    if allocation.results:
-        devices["results"] = [_result_document(result) for result in allocation.results]
-    if allocation.configs:
-        devices["config"] = [_config_document(entry) for entry in allocation.configs]
-    document: dict[str, Any] = {"devices": devices}
-    if allocation.node_selector is not None:
-        document["nodeSelector"] = node_selector_document(allocation.node_selector)
-    if allocation.allocated_at is not None:
-        document["allocationTimestamp"] = timestamp_text(allocation.allocated_at)
-    return document
-
-
-def _result_document(result: DeviceResult) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "request": result.request,
-        "driver": result.driver,
-        "pool": result.pool,
-        "device": result.device,
-    }
-    if result.admin_access is not None:
-        document["adminAccess"] = result.admin_access
-    if result.toleration_documents:
-        document["tolerations"] = [orjson.loads(entry) for entry in result.toleration_documents]
-    if result.binding_conditions:
-        document["bindingConditions"] = list(result.binding_conditions)
-    if result.binding_failure_conditions:
-        document["bindingFailureConditions"] = list(result.binding_failure_conditions)
-    if result.share_id:
-        document["shareID"] = result.share_id
-    if result.consumed_capacity:
-        document["consumedCapacity"] = {
-            name: format_quantity(value) for name, value in result.consumed_capacity
-        }
-    return document
-
-
-def _config_document(entry: AllocatedConfig) -> dict[str, Any]:
-    document: dict[str, Any] = {"source": entry.source}
-    if entry.config.requests:
-        document["requests"] = list(entry.config.requests)
-    if entry.config.driver:
-        opaque: dict[str, Any] = {"driver": entry.config.driver}
-        if entry.config.parameters:
-            opaque["parameters"] = orjson.loads(entry.config.parameters)
-        document["opaque"] = opaque
-    return document

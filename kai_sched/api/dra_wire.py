@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 import orjson
 
 from kai_sched.model.devices import OpaqueConfig
-from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement
+from kai_sched.model.quantity import parse_quantity
+from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement, Toleration
 
 Document = Mapping[str, Any]
 
@@ -62,6 +64,21 @@ def config_of(document: Document) -> OpaqueConfig:
         "" if parameters is None else orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS).decode(),
         tuple(document.get("requests") or ()),
     )
+
+
+def toleration_of(document: Document) -> Toleration:
+    """A toleration of a request or a result."""
+    return Toleration(
+        text(document.get("key")),
+        text(document.get("operator")) or "Equal",
+        text(document.get("value")),
+        text(document.get("effect")),
+    )
+
+
+def amounts_of(values: Document) -> tuple[tuple[str, Fraction], ...]:
+    """Quantities by name, exact."""
+    return tuple((name, parse_quantity(str(value))) for name, value in sorted(values.items()))
 
 
 def node_selector_of(value: object) -> NodeSelector | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from kai_sched.api.dra import allocation_document
+from kai_sched.api.dra_allocation import allocation_document
 from kai_sched.model.plan import ClaimPlacement, Eviction, Placement, Plan, SolverReport, Verdict
 from kai_sched.model.queues import QUOTA_RESOURCES, UNLIMITED, QueueShare
 

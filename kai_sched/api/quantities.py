@@ -9,6 +9,8 @@ from kai_sched.model.quantity import parse_quantity, rounded_up
 from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 
 _MILLI: Final = 1000
+MOST: Final = 1 << 53
+"""No machine has 8 PiB of memory; a limit keeps sums over a fleet inside 64 bits."""
 _BYTES: Final = frozenset({MEMORY, EPHEMERAL_STORAGE})
 
 
@@ -17,9 +19,9 @@ def cpu_millis(text: str) -> int:
     """CPU in millicores: "1500m", "0.1", "2".
 
     Raises:
-        ValueError: the text is no quantity.
+        ValueError: the text is no quantity, or beyond what a machine can have.
     """
-    return rounded_up(parse_quantity(text) * _MILLI)
+    return _bounded(rounded_up(parse_quantity(text) * _MILLI), text)
 
 
 @lru_cache(maxsize=16384)
@@ -27,16 +29,16 @@ def whole(text: str) -> int:
     """Bytes or pieces: "64Gi", "8".
 
     Raises:
-        ValueError: the text is no quantity.
+        ValueError: the text is no quantity, or beyond what a machine can have.
     """
-    return rounded_up(parse_quantity(text))
+    return _bounded(rounded_up(parse_quantity(text)), text)
 
 
 def amount_in(resource: str, text: str) -> int:
     """The amount of one resource in its unit.
 
     Raises:
-        ValueError: the text is no quantity.
+        ValueError: the text is no quantity, or beyond what a machine can have.
     """
     return cpu_millis(text) if resource == CPU else whole(text)
 
@@ -53,6 +55,12 @@ def text_of(resource: str, amount: int) -> str:
 def is_counted_by_name(resource: str) -> bool:
     """Whether a resource is an extended one (devices), not one that every node has."""
     return "/" in resource and resource not in _BYTES and resource not in {CPU, PODS}
+
+
+def _bounded(amount: int, text: str) -> int:
+    if abs(amount) > MOST:
+        raise ValueError(f"{text} is more than any machine has")
+    return amount
 
 
 def _binary(amount: int) -> str:

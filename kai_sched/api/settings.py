@@ -157,6 +157,10 @@ class Settings(Section):
     clique_label: str = Field(
         default="nvidia.com/gpu.clique", description="Node label that names the NVLink domain of a node."
     )
+    fabric_drivers: tuple[str, ...] = Field(
+        default=("compute-domain.nvidia.com",),
+        description="DRA drivers whose claims join pods to one multi-node fabric, kept inside one NVLink domain.",
+    )
     bandwidths: Bandwidths = Field(default_factory=Bandwidths, description="Links of the topology graph.")
     sharing_enabled: bool = Field(
         default=False, description="Whether fractions of GPUs can be realised here (webhook installed)."

@@ -68,6 +68,7 @@ def base_policy(settings: Settings) -> Policy:
         gpu_resources=settings.gpu_resources,
         island_attributes=settings.island_attributes,
         clique_label=settings.clique_label,
+        fabric_drivers=settings.fabric_drivers,
     )
 
 

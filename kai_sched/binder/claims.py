@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from kai_sched.api.dra import allocation_document
+from kai_sched.api.dra_allocation import allocation_document
 from kai_sched.binder.outcomes import Refusal, Result
 from kai_sched.cluster.ports import Document
 from kai_sched.model.ids import ClaimKey, Uid

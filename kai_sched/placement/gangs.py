@@ -6,7 +6,7 @@ reference on K-of-N. Pure data; placing is ``greedy``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kai_sched.model.ids import NodeName
@@ -29,7 +29,7 @@ class GangNode:
     pending: tuple[int, ...] = ()
     need_pods: int = 0
     waiting: int = 0
-    """Pods that exist but cannot be placed yet (gated, claims not made)."""
+    """Pods that exist but cannot be placed yet (gated, claims not ready)."""
     active_on: tuple[NodeName, ...] = ()
 
     @property
@@ -86,11 +86,13 @@ class Gang:
         return tuple(core_of(self.root))
 
 
-def build_gang(group: PodGroup, members: Sequence[int], pods: Sequence[Pod]) -> Gang:
+def build_gang(
+    group: PodGroup, members: Sequence[int], pods: Sequence[Pod], is_placeable: Callable[[Pod], bool]
+) -> Gang:
     """The gang of one group; ``members`` are positions of all its pods."""
     ordered = sorted(members, key=lambda position: task_order(pods[position]))
     if not group.sub_groups:
-        root = _leaf("", group.min_member, group.constraint, ordered, pods)
+        root = _leaf("", group.min_member, group.constraint, ordered, pods, is_placeable)
         return Gang(group=group, root=root)
     by_subgroup: dict[str, list[int]] = {}
     for position in ordered:
@@ -98,7 +100,9 @@ def build_gang(group: PodGroup, members: Sequence[int], pods: Sequence[Pod]) -> 
     children_of: dict[str, list[SubGroup]] = {}
     for subgroup in group.sub_groups:
         children_of.setdefault(subgroup.parent, []).append(subgroup)
-    children = tuple(_subtree(child, children_of, by_subgroup, pods) for child in children_of.get("", ()))
+    children = tuple(
+        _subtree(child, children_of, by_subgroup, pods, is_placeable) for child in children_of.get("", ())
+    )
     wanted = len(children) if group.min_sub_group is None else min(group.min_sub_group, len(children))
     root = GangNode(
         name="",
@@ -138,11 +142,12 @@ def _leaf(
     constraint: TopologyConstraint | None,
     members: Sequence[int],
     pods: Sequence[Pod],
+    is_placeable: Callable[[Pod], bool],
 ) -> GangNode:
     active = [pods[position] for position in members if pods[position].state in ACTIVE]
     done = sum(pods[position].state is PodState.SUCCEEDED for position in members)
     waits = [position for position in members if pods[position].state is PodState.PENDING]
-    placeable = tuple(position for position in waits if _is_placeable(pods[position]))
+    placeable = tuple(position for position in waits if is_placeable(pods[position]))
     gated = sum(pods[position].state is PodState.GATED for position in members)
     return GangNode(
         name=name,
@@ -154,21 +159,19 @@ def _leaf(
     )
 
 
-def _is_placeable(pod: Pod) -> bool:
-    return not pod.problem and all(ref.claim is not None for ref in pod.claims)
-
-
 def _subtree(
     subgroup: SubGroup,
     children_of: Mapping[str, Sequence[SubGroup]],
     members: Mapping[str, Sequence[int]],
     pods: Sequence[Pod],
+    is_placeable: Callable[[Pod], bool],
 ) -> GangNode:
     below = children_of.get(subgroup.name, ())
     if not below:
         minimum = 1 if subgroup.min_member is None else subgroup.min_member
-        return _leaf(subgroup.name, minimum, subgroup.constraint, members.get(subgroup.name, ()), pods)
-    children = tuple(_subtree(child, children_of, members, pods) for child in below)
+        own = members.get(subgroup.name, ())
+        return _leaf(subgroup.name, minimum, subgroup.constraint, own, pods, is_placeable)
+    children = tuple(_subtree(child, children_of, members, pods, is_placeable) for child in below)
     wanted = len(children) if subgroup.min_sub_group is None else min(subgroup.min_sub_group, len(children))
     return GangNode(
         name=subgroup.name,

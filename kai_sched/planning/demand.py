@@ -14,8 +14,10 @@ from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import GroupOrigin, Pod, PodGroup, PodState, TopologyConstraint
+from kai_sched.placement.fabrics import FabricOf, bound_by_fabric
 from kai_sched.placement.gangs import Gang, build_gang
 from kai_sched.planning.cycle_state import unplaced
+from kai_sched.planning.readiness import ClaimReadiness
 from kai_sched.topology.domains import DomainIndex
 
 WAITING = (PodState.PENDING, PodState.GATED)
@@ -32,18 +34,23 @@ def members_by_group(snapshot: ClusterSnapshot) -> dict[PodGroupKey, list[int]]:
 
 
 def select_demand(
-    snapshot: ClusterSnapshot, policy: Policy, tree: QueueTree, domains: DomainIndex
+    snapshot: ClusterSnapshot,
+    policy: Policy,
+    tree: QueueTree,
+    domains: DomainIndex,
+    fabric_of: FabricOf,
 ) -> tuple[list[Gang], list[Verdict]]:
     """Gangs to consider, in key order, and early verdicts for the others with a waiting pod."""
     groups = {group.key: group for group in snapshot.pod_groups}
+    claims = ClaimReadiness(snapshot)
     gangs: list[Gang] = []
     verdicts: list[Verdict] = []
     for key, members in sorted(members_by_group(snapshot).items()):
         group = groups.get(key) or _missing_group(key, snapshot.pods[members[0]], policy)
-        gang = build_gang(group, members, snapshot.pods)
-        verdict = _refuse_early(gang, members, snapshot, policy, tree, domains)
+        gang = build_gang(group, members, snapshot.pods, claims.is_placeable)
+        verdict = _refuse_early(gang, members, snapshot, policy, tree, domains, claims)
         if verdict is None:
-            gangs.append(gang)
+            gangs.append(bound_by_fabric(gang, snapshot.pods, fabric_of, policy.clique_label))
         else:
             verdicts.append(verdict)
     return gangs, verdicts
@@ -66,6 +73,7 @@ def _refuse_early(
     policy: Policy,
     tree: QueueTree,
     domains: DomainIndex,
+    claims: ClaimReadiness,
 ) -> Verdict | None:
     pods = [snapshot.pods[position] for position in members]
     return (
@@ -73,7 +81,7 @@ def _refuse_early(
         or _refuse_queue(gang, tree)
         or _refuse_topology(gang, domains)
         or _refuse_fields(gang, pods, policy)
-        or _refuse_readiness(gang, pods)
+        or _refuse_readiness(gang, pods, claims)
     )
 
 
@@ -161,24 +169,15 @@ def _refuse_fields(gang: Gang, pods: Sequence[Pod], policy: Policy) -> Verdict |
     return None
 
 
-def _refuse_readiness(gang: Gang, pods: Sequence[Pod]) -> Verdict | None:
+def _refuse_readiness(gang: Gang, pods: Sequence[Pod], claims: ClaimReadiness) -> Verdict | None:
     if gang.root.is_ready and gang.pending_pods():
         return None
     gated = [pod for pod in pods if pod.state is PodState.GATED]
-    unmade = [
-        (pod, ref.name)
-        for pod in pods
-        if pod.state is PodState.PENDING
-        for ref in pod.claims
-        if ref.claim is None
-    ]
+    unmade = next(
+        (lack for pod in pods if pod.state is PodState.PENDING and (lack := claims.missing(pod))), ""
+    )
     if unmade and not gated:
-        pod, name = unmade[0]
-        return _not_ready(
-            gang,
-            f"claim {name!r} of pod {pod.key} does not exist yet",
-            "wait for the resourceclaim controller, or create the claim",
-        )
+        return _not_ready(gang, unmade, "wait for the resourceclaim controller, or create the claim anew")
     existing = sum(pod.state in WAITING for pod in pods) + gang.active_count
     message = (
         f"Job is not ready for scheduling. Waiting for {gang.group.min_member} pods, "

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kai_sched.api.dra import allocation_document, translate_claim, translate_class, translate_slice
+from kai_sched.api.dra import translate_claim, translate_class, translate_slice
+from kai_sched.api.dra_allocation import allocation_document
 from kai_sched.devices.allocator import Options, allocate
 from kai_sched.devices.features import AllocatorFeatures
 from kai_sched.devices.index import DeviceIndex

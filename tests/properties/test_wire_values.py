@@ -11,7 +11,7 @@ from kai_sched.api.quantities import amount_in, text_of
 from kai_sched.api.times import format_duration, format_micro_time, format_time, parse_duration, parse_time
 from kai_sched.model.quantity import format_quantity, parse_quantity
 
-AMOUNTS = st.integers(min_value=0, max_value=1 << 60)
+AMOUNTS = st.integers(min_value=0, max_value=1 << 50)
 RESOURCES = st.sampled_from(["cpu", "memory", "ephemeral-storage", "hugepages-2Mi", "nvidia.com/gpu", "pods"])
 EXACT = st.builds(
     Fraction, st.integers(-(10**18), 10**18), st.sampled_from([1, 10, 10**3, 10**6, 10**9, 1 << 9])
@@ -28,7 +28,7 @@ def test_an_exact_quantity_is_the_same_after_writing_and_reading_it(value: Fract
     assert parse_quantity(format_quantity(value)) == value
 
 
-@given(st.integers(0, 10**6), st.sampled_from(["", "k", "M", "G", "Ki", "Mi", "Gi", "m", "u"]))
+@given(st.integers(0, 5000), st.sampled_from(["", "k", "M", "G", "Ki", "Mi", "Gi", "m", "u"]))
 def test_amounts_are_never_below_the_exact_value_and_less_than_one_unit_above(
     number: int, suffix: str
 ) -> None:
