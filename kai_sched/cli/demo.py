@@ -22,6 +22,7 @@ from kai_sched.localcluster.providers import registry
 
 ROOT = Path(__file__).parents[2]
 SETTLE_SECONDS = 60.0
+QUIET_SECONDS = 2.5
 NAME = "demo"
 NAMESPACE = "demo"
 
@@ -61,6 +62,7 @@ def demo(
             _submit(cluster, arrivals)
             _wait_until_settled(cluster, arrivals, log)
             out.print(f"\nsettled {time.monotonic() - submitted:.1f} s after the work was submitted\n")
+            _wait_until_told(cluster)
             report.print_decisions(cluster.api, log, out)
             report.print_landing(cluster.api, out)
             _print_kubectl(cluster, out)
@@ -107,6 +109,18 @@ def _wait_until_settled(cluster: LocalCluster, arrivals: list[dict[str, Any]], l
     raise ControlPlaneError(
         f"the demo did not settle within {SETTLE_SECONDS:.0f} s; the operator's last words:\n{tail}"
     )
+
+
+def _wait_until_told(cluster: LocalCluster) -> None:
+    """Until queues and pod groups say what became of the pods: their status follows the binds."""
+    deadline = time.monotonic() + QUIET_SECONDS * 5
+    quiet_since, seen = time.monotonic(), set[tuple[str, str]]()
+    while time.monotonic() < min(deadline, quiet_since + QUIET_SECONDS):
+        objects = [*cluster.api.list("Queue"), *cluster.api.list("PodGroup", NAMESPACE)]
+        now = {(entry["metadata"]["uid"], entry["metadata"]["resourceVersion"]) for entry in objects}
+        if now != seen:
+            quiet_since, seen = time.monotonic(), now
+        time.sleep(0.2)
 
 
 def _print_kubectl(cluster: LocalCluster, out: Console) -> None:

@@ -16,7 +16,8 @@ from kai_sched.localcluster.admin import AdminApi
 
 Document = Mapping[str, Any]
 CLIQUE = "nvidia.com/gpu.clique"
-RACK_LABELS = ("example.com/rack", "topology.kubernetes.io/rack", "rack")
+RACK_LABELS = ("kai-sched.dev/rack", CLIQUE)
+_LONGEST_NAME = 12
 _GROUP_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -85,8 +86,8 @@ def print_decisions(api: AdminApi, log: Path, out: Console) -> None:
     """Verdicts of the pod groups, then what the solver said of its last plan that placed something."""
     out.print(Text("Decided", style="bold"))
     for group in api.list("PodGroup"):
-        verdict = group.get("status", {}).get("kaiSched", {}).get("verdict") or {}
-        outcome = verdict.get("outcome", "unknown")
+        verdict = group.get("status", {}).get("kaiSched", {})
+        outcome = verdict.get("verdict") or "unknown"
         line = Text(f"{group['metadata']['name']}: ")
         line.append(outcome, style="green" if outcome == "Placed" else "yellow")
         if verdict.get("blocker"):
@@ -127,8 +128,10 @@ def _cell(counts: Counter[str]) -> str:
 
 
 def _rack_of(node: Document) -> str:
+    """A name that fits the picture: of a clique, whose name begins with a UUID, the end."""
     labels = node["metadata"].get("labels", {})
-    return next((labels[key] for key in RACK_LABELS if key in labels), "-")
+    name = next((str(labels[key]) for key in RACK_LABELS if key in labels), "-")
+    return name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME + 3 :]}"
 
 
 def _pool_node(entry: Document) -> str:

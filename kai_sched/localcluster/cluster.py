@@ -78,6 +78,7 @@ class LocalCluster:
         self._ports = recipe.Ports(0, 0, 0)
         self._guard: subprocess.Popen[bytes] | None = None
         self._api: AdminApi | None = None
+        self._is_detached = False
 
     def __enter__(self) -> Self:
         return self.start()
@@ -85,7 +86,8 @@ class LocalCluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        if not self._is_detached:
+            self.stop()
 
     @property
     def layout(self) -> recipe.Layout:
@@ -140,6 +142,7 @@ class LocalCluster:
 
     def detach(self) -> None:
         """Lets the cluster outlive this process; ``processes.end_all`` on its folder ends it."""
+        self._is_detached = True
         atexit.unregister(self.stop)
         if self._guard is not None:
             self._guard.kill()
