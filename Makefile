@@ -36,6 +36,7 @@ check: $(STAMP) ## Lint, format, types, import contracts, CRD drift (read-only)
 .PHONY: test
 test: controlplane ## All tests: unit, properties, scenarios, then the real control plane
 	$(BIN)/pytest -m "not cluster" -n 2
+	@$(BIN)/python -m tests.fuzz --build-only
 	$(BIN)/pytest -m cluster
 
 .PHONY: unit

@@ -1,0 +1,1 @@
+"""Claims: how many are decided a second, and how many pods are bound with theirs beside kube-scheduler."""
