@@ -77,6 +77,8 @@ class Policy:
         "resource.kubernetes.io/pcieRoot",
     )
     clique_label: str = "nvidia.com/gpu.clique"
+    fabric_drivers: tuple[str, ...] = ("compute-domain.nvidia.com",)
+    """Drivers whose claims join their pods to one multi-node fabric, which lies in one clique."""
     queue_depth: int | None = None
     queue_depth_of: tuple[tuple[StageName, int], ...] = ()
     """Limits of single stages; a stage that is not here has none (``queue_depth`` is the one of allocate)."""

@@ -15,9 +15,11 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.resources import CPU
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.model.workloads import Pod
+from kai_sched.placement.fabrics import FabricOf
 from kai_sched.placement.node_table import NodeTable
 from kai_sched.placement.rules.static import StaticMask, StaticRules
 from kai_sched.placement.shapes import Shape, ShapeTable
+from kai_sched.topology.devices import DevicePreference
 from kai_sched.topology.domains import DomainIndex
 
 
@@ -29,6 +31,14 @@ class FleetIndex:
     table: NodeTable
     domains: DomainIndex
     devices: DeviceIndex
+    _preferences: dict[tuple[str, ...], DevicePreference] = field(default_factory=dict)
+
+    def device_preference(self, island_attributes: tuple[str, ...]) -> DevicePreference:
+        """How to choose among the devices of a node; what it learns of them is kept."""
+        known = self._preferences.get(island_attributes)
+        if known is None:
+            known = self._preferences[island_attributes] = DevicePreference(island_attributes)
+        return known
 
 
 class FleetCache:
@@ -60,6 +70,8 @@ class WorldBase:
     index: FleetIndex
     shapes: ShapeTable
     claims: Mapping[ClaimKey, Claim]
+    fabric_of: FabricOf
+    """Claims that join a fabric; empty where no node names its clique."""
     static_rules: StaticRules
     device_options: Options
     has_dynamic_rules: bool

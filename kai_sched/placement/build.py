@@ -12,15 +12,15 @@ from kai_sched.devices.allocator import DeviceState, Options
 from kai_sched.model.devices import Claim
 from kai_sched.model.policy import DeviceChoice, Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
+from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, Pod, PodState
 from kai_sched.placement.base import FleetCache, FleetIndex, WorldBase, cpu_column_of
+from kai_sched.placement.fabrics import Homes, fabric_of_pod, fabrics_of
 from kai_sched.placement.gpu_shares import GpuShares, held_groups
 from kai_sched.placement.rules.dynamic import DynamicRules
 from kai_sched.placement.rules.static import StaticRules
 from kai_sched.placement.rules.volumes import VolumesView
 from kai_sched.placement.shapes import ShapeTable, resource_names
 from kai_sched.placement.world import Room, World
-from kai_sched.topology.devices import DevicePreference
 
 
 def build_world(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> World:
@@ -34,12 +34,14 @@ def build_world(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) ->
     if len(staying) < len(holders):
         remaining = [pod for pod in snapshot.pods if pod.state is not PodState.RELEASING]
         future = _room(base, staying, remaining, _claims_after_release(snapshot))
-    return World(base=base, now=now, future=future)
+    return World(base=base, now=now, future=future, homes=_homes(base))
 
 
 def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> WorldBase:
     table = index.table
     claims = {claim.key: claim for claim in snapshot.claims}
+    has_cliques = bool((index.domains.codes("", policy.clique_label) >= 0).any())
+    fabric_of = fabrics_of(snapshot.claims, policy.fabric_drivers) if has_cliques else {}
     gpu_columns = tuple(table.axis.index(name) for name in policy.gpu_resources if name in table.axis)
     gpu_column_of = np.full(len(table.nodes), -1, dtype=np.int64)
     for column in reversed(gpu_columns):
@@ -48,10 +50,11 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
         snapshot=snapshot,
         policy=policy,
         index=index,
-        shapes=ShapeTable(table.axis, claims, index.devices),
+        shapes=ShapeTable(table.axis, claims, index.devices, fabric_of),
         claims=claims,
+        fabric_of=fabric_of,
         static_rules=StaticRules.of(table, snapshot, policy),
-        device_options=_device_options(snapshot, policy),
+        device_options=_device_options(snapshot, policy, index),
         has_dynamic_rules=_has_dynamic_rules(snapshot.pods),
         gpu_columns=gpu_columns,
         gpu_column_of=gpu_column_of,
@@ -62,10 +65,18 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
     )
 
 
-def _device_options(snapshot: ClusterSnapshot, policy: Policy) -> Options:
-    preference = (
-        DevicePreference(policy.island_attributes) if policy.device_choice is DeviceChoice.TOPOLOGY else None
-    )
+def _homes(base: WorldBase) -> Homes:
+    homes = Homes(base.domains.codes("", base.policy.clique_label))
+    for pod in base.pods if base.fabric_of else ():
+        fabric = fabric_of_pod(pod, base.fabric_of)
+        if fabric is not None and pod.state in ACTIVE and pod.node in base.table.index_of:
+            homes.change(fabric, base.table.index_of[pod.node], +1)
+    return homes
+
+
+def _device_options(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> Options:
+    is_by_topology = policy.device_choice is DeviceChoice.TOPOLOGY
+    preference = index.device_preference(policy.island_attributes) if is_by_topology else None
     return Options(
         now=snapshot.now,
         max_steps=policy.solver.search_steps,

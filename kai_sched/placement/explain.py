@@ -137,6 +137,11 @@ def _explain_shape(
                 is_proof=True,
                 wanted=wanted,
             )
+    homes = boards.world.homes
+    if shape.fabric is not None and homes.cliques(shape.fabric):
+        everywhere = everywhere & homes.mask(shape.fabric)
+        if int(boards.slots(shape, in_future=in_future)[everywhere].sum()) < wanted:
+            return _home_refusal(boards, shape, wanted, everywhere, in_future=in_future)
     free = boards.world.free_for(in_future=in_future)
     by_resource = _room_by_resource(boards, shape, free, static.allowed & everywhere)
     fitted = int(np.minimum.reduce(list(by_resource.values())).sum()) if by_resource else wanted
@@ -155,6 +160,24 @@ def _explain_shape(
             wanted=wanted,
         )
     return None
+
+
+def _home_refusal(boards: Boards, shape: Shape, wanted: int, home: Mask, *, in_future: bool) -> Refusal:
+    """The fabric runs in a clique that has no room left."""
+    base = boards.world.base
+    label = base.policy.clique_label
+    level = base.domains.level("", label)
+    assert shape.fabric is not None
+    names = [level.names[code] for code in boards.world.homes.cliques(shape.fabric) if code >= 0]
+    fitted = min(wanted, int(boards.slots(shape, in_future=in_future)[home].sum()))
+    return Refusal(
+        blocker=Blocker.TOPOLOGY,
+        message=f"its fabric already runs in {', '.join(names) or 'nodes without ' + label}, "
+        f"which holds {fitted} of {wanted} more pods",
+        next_step=f"free room for {wanted - fitted} more pods there, or restart the whole fabric",
+        fitted=fitted,
+        wanted=wanted,
+    )
 
 
 def _static_refusal(eliminated: str, wanted: int) -> Refusal:

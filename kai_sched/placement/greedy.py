@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kai_sched.placement.explain import explain
 from kai_sched.placement.gangs import Gang, GangNode, core_of
+from kai_sched.placement.pins import pin_choices
 from kai_sched.placement.refusal import Failure, Refusal
 from kai_sched.placement.seating import Fill, seat_pods
 from kai_sched.placement.slots import Boards
@@ -34,6 +35,13 @@ def place_core(
     if failure is None:
         return None
     world.rollback(mark)
+    for pinned in pin_choices(boards, gang, in_future=in_future):
+        boards.pinned = pinned
+        again = _Attempt(boards, in_future=in_future).place(gang.root, allowed)
+        boards.pinned = {}
+        if again is None:
+            return None
+        world.rollback(mark)
     return explain(boards, failure, in_future=in_future)
 
 

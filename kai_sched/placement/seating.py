@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.devices.allocator import PIECE_UNIT, DeviceRefusal, RefusalKind, partitions_of
+from kai_sched.model.ids import ClaimKey
 from kai_sched.model.policy import Strategy
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
@@ -94,8 +95,8 @@ def _packs(boards: Boards, shape: Shape) -> bool:
     return strategy is Strategy.BINPACK
 
 
-def _is_crowded(boards: Boards, claim: str, newcomers: int) -> bool:
-    return boards.world.consumer_count(claim) + newcomers > MAX_CONSUMERS  # type: ignore[arg-type]
+def _is_crowded(boards: Boards, claim: ClaimKey, newcomers: int) -> bool:
+    return boards.world.consumer_count(claim) + newcomers > MAX_CONSUMERS
 
 
 def _seat_in_bulk(

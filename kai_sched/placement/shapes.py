@@ -13,6 +13,7 @@ from kai_sched.devices.counting import PlainNeed, plain_requirement
 from kai_sched.model.devices import Claim, ClaimSpec
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.workloads import Pod, PodSpec
+from kai_sched.placement.fabrics import Fabric, FabricOf, fabric_of_pod
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,8 @@ class Shape:
     named: tuple[ClaimKey, ...]
     plain: tuple[PlainNeed, ...] | None
     pieces: tuple[PieceNeed, ...] | None = None
+    fabric: Fabric | None = None
+    """The multi-node fabric that its claims join."""
 
     @property
     def is_countable(self) -> bool:
@@ -48,7 +51,14 @@ class Shape:
 class ShapeTable:
     """Gives every pending pod its shape; equal pods get the same one, in order of first sight."""
 
-    def __init__(self, axis: tuple[str, ...], claims: Mapping[ClaimKey, Claim], index: DeviceIndex) -> None:
+    def __init__(
+        self,
+        axis: tuple[str, ...],
+        claims: Mapping[ClaimKey, Claim],
+        index: DeviceIndex,
+        fabric_of: FabricOf | None = None,
+    ) -> None:
+        self._fabric_of: FabricOf = fabric_of or {}
         self._position = {name: position for position, name in enumerate(axis)}
         self._claims = claims
         self._index = index
@@ -56,7 +66,7 @@ class ShapeTable:
         self._first: dict[PodSpec, PodSpec] = {}
         self._claim_specs: dict[ClaimSpec, ClaimSpec] = {}
         self._claim_spec_of: dict[int, ClaimSpec] = {}
-        self._by_key: dict[tuple[int, tuple[int, ...], tuple[ClaimKey, ...]], Shape] = {}
+        self._by_key: dict[tuple[int, tuple[int, ...], tuple[ClaimKey, ...], Fabric | None], Shape] = {}
         self.shapes: list[Shape] = []
 
     def shape_of(self, pod: Pod) -> Shape:
@@ -72,14 +82,21 @@ class ShapeTable:
                 own.append(self._canonical_claim(claim.spec))
             else:
                 named.append(ref.claim)
-        key = (id(spec), tuple(id(claim_spec) for claim_spec in own), tuple(named))
+        fabric = fabric_of_pod(pod, self._fabric_of)
+        key = (id(spec), tuple(id(claim_spec) for claim_spec in own), tuple(named), fabric)
         shape = self._by_key.get(key)
         if shape is None:
-            shape = self._new(spec, tuple(own), tuple(named))
+            shape = self._new(spec, tuple(own), tuple(named), fabric)
             self._by_key[key] = shape
         return shape
 
-    def _new(self, spec: PodSpec, own: tuple[ClaimSpec, ...], named: tuple[ClaimKey, ...]) -> Shape:
+    def _new(
+        self,
+        spec: PodSpec,
+        own: tuple[ClaimSpec, ...],
+        named: tuple[ClaimKey, ...],
+        fabric: Fabric | None,
+    ) -> Shape:
         request = np.zeros(len(self._position), dtype=np.int64)
         for name, amount in spec.requests:
             request[self._position[name]] = amount
@@ -94,6 +111,7 @@ class ShapeTable:
             named=named,
             plain=plain if is_plain else None,
             pieces=None if is_plain else piece_needs(self._index, own),
+            fabric=fabric,
         )
         self.shapes.append(shape)
         return shape

@@ -34,6 +34,8 @@ class Boards:
         self.world = world
         self._boards: dict[tuple[int, bool], Board] = {}
         self._refused: dict[tuple[int, bool], set[int]] = {}
+        self.pinned: dict[object, NDArray[np.bool_]] = {}
+        """Shared claim or fabric -> nodes that its users are kept to while a gang is tried there."""
 
     def board(self, shape: Shape, *, in_future: bool) -> Board:
         """The up-to-date board of a shape. Do not change its arrays."""
@@ -65,6 +67,11 @@ class Boards:
             slots = np.where(dynamic, np.minimum(slots, 1), 0)
         if shape.named:
             slots = np.where(self._named_mask(shape), slots, 0)
+        if shape.fabric is not None:
+            slots = np.where(self.world.homes.mask(shape.fabric), slots, 0)
+        for key in (*shape.named, shape.fabric) if self.pinned else ():
+            if key in self.pinned:
+                slots = np.where(self.pinned[key], slots, 0)
         refused = self._refused.get((shape.index, in_future))
         if refused:
             slots = slots.copy()
@@ -85,7 +92,8 @@ class Boards:
 
     def one_at_a_time(self, shape: Shape) -> bool:
         """Whether a seat of this shape can change where the next one may go."""
-        return not shape.is_countable or self._touches(shape, self.world.now)
+        is_tied = shape.fabric is not None  # The first of its pods decides where the others may go.
+        return is_tied or not shape.is_countable or self._touches(shape, self.world.now)
 
     def is_packable(self, shape: Shape) -> bool:
         """Whether an arrangement in counts can be realised for this shape."""

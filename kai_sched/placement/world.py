@@ -25,6 +25,7 @@ from kai_sched.devices.pools import PooledDevice
 from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import ClaimKey
 from kai_sched.placement.base import WorldBase
+from kai_sched.placement.fabrics import Homes
 from kai_sched.placement.gpu_shares import GpuShares, ShareChoice
 from kai_sched.placement.rules.dynamic import DynamicRules
 from kai_sched.placement.shapes import Shape
@@ -66,6 +67,7 @@ class World:
     now: Room
     future: Room
     """The same object as ``now`` when nothing is being released."""
+    homes: Homes
     seats: list[Seat] = field(default_factory=list)
     allocated: dict[ClaimKey, ClaimAllocation] = field(default_factory=dict)
     """Claims allocated by seats of this world."""
@@ -85,6 +87,7 @@ class World:
             base=self.base,
             now=now,
             future=self.future.fork() if self.has_future else now,
+            homes=self.homes.fork(),
             seats=list(self.seats),
             allocated=dict(self.allocated),
             consumers=dict(self.consumers),
@@ -202,6 +205,8 @@ class World:
 
     def _apply(self, seat: Seat) -> None:
         self._count(seat, -1)
+        if seat.shape.fabric is not None:
+            self.homes.change(seat.shape.fabric, seat.node, +1)
         for room in self._every_room():
             # Devices, shares and neighbours are held in both views: what is promised is not given to another.
             for _, allocation in seat.allocations:
@@ -219,6 +224,8 @@ class World:
 
     def _undo(self, seat: Seat) -> None:
         self._count(seat, +1)
+        if seat.shape.fabric is not None:
+            self.homes.change(seat.shape.fabric, seat.node, -1)
         for room in self._every_room():
             for _, allocation in seat.allocations:
                 room.devices.release(allocation)

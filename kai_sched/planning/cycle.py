@@ -88,7 +88,7 @@ def open_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> 
     world = build_world(snapshot, policy, cache)
     tree = QueueTree.build(snapshot.queues)
     accounting = Accounting.of(snapshot, policy, world.base.device_index)
-    gangs, early = select_demand(snapshot, policy, tree, world.base.domains)
+    gangs, early = select_demand(snapshot, policy, tree, world.base.domains, world.base.fabric_of)
     total = accounting.total_capacity()
     shares = divide_capacity(tree, accounting.usage(), total, policy.k_value)
     return CycleState(

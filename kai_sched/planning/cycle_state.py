@@ -95,7 +95,7 @@ class CycleState:
         for pod in core:
             index = self.boards.world.base.shape_of(pod).index
             counts[index] = counts.get(index, 0) + 1
-        return (tuple(sorted(counts.items())), gang.root.constraint, gang.group.is_preemptible)
+        return (tuple(sorted(counts.items())), gang.group.constraint, gang.group.is_preemptible)
 
     @staticmethod
     def _is_at_minimum(gang: Gang) -> bool:

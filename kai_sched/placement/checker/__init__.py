@@ -15,6 +15,7 @@ from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.checker.books import Books, open_books
 from kai_sched.placement.checker.claims import check_claims
 from kai_sched.placement.checker.evictions import check_evictions
+from kai_sched.placement.checker.fabrics import check_fabrics
 from kai_sched.placement.checker.gangs import check_gangs
 from kai_sched.placement.checker.gpus import check_gpus
 from kai_sched.placement.checker.nodes import check_nodes
@@ -33,6 +34,7 @@ _CHECKS: tuple[Callable[[Books], Iterator[Violation]], ...] = (
     check_gpus,
     check_gangs,
     check_topology,
+    check_fabrics,
     check_pod_rules,
     check_claims,
     check_verdicts,
