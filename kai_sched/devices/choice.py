@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Final
+from typing import Final, Protocol
 
 from kai_sched.devices.attempt import Attempt, Taken
 from kai_sched.devices.index import DeviceIndex
@@ -23,9 +23,21 @@ from kai_sched.model.devices import Device
 Located = tuple[str, Device]
 """(driver, device)."""
 Cost = tuple[float, ...]
-DevicePreference = Callable[[Sequence[Located]], Callable[[Sequence[Located]], Cost]]
-"""Devices free on the node -> devices chosen for one pod -> cost, less is better: NVLink islands, NUMA nodes and PCIe
-roots touched, then whatever else. Whole devices broken into come after the first three."""
+
+
+class DevicePreference(Protocol):
+    """What makes one set of devices better than another."""
+
+    def __call__(self, free: Sequence[Located], /) -> Callable[[Sequence[Located]], Cost]:
+        """Devices free on the node -> devices chosen for one pod -> cost, less is better.
+
+        NVLink islands, NUMA nodes and PCIe roots touched, then whatever else. Whole devices broken into come after
+        the first three.
+        """
+
+    def best(self, free: Sequence[Located], count: int, /) -> Sequence[int]:
+        """Positions of the free devices to take where nothing but cost tells them apart."""
+
 
 _SPANS: Final = 3
 MAX_SETS: Final = 300

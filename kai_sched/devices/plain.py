@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
 
 from kai_sched.devices.attempt import Taken
-from kai_sched.devices.choice import MAX_SETS, DevicePreference
+from kai_sched.devices.choice import DevicePreference
 from kai_sched.devices.counting import PlainNeed, Supply, plain_requirement, supply_of
 from kai_sched.devices.features import ALL_FEATURES
 from kai_sched.devices.index import DeviceIndex
@@ -105,14 +104,7 @@ def _free(supply: Supply, state: DeviceState, node: Node, taken: set[int]) -> li
 
 
 def _best(free: list[PooledDevice], count: int, preference: DevicePreference) -> list[PooledDevice]:
-    """The set that costs least; the first in reference order among equals."""
     if len(free) == count:
         return free
-    cost_of = preference([(entry.driver, entry.device) for entry in free])
-    best: tuple[tuple[float, ...], tuple[PooledDevice, ...]] | None = None
-    for chosen in islice(combinations(free, count), MAX_SETS):
-        cost = cost_of([(entry.driver, entry.device) for entry in chosen])
-        if best is None or cost < best[0]:
-            best = (cost, chosen)
-    assert best is not None
-    return list(best[1])
+    positions = preference.best([(entry.driver, entry.device) for entry in free], count)
+    return [free[position] for position in positions]
