@@ -200,7 +200,7 @@ def _same_identity(known: Pod, metadata: Raw, *, is_assigned: bool) -> bool:
         return False
     labels = metadata.get("labels") or {}
     spec = known.spec
-    if len(labels) != len(spec.labels) or any(labels.get(name) != value for name, value in spec.labels):
+    if labels != dict(spec.labels):
         return False
     annotations = metadata.get("annotations") or {}
     if not _SHARES.isdisjoint(annotations):
@@ -218,13 +218,46 @@ def _with_status(known: Pod, metadata: Raw, wire: Raw, status: Raw) -> Pod | Non
     if is_going != (known.releasing_since is not None) or not _has_same_claims(known, wire, status):
         return None
     node = _node_name(wire.get("nodeName"))
-    return replace(
+    state = _state(wire, status["phase"], is_going=is_going, is_bound=node is not None)
+    return _with(
         known,
-        state=_state(wire, status["phase"], is_going=is_going, is_bound=node is not None),
-        node=node,
-        nominated_node=_node_name(status.get("nominatedNodeName")),
-        has_finalizers=bool(metadata.get("finalizers")),
-        resource_version=metadata["resourceVersion"],
+        state,
+        node,
+        _node_name(status.get("nominatedNodeName")),
+        bool(metadata.get("finalizers")),
+        metadata["resourceVersion"],
+    )
+
+
+def _with(
+    known: Pod,
+    state: PodState,
+    node: NodeName | None,
+    nominated_node: NodeName | None,
+    has_finalizers: bool,  # noqa: FBT001 — a field of the record
+    resource_version: str,
+) -> Pod:
+    """``dataclasses.replace`` at a third of its cost: this runs once for every event."""
+    return Pod(
+        known.key,
+        known.uid,
+        known.spec,
+        state,
+        known.group,
+        known.subgroup,
+        node,
+        known.priority,
+        known.task_priority,
+        known.is_leader,
+        known.created_at,
+        known.claims,
+        known.gpu_groups,
+        known.gpu_indices,
+        nominated_node,
+        has_finalizers,
+        known.releasing_since,
+        resource_version,
+        known.problem,
     )
 
 

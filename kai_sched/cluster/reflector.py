@@ -169,13 +169,12 @@ class Reflector:
             await self._sleep(self._backoff.next_delay())
 
     def _take(self, lines: Sequence[bytes]) -> None:
-        changes: list[Change] = []
-        try:
-            for line in lines:
-                changes += self._changes_of(line)
-        finally:
-            # Also what came before an ERROR line counts: the next watch starts after it.
-            self._sink.apply(changes)
+        # One by one: two hundred parsed objects at once would not stay in the processor's cache, and would live
+        # long enough for the garbage collector to look at each of them.
+        for line in lines:
+            changes = self._changes_of(line)
+            if changes:
+                self._sink.apply(changes)
         self._backoff.reset()
 
     def _changes_of(self, line: bytes) -> list[Change]:
