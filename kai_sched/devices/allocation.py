@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from kai_sched.devices.attempt import Attempt
+from kai_sched.devices.attempt import Attempt, Taken
 from kai_sched.devices.choice import DevicePreference, Improver
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.outlook import Outlook
 from kai_sched.devices.plain import grant_plain
 from kai_sched.devices.pools import Pool
+from kai_sched.devices.recall import Answer, Query, recall_of
 from kai_sched.devices.refusal import DeviceRefusal, RefusalKind, Refused
 from kai_sched.devices.requests import PreparedClaim, PreparedRequest, Selection, prepare_claim
 from kai_sched.devices.results import allocation_of
@@ -56,29 +57,45 @@ def allocate(
     if not claims:
         return ()
     pools = index.pools_of(node)
+    query: Query | None = None
     if not options.bug_compatible:
         plain = grant_plain(index, state, node, claims, options.preference)
         if isinstance(plain, list):
             return tuple(allocation_of(*granted, node, index.features, options.now) for granted in plain)
         if plain is False:
             return _no_fit(claims, pools)
-    selection = Selection(index, pools, state.meter)
+        query = recall_of(index).query(index, state, node, claims, options.preference)
+    allowance = state.meter.search_allowance(options.max_steps, options.max_steps_a_cycle)
+    answer = query.answer(claims) if query is not None else None
+    if answer is not None and answer.steps <= allowance:
+        state.meter.count_search(answer.steps)
+    else:
+        selection = Selection(index, pools, state.meter)
+        found = _searched(_Question(index, state, pools, selection, options), claims, allowance)
+        if isinstance(found, DeviceRefusal):
+            return found
+        answer = found
+        if query is not None:
+            query.keep(answer)
+    if answer.found is None:
+        return _no_fit(claims, pools)
+    return tuple(allocation_of(*part, node, index.features, options.now) for part in answer.found)
+
+
+def _searched(question: _Question, claims: Sequence[Claim], allowance: int) -> Answer | DeviceRefusal:
+    """The search itself, and then the trading of devices for better ones."""
     prepared: list[PreparedClaim] = []
     culprit = claims[0]
     search: Search | None = None
     try:
         for claim in claims:
             culprit = claim
-            prepared.append(prepare_claim(claim, pools, selection))
-        search = _Question(index, state, pools, selection, options).search(
-            tuple(prepared), state.meter.search_allowance(options.max_steps, options.max_steps_a_cycle)
-        )
+            prepared.append(prepare_claim(claim, question.pools, question.selection))
+        search = question.search(tuple(prepared), allowance)
         try:
             is_found = search.run()
         finally:
-            state.meter.count_search(search.steps)
-        if not is_found:
-            return _no_fit(claims, pools)
+            question.state.meter.count_search(search.steps)
     except Refused as refused:
         culprit = culprit if search is None else claims[search.current]
         return DeviceRefusal(
@@ -88,14 +105,11 @@ def allocate(
             message=str(refused),
             device=refused.device,
         )
+    if not is_found:
+        return Answer(search.steps, None)
+    taken = question.improved(prepared, search.attempt.results)
     chosen = [_chosen(claim, number, search) for number, claim in enumerate(prepared)]
-    taken = search.attempt.results
-    if options.preference is not None:
-        taken = Improver(index, state, pools, prepared, selection, options.preference).improved(taken)
-    return tuple(
-        allocation_of(claim, chosen[number], taken[number], node, index.features, options.now)
-        for number, claim in enumerate(prepared)
-    )
+    return Answer(search.steps, tuple(zip(prepared, chosen, taken, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,14 @@ class _Question:
         )
         outlook = Outlook(claims, self.selection, new_attempt, self._is_served_alone)
         return Search(claims, new_attempt(), self.selection, outlook, max_steps)
+
+    def improved(self, claims: list[PreparedClaim], taken: list[list[Taken]]) -> list[list[Taken]]:
+        """The same devices, or better ones by the preference."""
+        preference = self.options.preference
+        if preference is None:
+            return taken
+        improver = Improver(self.index, self.state, self.pools, claims, self.selection, preference)
+        return improver.improved(taken)
 
     def _is_served_alone(self, claim: PreparedClaim) -> bool:
         """Raises Refused where the search for it ends so."""

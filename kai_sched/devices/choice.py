@@ -6,7 +6,7 @@ passes the same checks. Ties stay with the reference's order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -37,6 +37,9 @@ class DevicePreference(Protocol):
 
     def best(self, free: Sequence[Located], count: int, /) -> Sequence[int]:
         """Positions of the free devices to take where nothing but cost tells them apart."""
+
+    def pattern(self, devices: Sequence[Located], /) -> Hashable:
+        """How devices lie to each other, which is all that costs depend on."""
 
 
 _SPANS: Final = 3

@@ -37,6 +37,8 @@ class DeviceIndex:
         """Kept by ``devices.plain``: what is known of a claim spec, by its identity."""
         self.partitions: object | None = None
         """Kept by ``devices.partitions``."""
+        self.recalled: object = None
+        """Kept by ``devices.recall``."""
         self.classes = {entry.name: entry for entry in classes}
         self._rules = tuple(rules)
         self._by_pool: dict[PoolKey, tuple[PooledSlice, ...]] = {}

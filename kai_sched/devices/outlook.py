@@ -8,14 +8,11 @@ any device that it might come to.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from kai_sched.devices.attempt import Attempt
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.devices.refusal import Refused
-from kai_sched.devices.requests import PreparedClaim, PreparedRequest, Selection
-
-_CHEAP_STEPS: Final = 500
+from kai_sched.devices.requests import CHEAP_STEPS, PreparedClaim, PreparedRequest, Selection
 
 
 class Outlook:
@@ -103,7 +100,7 @@ class Outlook:
         probe = self._new_attempt()
         for entry in prepared.positions if prepared.all_devices is None else ():
             verdict = self._selection.index.verdict_on(prepared.selector_key, entry)
-            if isinstance(verdict, str) or verdict.steps > _CHEAP_STEPS:
+            if isinstance(verdict, str) or verdict.steps > CHEAP_STEPS:
                 return False
             try:
                 probe.has_room(claim, prepared, entry)

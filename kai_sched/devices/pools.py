@@ -74,6 +74,12 @@ class Pool:
     """(counter set, counter) -> what the pool has."""
     is_incomplete: bool = False
     invalid_reason: str = ""
+    places: dict[str, int] = field(init=False)
+    """Name -> position among ``devices`` and then ``others``."""
+
+    def __post_init__(self) -> None:
+        names = (entry.name for entry in (*self.devices, *self.others))
+        object.__setattr__(self, "places", {name: place for place, name in enumerate(names)})
 
     @property
     def text(self) -> str:

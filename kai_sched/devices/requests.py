@@ -15,7 +15,8 @@ from kai_sched.model.devices import AllocationMode, Claim, DeviceClass, DeviceCo
 
 MAX_RESULTS: Final = 32
 """Devices of one claim: AllocationResultsMaxSize."""
-_CHEAP_STEPS: Final = 500
+CHEAP_STEPS: Final = 500
+"""An evaluation up to here is not counted against the cycle."""
 _EXPENSIVE_STEPS_A_CYCLE: Final = 120_000
 """What all evaluations above the cheap limit may cost together, so that many devices cannot multiply a slow selector."""
 
@@ -70,7 +71,7 @@ class Selection:
         if isinstance(verdict, str):
             text = verdict.replace("{claim}", claim_text(claim), 1)
             raise Refused(text, request=request, device=entry.device_id)
-        if verdict.steps > _CHEAP_STEPS:
+        if verdict.steps > CHEAP_STEPS:
             self._charge(claim, prepared_key, entry, verdict.steps, request)
         return verdict.is_match and entry.ordinal not in self._unreachable
 

@@ -54,20 +54,20 @@ class DevicePreference:
 
     def best(self, free: Sequence[Located], count: int) -> tuple[int, ...]:
         """Positions of the ``count`` free devices that cost least; the first in order among equals."""
-        pattern = self._pattern(free)
+        pattern = self.pattern(free)
         known = self._best.get((pattern, count))
         if known is None:
             known = self._best[pattern, count] = _best_of(pattern, count)
         return known
 
-    def _pattern(self, free: Iterable[Located]) -> Pattern:
-        """Nodes alike have equal patterns, whatever their devices are called."""
+    def pattern(self, devices: Iterable[Located]) -> Pattern:
+        """How devices lie to each other: nodes alike have equal patterns, whatever their devices are called."""
         boards: dict[str, int] = {}
         islands: dict[str, int] = {}
         numa_nodes: dict[str, int] = {}
         pcie_roots: dict[str, int] = {}
         pattern: list[tuple[int, ...]] = []
-        for driver, device in free:
+        for driver, device in devices:
             board, island, numa, root = self._spots_of(driver, device)
             pattern.append(
                 (

@@ -1,0 +1,261 @@
+"""What a search found on a node serves every node that is alike, so that a fleet is searched once for each kind of node.
+
+Two nodes are alike for some claims if everything that a search for them reads is equal, position by position: verdicts
+of selectors, attributes under constraints, taints, counters, capacity, places, and what is held of each device. Only
+what was found and plain "no" are kept: an error names a device, and a budget belongs to a cycle. The steps of the
+search are kept too and counted again, so that a decision does not depend on what was decided before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kai_sched.devices.attempt import Taken
+from kai_sched.devices.capacity import Amounts
+from kai_sched.devices.choice import DevicePreference
+from kai_sched.devices.constraints import attribute_values
+from kai_sched.devices.index import DeviceIndex
+from kai_sched.devices.pools import Pool, PooledDevice
+from kai_sched.devices.requests import CHEAP_STEPS, PreparedClaim, PreparedRequest
+from kai_sched.devices.state import DeviceState, PoolUse
+from kai_sched.model.devices import Claim, ClaimSpec
+from kai_sched.model.ids import NodeName
+from kai_sched.model.nodes import Node
+
+_MOST_KEPT = 20_000
+"""Nodes and answers kept for one set of claims; more of them are forgotten all at once."""
+
+Found = tuple[tuple[PreparedClaim, list[PreparedRequest], list[Taken]], ...]
+"""For each claim the claim, the alternative chosen for each request, and the devices."""
+_Position = tuple[int, int]
+"""(pool of the node, device of the pool)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a search ended with after so many steps; ``found`` None: no devices."""
+
+    steps: int
+    found: Found | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    steps: int
+    claims: tuple[tuple[PreparedClaim, list[PreparedRequest]], ...] | None
+    taken: tuple[tuple[tuple[_Position, PreparedRequest, Amounts | None], ...], ...] = ()
+
+
+@dataclass(slots=True)
+class _Likeness:
+    """Nodes as one set of claim specs sees them, and what was answered to it."""
+
+    specs: tuple[ClaimSpec, ...]
+    """Kept, so that their ids are not given to others."""
+    kind_of: dict[NodeName, int | None] = field(default_factory=dict)
+    """None: something about the node that cannot be compared."""
+    kinds: dict[Hashable, int] = field(default_factory=dict)
+    answers: dict[Hashable, _Kept] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question to the memory, and the place where the answer belongs."""
+
+    pools: tuple[Pool, ...]
+    key: Hashable
+    likeness: _Likeness
+
+    def answer(self, claims: Sequence[Claim]) -> Answer | None:
+        """What is known; the devices are those of this question's node."""
+        kept = self.likeness.answers.get(self.key)
+        if kept is None or kept.claims is None:
+            return None if kept is None else Answer(kept.steps, None)
+        found = tuple(
+            (
+                PreparedClaim(claim, prepared.requests, prepared.constraints),
+                chosen,
+                [
+                    Taken(self.pools[pool].devices[place], request, amounts)
+                    for (pool, place), request, amounts in taken
+                ],
+            )
+            for claim, (prepared, chosen), taken in zip(claims, kept.claims, kept.taken, strict=True)
+        )
+        return Answer(kept.steps, found)
+
+    def keep(self, answer: Answer) -> None:
+        """Remember what a search has answered."""
+        if len(self.likeness.answers) >= _MOST_KEPT:
+            self.likeness.answers.clear()
+        if answer.found is None:
+            self.likeness.answers[self.key] = _Kept(answer.steps, None)
+            return
+        position_of = {
+            entry.ordinal: (number, place)
+            for number, pool in enumerate(self.pools)
+            for place, entry in enumerate(pool.devices)
+        }
+        self.likeness.answers[self.key] = _Kept(
+            answer.steps,
+            tuple((prepared, chosen) for prepared, chosen, _ in answer.found),
+            tuple(
+                tuple((position_of[one.entry.ordinal], one.prepared, one.amounts) for one in taken)
+                for _, _, taken in answer.found
+            ),
+        )
+
+
+class Recall:
+    """The memory of one fleet."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, _Likeness] = {}
+
+    def query(
+        self,
+        index: DeviceIndex,
+        state: DeviceState,
+        node: Node,
+        claims: Sequence[Claim],
+        preference: DevicePreference | None,
+    ) -> Query | None:
+        """The question that a search would answer; None where it cannot be compared with others."""
+        # By identity: specs are interned, and hashing one is deep work.
+        asked = tuple((id(claim.spec), claim.namespace_allows_admin) for claim in claims)
+        likeness = self._known.get((asked, preference is None))
+        if likeness is None:
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
+            likeness = _Likeness(tuple(claim.spec for claim in claims))
+            self._known[asked, preference is None] = likeness
+        pools = index.pools_of(node)
+        if node.name not in likeness.kind_of:
+            signature = _signature(index, pools, likeness.specs, preference)
+            kind = None if signature is None else likeness.kinds.setdefault(signature, len(likeness.kinds))
+            likeness.kind_of[node.name] = kind
+        kind = likeness.kind_of[node.name]
+        if kind is None:
+            return None
+        uses = tuple(_held(pool, state.use_of(pool.key)) for pool in pools)
+        return Query(pools, (kind, uses), likeness)
+
+
+def _held(pool: Pool, use: PoolUse) -> Hashable:
+    """What is held of a pool, by position."""
+    if not use.dedicated and not use.shared:
+        return None
+    places = pool.places
+    whole = sorted(places[name] for name in use.dedicated if name in places)
+    shared = sorted(
+        (places[name], tuple(sorted(shares.consumed.items())))
+        for name, shares in use.shared.items()
+        if name in places
+    )
+    return tuple(whole), tuple(shared)
+
+
+def _signature(
+    index: DeviceIndex,
+    pools: Sequence[Pool],
+    specs: Iterable[ClaimSpec],
+    preference: DevicePreference | None,
+) -> Hashable | None:
+    """Everything but holdings that a search on the node reads; None where it is not all comparable."""
+    if any(pool.is_incomplete or pool.invalid_reason for pool in pools):
+        return None
+    specs = tuple(specs)
+    devices = [entry for pool in pools for entry in pool.devices]
+    verdicts = _verdicts(index, devices, specs)
+    if verdicts is None:
+        return None
+    contents: list[Hashable] = []
+    for pool in pools:
+        aliases = _aliases(index, pool)
+        everything = (*pool.devices, *pool.others)
+        # Two devices of one name are held together; no position could tell.
+        if aliases is None or len(pool.places) != len(everything):
+            return None
+        contents.append(
+            (
+                tuple(_content(entry, pool) for entry in everything),
+                len(pool.devices),
+                aliases,
+                tuple(sorted(pool.counters.items())),
+            )
+        )
+    attributes = sorted(
+        {part.match_attribute or part.distinct_attribute for spec in specs for part in spec.constraints}
+    )
+    located = [(entry.driver, entry.device) for entry in devices]
+    return (
+        tuple(contents),
+        verdicts,
+        tuple(_values(devices, name) for name in attributes),
+        None if preference is None else preference.pattern(located),
+    )
+
+
+def _verdicts(
+    index: DeviceIndex, devices: Iterable[PooledDevice], specs: Iterable[ClaimSpec]
+) -> Hashable | None:
+    """Which devices match which selectors; None where one fails or is expensive: that depends on who gets there."""
+    requests = (
+        entry for spec in specs for part in spec.requests for entry in part.first_available or (part,)
+    )
+    keys = {(entry.device_class, entry.selectors) for entry in requests}
+    if any(name not in index.classes for name, _ in keys):
+        return None
+    rows: list[Hashable] = []
+    for key in sorted(keys):
+        row: list[bool] = []
+        for entry in devices:
+            verdict = index.verdict_on(key, entry)
+            if isinstance(verdict, str) or verdict.steps > CHEAP_STEPS:
+                return None
+            row.append(verdict.is_match)
+        rows.append(tuple(row))
+    return tuple(rows)
+
+
+def _content(entry: PooledDevice, pool: Pool) -> Hashable:
+    device = entry.device
+    return (
+        device.capacity,
+        device.consumes_counters,
+        entry.taints,
+        device.allow_multiple_allocations,
+        bool(device.binding_conditions),
+        bool(device.unsupported),
+        entry.ordinal in pool.unreachable,
+    )
+
+
+def _aliases(index: DeviceIndex, pool: Pool) -> Hashable | None:
+    """Which devices of the pool exclude each other, by position."""
+    found: list[tuple[int, ...]] = []
+    for entry in pool.devices:
+        names = index.aliases_of(entry)
+        if not all(name in pool.places for name in names):
+            return None
+        found.append(tuple(pool.places[name] for name in names))
+    return tuple(found)
+
+
+def _values(devices: Sequence[PooledDevice], attribute: str) -> Hashable:
+    """An attribute's values; single ones as numbers, since only their equality counts."""
+    values = [attribute_values(entry, attribute) for entry in devices]
+    if any(value is not None and isinstance(value[1], tuple) for value in values):
+        return tuple(values)
+    numbers: Mapping[object, int] = {}
+    numbers = {value: number for number, value in enumerate(dict.fromkeys(values)) if value is not None}
+    return tuple(None if value is None else numbers[value] for value in values)
+
+
+def recall_of(index: DeviceIndex) -> Recall:
+    """The memory of a fleet; made when first asked for."""
+    if index.recalled is None:
+        index.recalled = Recall()
+    assert isinstance(index.recalled, Recall)
+    return index.recalled
