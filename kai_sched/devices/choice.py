@@ -13,6 +13,7 @@ from math import comb
 from typing import Final, Protocol
 
 from kai_sched.devices.attempt import Attempt, Taken
+from kai_sched.devices.damage import Damage
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.pools import Pool, PooledDevice, PoolKey
 from kai_sched.devices.refusal import Refused
@@ -31,8 +32,8 @@ class DevicePreference(Protocol):
     def __call__(self, free: Sequence[Located], /) -> Callable[[Sequence[Located]], Cost]:
         """Devices free on the node -> devices chosen for one pod -> cost, less is better.
 
-        NVLink islands, NUMA nodes and PCIe roots touched, then whatever else. Whole devices broken into come after
-        the first three.
+        NVLink islands, NUMA nodes and PCIe roots touched, then whatever else. Whole devices broken into, and what
+        others lose of those broken into, come after the first three.
         """
 
     def best(self, free: Sequence[Located], count: int, /) -> Sequence[int]:
@@ -126,6 +127,7 @@ class Improver:
     def _cost_beside(self, others: Sequence[PooledDevice]) -> Callable[[Sequence[PooledDevice]], Cost]:
         """The cost of devices for one request, where ``others`` are given to the pod too."""
         taken = {entry.ordinal for entry in others}
+        damage = Damage(self.index, self.state)
         used_sets: set[tuple[PoolKey, str]] = set()
         free: list[Located] = []
         for pool in self.pools:
@@ -136,14 +138,14 @@ class Improver:
             free += [
                 (entry.driver, entry.device)
                 for entry in pool.devices
-                if entry.ordinal not in taken and not use.is_used(entry.name)
+                if entry.ordinal not in taken and not use.is_used(entry.name) and damage.can_be_had(entry)
             ]
         preference = self.preference(free)
 
         def cost_of(chosen: Sequence[PooledDevice]) -> Cost:
             mine = (*others, *chosen)
             cost = preference([(entry.driver, entry.device) for entry in mine])
-            return (*cost[:_SPANS], *self._broken(mine, used_sets), *cost[_SPANS:])
+            return (*cost[:_SPANS], *self._broken(mine, used_sets), damage.lost(mine), *cost[_SPANS:])
 
         return cost_of
 

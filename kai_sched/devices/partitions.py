@@ -86,6 +86,13 @@ class Partitions:
         self.on_node = tuple(
             tuple(box for pool in index.pools_of(node) for box in self._boxes(pool)) for node in index.nodes
         )
+        self.home_of: dict[int, tuple[Box, int]] = {
+            entry.ordinal: (box, position)
+            for boxes in self.on_node
+            for box in boxes
+            for position, entry in enumerate(box.devices)
+        }
+        self._losses: dict[tuple[Layout, int, int, int], float] = {}
         self._kinds: dict[PieceKey, dict[Box, int] | None] = {}
 
     def masks(self, key: PieceKey) -> dict[Box, int] | None:
@@ -117,6 +124,13 @@ class Partitions:
         if boxes is None:
             return MAX_RESULTS
         return sum(now.patterns[0].counts[0] for now in boxes)
+
+    def lost(self, layout: Layout, left: int, free: int, taken: int) -> float:
+        """How much of the free devices can no longer be had once ``taken`` (bits) are gone, those left out."""
+        key = (layout, left, free, taken)
+        if key not in self._losses:
+            self._losses[key] = layout.lost(left, free, taken)
+        return self._losses[key]
 
     def weight(self, key: PieceKey) -> int:
         """How much of a box the smallest device of a kind takes, in millionths."""

@@ -80,6 +80,21 @@ class Layout:
         rest = (left | self.guards) - used
         return rest & ~self.guards if rest & self.guards == self.guards else None
 
+    def lost(self, left: int, free: int, taken: int) -> float:
+        """The summed parts of the free devices that fit before ``taken`` (bits) are taken and not after."""
+        after = left
+        for position, use in enumerate(self.uses):
+            if taken >> position & 1:
+                rest = self.without(after, use)
+                after = 0 if rest is None else rest
+        return sum(
+            part
+            for position, (use, part) in enumerate(zip(self.uses, self.fractions, strict=True))
+            if (free & ~taken) >> position & 1
+            and self.without(left, use) is not None
+            and self.without(after, use) is None
+        )
+
     def patterns(self, left: int, masks: tuple[int, ...]) -> tuple[Pattern, ...] | None:
         """Mixtures that no other one contains. ``masks``: bits of the free devices of each kind.
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from kai_sched.model.ids import PodKey
 from kai_sched.model.plan import ClaimPlacement, Placement
+from kai_sched.model.policy import DeviceChoice
 from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
 from kai_sched.placement.world import Seat, World
+from kai_sched.topology.devices import preferred_ordinals
 
 
 def decode(world: World) -> tuple[tuple[Placement, ...], tuple[Placement, ...]]:
@@ -79,7 +81,7 @@ def _releasing_by_node(world: World) -> dict[int, tuple[PodKey, ...]]:
 
 
 class _Ordinals:
-    """Ordinals of device-plugin GPUs inside a node: which are taken, lowest free first.
+    """Ordinals of device-plugin GPUs inside a node: which are taken; neighbours are given together.
 
     Pods that were bound without us have no recorded ordinals; they are given the lowest free ones, in key order.
     """
@@ -98,7 +100,19 @@ class _Ordinals:
         if not whole and not groups:
             return ()
         taken = self._taken_on(seat.node, include_releasing=not seat.in_future)
-        return (*self._places_of(seat.node, groups, taken), *_lowest(taken, whole))
+        return (*self._places_of(seat.node, groups, taken), *self._chosen(seat.node, taken, whole))
+
+    def _chosen(self, node: int, taken: set[int], count: int) -> tuple[int, ...]:
+        base = self._world.base
+        column = base.gpu_column_of[node]
+        if column < 0 or base.policy.device_choice is not DeviceChoice.TOPOLOGY:
+            return _lowest(taken, count)
+        free = [ordinal for ordinal in range(base.table.allocatable[node, column]) if ordinal not in taken]
+        if len(free) < count:
+            return _lowest(taken, count)
+        chosen = preferred_ordinals(free, count)
+        taken.update(chosen)
+        return chosen
 
     def _taken_on(self, node: int, *, include_releasing: bool) -> set[int]:
         key = (node, include_releasing)
