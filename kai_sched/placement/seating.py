@@ -39,7 +39,9 @@ def seat_pods(
     base = boards.world.base
     if len(pods) == 1:
         return _seat_run(boards, base.shape_of(pods[0]), pods, allowed, fill, in_future=in_future)
-    order = sorted(pods, key=lambda pod: _size_key(boards, base.shape_of(pod)))
+    shapes = {shape.index: shape for shape in map(base.shape_of, pods)}
+    sizes = {index: _size_key(boards, shape) for index, shape in shapes.items()}
+    order = sorted(pods, key=lambda pod: sizes[base.shape_of(pod).index])
     seated = 0
     for _, run in groupby(order, key=lambda pod: base.shape_of(pod).index):
         members = list(run)
