@@ -6,7 +6,7 @@ level outwards, children in order, leaves by filling nodes. Whatever fails is ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,7 +156,7 @@ class _Attempt:
 
     def _choices(
         self, node: GangNode, pods: Sequence[int], allowed: Mask | None, level: str
-    ) -> list[DomainChoice]:
+    ) -> Iterator[DomainChoice]:
         topology = node.constraint.topology if node.constraint is not None else ""
         return domain_choices(
             self.boards, topology, level, pods, allowed, node.active_on, in_future=self.in_future

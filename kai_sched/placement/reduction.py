@@ -6,7 +6,7 @@ memory and the rest enter as necessary conditions, so that an arrangement is tri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,16 +87,23 @@ def reduce_world(
     groups = [where[i : i + 1] for i in range(len(where))] if by_node else []
     groups = groups or _group(boards, where, shapes, levels, lanes)
     pieces = view_pieces(boards, shapes, groups)
-    loose = _loose_columns(boards, shapes, lanes, groups)
+    sums = _Sums(groups)
+    columns = sums.matrix(slots)
+    domains = sums.firsts(_codes(boards, levels))
+    rows = [
+        *_lane_rows(lanes, sums, is_whole),
+        *_loose_rows(boards, shapes, sums, _loose_columns(boards, shapes, lanes, sums)),
+    ]
+    whole = sums.of(is_whole)
     units = tuple(
         Unit(
-            domains=tuple(int(codes[nodes[0]]) for codes in _codes(boards, levels)),
-            most=tuple(int(each[nodes].sum()) for each in slots),
-            rows=(*_lane_rows(lanes, nodes, is_whole), *_loose_rows(boards, shapes, nodes, loose)),
-            whole=int(is_whole[nodes].sum()),
+            domains=domains[unit],
+            most=columns[unit],
+            rows=tuple(row[unit] for row in rows),
+            whole=whole[unit],
             boxes=pieces.groups(unit),
         )
-        for unit, nodes in enumerate(groups)
+        for unit in range(len(groups))
     )
     return Reduction(
         problem=AggregatedProblem(
@@ -110,6 +117,40 @@ def reduce_world(
         shapes=shapes,
         pieces=pieces,
     )
+
+
+class _Sums:
+    """Sums over the nodes of each unit, for all units at once."""
+
+    def __init__(self, groups: Sequence[NDArray[np.intp]]) -> None:
+        self.count = len(groups)
+        self._order = np.concatenate(groups) if groups else np.zeros(0, dtype=np.intp)
+        sizes = [len(nodes) for nodes in groups]
+        self._starts = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.intp) if groups else self._order
+
+    def of(self, values: NDArray[Any]) -> list[int]:
+        """The sum in each unit."""
+        if not self.count:
+            return []
+        sums: list[int] = np.add.reduceat(values[self._order].astype(np.int64), self._starts).tolist()
+        return sums
+
+    def first(self, values: NDArray[Any]) -> list[int]:
+        """The value of each unit's first node."""
+        found: list[int] = values[self._order[self._starts]].tolist()
+        return found
+
+    def matrix(self, columns: Sequence[NDArray[Any]]) -> list[tuple[int, ...]]:
+        """The sums of each column, by unit."""
+        return _by_unit([self.of(values) for values in columns], self.count)
+
+    def firsts(self, columns: Sequence[NDArray[Any]]) -> list[tuple[int, ...]]:
+        """The first values of each column, by unit."""
+        return _by_unit([self.first(values) for values in columns], self.count)
+
+
+def _by_unit(columns: Sequence[Sequence[int]], count: int) -> list[tuple[int, ...]]:
+    return list(zip(*columns, strict=True)) if columns else [()] * count
 
 
 def lanes_of(boards: Boards, shapes: Sequence[Shape]) -> list[Lane]:
@@ -171,25 +212,24 @@ def _group(
     return [where[part] for part in np.split(order, bounds)]
 
 
-def _lane_rows(lanes: Sequence[Lane], nodes: NDArray[np.intp], is_whole: Mask) -> list[CapacityRow]:
-    partial = nodes[~is_whole[nodes]]
-    return [
-        CapacityRow(
-            tuple(need // size for need in lane.needs),
-            int((lane.free[partial] // size).sum()),
-            int(lane.total[nodes[0]]) // size,
-        )
-        for lane in lanes
-        for size in sorted({need for need in lane.needs if need})
-    ]
+def _lane_rows(lanes: Sequence[Lane], sums: _Sums, is_whole: Mask) -> Iterator[list[CapacityRow]]:
+    """Each kind of row, by unit."""
+    for lane in lanes:
+        totals = sums.first(lane.total)
+        for size in sorted({need for need in lane.needs if need}):
+            weights = tuple(need // size for need in lane.needs)
+            limits = sums.of(np.where(is_whole, 0, lane.free // size))
+            yield [
+                CapacityRow(weights, limit, total // size)
+                for limit, total in zip(limits, totals, strict=True)
+            ]
 
 
-def _loose_columns(
-    boards: Boards, shapes: Sequence[Shape], lanes: Sequence[Lane], groups: Sequence[NDArray[np.intp]]
-) -> list[int]:
+def _loose_columns(boards: Boards, shapes: Sequence[Shape], lanes: Sequence[Lane], sums: _Sums) -> list[int]:
     """Resources besides GPUs that could run out before the GPUs of some unit do."""
     world = boards.world
     free = np.maximum(world.free_for(in_future=False), 0)
+    gpus = sums.matrix([lane.free for lane in lanes])
     found: list[int] = []
     for column in range(free.shape[1]):
         if column in world.base.gpu_columns or not any(shape.request[column] for shape in shapes):
@@ -197,29 +237,33 @@ def _loose_columns(
         if any(not any(lane.needs[index] for lane in lanes) for index in range(len(shapes))):
             found.append(column)  # A shape without GPUs can use up anything.
             continue
-        for nodes in groups:
-            worst = 0.0
-            for lane in lanes:
-                ratios = [
-                    int(shape.request[column]) / need
-                    for shape, need in zip(shapes, lane.needs, strict=True)
-                    if need
-                ]
-                worst += max(ratios, default=0.0) * int(lane.free[nodes].sum())
-            if worst > int(free[nodes, column].sum()):
-                found.append(column)
-                break
+        worst = [
+            max(
+                int(shape.request[column]) / need
+                for shape, need in zip(shapes, lane.needs, strict=True)
+                if need
+            )
+            for lane in lanes
+        ]
+        room = sums.of(free[:, column])
+        if any(
+            sum(ratio * count for ratio, count in zip(worst, counts, strict=True)) > there
+            for counts, there in zip(gpus, room, strict=True)
+        ):
+            found.append(column)
     return found
 
 
 def _loose_rows(
-    boards: Boards, shapes: Sequence[Shape], nodes: NDArray[np.intp], columns: Sequence[int]
-) -> list[CapacityRow]:
+    boards: Boards, shapes: Sequence[Shape], sums: _Sums, columns: Sequence[int]
+) -> Iterator[list[CapacityRow]]:
+    """Each kind of row, by unit."""
     free = np.maximum(boards.world.free_for(in_future=False), 0)
-    rows: list[CapacityRow] = []
     for column in columns:
-        limit = int(free[nodes, column].sum())
-        scale = max(1, limit // _MOST_PER_ROW)
-        weights = tuple(int(shape.request[column]) // scale for shape in shapes)
-        rows.append(CapacityRow(weights, -(-limit // scale)))
-    return rows
+        asked = [int(shape.request[column]) for shape in shapes]
+        yield [_scaled_row(asked, limit) for limit in sums.of(free[:, column])]
+
+
+def _scaled_row(asked: Sequence[int], limit: int) -> CapacityRow:
+    scale = max(1, limit // _MOST_PER_ROW)
+    return CapacityRow(tuple(amount // scale for amount in asked), -(-limit // scale))

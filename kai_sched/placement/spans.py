@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,10 +51,11 @@ def domain_choices(
     active_on: Sequence[NodeName],
     *,
     in_future: bool,
-) -> list[DomainChoice]:
+) -> Iterator[DomainChoice]:
     """Domains of a level that pass the counting test, tightest (least total slots) first, then by code.
 
-    Where pods are active already only their domain counts; pods in several domains leave no choice.
+    Where pods are active already only their domain counts; pods in several domains leave no choice. Room is counted
+    before the first choice is looked at, and not again.
     """
     base = boards.world.base
     codes = base.domains.codes(topology, level)
@@ -62,11 +63,11 @@ def domain_choices(
     if active_on:
         homes = {int(codes[base.table.index_of[node]]) for node in active_on if node in base.table.index_of}
         if len(homes) != 1 or -1 in homes:
-            return []
+            return iter(())
         home = homes.pop()
-        return [DomainChoice(home, usable & (codes == home))]
+        return iter((DomainChoice(home, usable & (codes == home)),))
     room = domain_room(boards, codes, pods, usable, in_future=in_future)
-    return [DomainChoice(code, usable & (codes == code)) for code in room]
+    return (DomainChoice(code, usable & (codes == code)) for code in room)
 
 
 def domain_room(
@@ -96,7 +97,7 @@ def domain_room(
             sums = np.bincount(codes[where], weights=np.maximum(free[where, column], 0), minlength=size)
             fits &= sums >= weights[column]
     order = np.lexsort((np.arange(size), spare))
-    return [int(code) for code in order if fits[code]]
+    return [int(code) for code in order[fits[order]]]
 
 
 def slots_by_domain(

@@ -147,15 +147,18 @@ class _Ordinals:
 
 
 def _gpu_holders(world: World) -> dict[int, list[Pod]]:
-    """Pods with device-plugin GPUs by node; those whose ordinals are recorded first, so that none is given away."""
+    """Pods with device-plugin GPUs by node, on nodes that have seats.
+
+    Those whose ordinals are recorded come first, so that none is given away.
+    """
     names = set(world.base.policy.gpu_resources)
-    index_of = world.base.table.index_of
+    table = world.base.table
+    seated_on = {table.nodes[seat.node].name for seat in world.seats}
+    there = [pod for pod in world.base.pods if pod.node in seated_on and pod.state in HOLDS_ROOM]
     holders: dict[int, list[Pod]] = {}
-    for pod in sorted(world.base.pods, key=lambda pod: not pod.gpu_indices):
-        if pod.state not in HOLDS_ROOM or pod.node not in index_of:
-            continue
-        if pod.gpu_groups or any(name in names for name, _ in pod.spec.requests):
-            holders.setdefault(index_of[pod.node], []).append(pod)
+    for pod in sorted(there, key=lambda pod: not pod.gpu_indices):
+        if pod.node is not None and (pod.gpu_groups or any(name in names for name, _ in pod.spec.requests)):
+            holders.setdefault(table.index_of[pod.node], []).append(pod)
     return holders
 
 
