@@ -16,11 +16,14 @@ import traceback
 from typing import BinaryIO
 
 from kai_sched.errors import InvalidInput, SolverFailed
+from kai_sched.model.plan import Plan
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.placement.base import FleetCache
 from kai_sched.planning.cycle import improving_plans
 from kai_sched.solving.frames import decode, read_frame_from, write_frame
 from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready
+
+_BETWEEN_PLANS_SECONDS = 0.25
 
 
 def main() -> None:
@@ -81,8 +84,16 @@ class _Worker:
         )
 
     def _decide(self, snapshot: ClusterSnapshot, request: DecideRequest) -> None:
+        sent_at = 0.0
+        waiting: Plan | None = None
         for plan in improving_plans(snapshot, request.policy, self._cache, time.perf_counter):
-            write_frame(self._replies, Improved(number=request.number, plan=plan))
+            # The first plan goes at once; later ones come in quick succession, and each costs the parent a check.
+            waiting = plan
+            if time.perf_counter() - sent_at >= _BETWEEN_PLANS_SECONDS:
+                write_frame(self._replies, Improved(number=request.number, plan=waiting))
+                sent_at, waiting = time.perf_counter(), None
+        if waiting is not None:
+            write_frame(self._replies, Improved(number=request.number, plan=waiting))
 
 
 def _memory_bytes() -> int:
