@@ -8,7 +8,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
 
-from kai_sched.binder.claims import PutClaim
+from kai_sched.binder.claims import FINALIZER, PutClaim
 from kai_sched.binder.outcomes import Outcome, Refusal, Result
 from kai_sched.binder.ports import KnownObjects
 from kai_sched.binder.steps import BindPods, CallClaims, Finished, GangProgress, PauseForDevices
@@ -86,8 +86,15 @@ class GangRun:
             self._note_failure(claim, failure)
 
     async def _write(self, claim: ClaimKey, put: PutClaim) -> None:
+        path = RESOURCE_CLAIMS.item_of_key(claim, put.subresource)
         try:
-            written = await self._calls.put(RESOURCE_CLAIMS.item_of_key(claim, put.subresource), put.document)
+            try:
+                written = await self._calls.put(path, put.document)
+            except ApiFailure as failure:
+                if put.subresource or failure.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+                    raise
+                # Opaque parameters that were not written in Go's normal form look changed in JSON.
+                written = await self._calls.add_finalizer(path, FINALIZER)
             self._progress.saw_claim(claim, written)
         except ApiFailure as failure:
             self._note_failure(claim, failure)

@@ -19,6 +19,8 @@ class ApiCalls(Protocol):
 
     async def post(self, path: str, body: Document) -> Document: ...
 
+    async def add_finalizer(self, path: str, finalizer: str) -> Document: ...
+
 
 class KnownObjects(Protocol):
     """What the watches say, as of now."""

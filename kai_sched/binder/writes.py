@@ -16,7 +16,7 @@ class FenceClosed(KaiSchedError):
 
 
 class FencedCalls:
-    """The API's calls; PUT and POST only while the fence is open."""
+    """The API's calls; writes only while the fence is open."""
 
     __slots__ = ("_api", "_fence")
 
@@ -34,6 +34,10 @@ class FencedCalls:
     async def post(self, path: str, body: Document) -> Document:
         self._check()
         return await self._api.post(path, body)
+
+    async def add_finalizer(self, path: str, finalizer: str) -> Document:
+        self._check()
+        return await self._api.add_finalizer(path, finalizer)
 
     def _check(self) -> None:
         if not self._fence.may_write():
