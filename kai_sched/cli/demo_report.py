@@ -68,22 +68,25 @@ def print_arrivals(queues: Sequence[Document], arrivals: Sequence[Document], out
     out.print()
     out.print(table("Queues", ("QUEUE", "PARENT", "GPU QUOTA"), rows))
     out.print()
-    work = [document for document in arrivals if pods_of(document)]
+    work: dict[str, list[Document]] = {}
+    for document in arrivals:
+        if pods_of(document):
+            work.setdefault(_name_of(document), []).append(document)
     rows = [
         (
-            document["metadata"]["name"],
-            _queue_of(document),
-            pods_of(document),
-            _asks(document),
-            _wants(document, arrivals),
+            name,
+            _queue_of(same[0]),
+            sum(map(pods_of, same)),
+            ", ".join(dict.fromkeys(map(_asks, same))),
+            _wants(same[0], arrivals),
         )
-        for document in work
+        for name, same in work.items()
     ]
     out.print(table("Arriving", ("WORKLOAD", "QUEUE", "PODS", "EACH", "WANTS"), rows))
 
 
 def print_decisions(api: AdminApi, log: Path, out: Console) -> None:
-    """Verdicts of the pod groups, then what the solver said of its last plan that placed something."""
+    """Verdicts of the pod groups, then what the solver said of the plan that placed most."""
     out.print(Text("Decided", style="bold"))
     for group in api.list("PodGroup"):
         verdict = group.get("status", {}).get("kaiSched", {})
@@ -190,7 +193,7 @@ def _wants(document: Document, arrivals: Sequence[Document]) -> str:
     preferred = annotations.get("kai.scheduler/topology-preferred-placement")
     minimum = annotations.get("kai.scheduler/batch-min-member", "")
     for group in arrivals:
-        if group["kind"] == "PodGroup" and group["metadata"]["name"] == document["metadata"]["name"]:
+        if group["kind"] == "PodGroup" and group["metadata"]["name"] == _name_of(document):
             constraint = group["spec"].get("topologyConstraint", {})
             required = constraint.get("requiredTopologyLevel")
             preferred = constraint.get("preferredTopologyLevel")
@@ -201,13 +204,20 @@ def _wants(document: Document, arrivals: Sequence[Document]) -> str:
     return ", ".join(parts)
 
 
+def _name_of(document: Document) -> str:
+    """What people call a workload: the group that bare pods name, else its own name."""
+    metadata = document["metadata"]
+    named = metadata.get("annotations", {}).get("pod-group-name")
+    return str(named if named and document["kind"] == "Pod" else metadata["name"])
+
+
 def _workload_of(pod: Document) -> str:
-    owners = pod["metadata"].get("ownerReferences") or [{"name": pod["metadata"]["name"]}]
-    return str(owners[0]["name"])
+    owners = pod["metadata"].get("ownerReferences")
+    return str(owners[0]["name"]) if owners else _name_of({"kind": "Pod", **pod})
 
 
 def _solved_cycles(log: Path) -> list[Document]:
-    """The last cycle of the operator's log that placed something, if it has one."""
+    """The cycle of the operator's log that placed most, if one placed anything."""
     found: list[Document] = []
     for line in log.read_bytes().splitlines():
         try:
@@ -216,7 +226,7 @@ def _solved_cycles(log: Path) -> list[Document]:
             continue
         if isinstance(entry, dict) and entry.get("event") == "cycle" and entry.get("binds"):
             found.append(entry)
-    return found[-1:]
+    return sorted(found, key=lambda entry: -entry["binds"])[:1]
 
 
 def _solver_line(cycle: Document) -> str:
