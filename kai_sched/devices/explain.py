@@ -31,6 +31,8 @@ class DeviceCounts:
     """The most of them on one node."""
     unusable_pools: int
     """Pools that are being updated or invalid."""
+    unsupported: tuple[str, ...] = ()
+    """Fields of matching devices that we cannot honour, which keeps us off them."""
 
 
 def explain_claims(
@@ -100,6 +102,8 @@ def _counts_text(counts: DeviceCounts) -> str:
     if counts.tainted:
         text += f", {counts.tainted} of them are tainted"
     text += f", {counts.free} are free"
+    if counts.unsupported:
+        text += f" ({', '.join(counts.unsupported)} is not supported: devices that have it are left alone)"
     if counts.unusable_pools:
         text += f", {counts.unusable_pools} pools are being updated or invalid"
     return text
@@ -114,6 +118,7 @@ def count_devices(
     tainted: set[int] = set()
     free: set[int] = set()
     unusable: set[tuple[str, str]] = set()
+    unsupported: set[str] = set()
     best = 0
     for node in nodes:
         here = 0
@@ -125,13 +130,24 @@ def count_devices(
                 if entry.ordinal in pool.unreachable or not _matches(index, request, entry):
                     continue
                 matching.add(entry.ordinal)
+                unsupported.update(entry.device.unsupported)
+                if entry.device.unsupported:
+                    continue
                 if blocking_taint(entry.taints, request.tolerations) is not None:
                     tainted.add(entry.ordinal)
                 elif entry.name not in state.use_of(pool.key).dedicated:
                     free.add(entry.ordinal)
                     here += 1
         best = max(best, here)
-    return DeviceCounts(len(seen), len(matching), len(tainted), len(free), best, len(unusable))
+    return DeviceCounts(
+        len(seen),
+        len(matching),
+        len(tainted),
+        len(free),
+        best,
+        len(unusable),
+        tuple(sorted(unsupported)),
+    )
 
 
 def _matches(index: DeviceIndex, request: DeviceRequest, entry: PooledDevice) -> bool:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kai_sched.api.dra import translate_claim, translate_class, translate_slice, translate_taint_rule
+from kai_sched.api.objects import ObjectSet
+from kai_sched.api.snapshot import snapshot_of
 from kai_sched.devices.allocator import DeviceIndex, DeviceRefusal, DeviceState, Options, allocate
 from kai_sched.devices.features import ALL_FEATURES, AllocatorFeatures
 from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
+from kai_sched.model.plan import Plan, Verdict
+from kai_sched.model.policy import Policy
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.cycle import plan_cycle
+from tests.documents import a_node_document, a_pod_document, a_queue_document
 
 Document = dict[str, Any]
 DRIVER = "gpu.example.com"
+NOW = 1_800_000_000.0
 NODE = Node(name=NodeName("n1"), labels=(("kubernetes.io/hostname", "n1"),))
 
 
@@ -136,3 +146,60 @@ def devices_of(outcome: tuple[ClaimAllocation, ...] | DeviceRefusal) -> list[lis
     """Names of the devices of each claim; a refusal fails the test with its message."""
     assert not isinstance(outcome, DeviceRefusal), outcome.message
     return [[result.device for result in allocation.results] for allocation in outcome]
+
+
+def a_user(name: str, *claims: str, group: str = "") -> Document:
+    """A pending pod that uses claims by name."""
+    refs = [{"name": f"ref-{number}", "resourceClaimName": claim} for number, claim in enumerate(claims)]
+    labels = {"kai.scheduler/queue": "team-a"}
+    annotations = {"pod-group-name": group} if group else None
+    return a_pod_document(name, spec={"resourceClaims": refs}, labels=labels, annotations=annotations)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A cycle over documents and what it decided, checked by the independent judge."""
+
+    snapshot: ClusterSnapshot
+    plan: Plan
+
+    def devices_of(self, pod: str) -> list[str]:
+        """Devices of a bound pod; a pod without a place fails the test with its verdict."""
+        bind = next((entry for entry in self.plan.binds if entry.pod == f"team/{pod}"), None)
+        assert bind is not None, [verdict.message for verdict in self.plan.verdicts]
+        return [device.split("/")[-1] for claim in bind.claims for device in claim.devices]
+
+    def node_of(self, pod: str) -> str:
+        return next(entry.node for entry in self.plan.binds if entry.pod == f"team/{pod}")
+
+    def allocation_of(self, claim: str) -> ClaimAllocation:
+        """The allocation that this cycle made."""
+        used = (entry for bind in self.plan.binds for entry in bind.claims if entry.claim == f"team/{claim}")
+        return next(entry.allocation for entry in used if entry.allocation is not None)
+
+    def verdict_of(self, group: str) -> Verdict:
+        return next(entry for entry in self.plan.verdicts if entry.pod_group == f"team/{group}")
+
+
+def decide(*documents: Document, nodes: int = 1, policy: Policy | None = None) -> Decided:
+    """One cycle over nodes n1, n2 ..., queue team-a, class ``gpu`` unless another is given, and these objects."""
+    fleet = [a_node_document(f"n{number + 1}") for number in range(nodes)]
+    given = [_typed(document) for document in documents]
+    if not any(document["kind"] == "DeviceClass" for document in given):
+        given.append(_typed(a_class()))
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}}
+    objects = ObjectSet([namespace, *fleet, a_queue_document(), *given])
+    policy = policy or Policy()
+    snapshot = snapshot_of(objects, now=NOW, policy=policy)
+    assert snapshot.unreadable == ()
+    plan = plan_cycle(snapshot, policy)
+    assert PlanChecker()(snapshot, policy, plan) == ()
+    return Decided(snapshot, plan)
+
+
+def _typed(document: Document) -> Document:
+    if "kind" in document:
+        return document
+    spec = document["spec"]
+    kind = "ResourceSlice" if "pool" in spec else "DeviceTaintRule" if "taint" in spec else "DeviceClass"
+    return {"apiVersion": "resource.k8s.io/v1", "kind": kind, **document}
