@@ -27,7 +27,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.watch.recording import NAMESPACE, History, a_fleet, make_history, record
+from benchmarks.watch.recording import NAMESPACE, History, a_fleet, make_history
 from kai_sched.localcluster import LocalCluster
 
 GOAL_EVENTS_PER_SECOND = 10_000
@@ -37,8 +37,7 @@ GOAL_BYTES_PER_POD = 1_500
 def measure(folder: Path, pods: int, rounds: int) -> dict[str, Any]:
     with LocalCluster(objects=a_fleet(pods)) as cluster:
         cluster.new_namespace(NAMESPACE)
-        began_at = make_history(cluster, pods)
-        history = asyncio.run(record(cluster, pods, began_at))
+        history = asyncio.run(make_history(cluster, pods))
         _save(history, folder)
     mirror, kopf = [], []
     with _played(folder) as kubeconfig:

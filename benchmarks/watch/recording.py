@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import orjson
 from kai_sched.cluster.kube.client import KubeClient
 from kai_sched.cluster.kube.resources import PODS
 from kai_sched.localcluster import LocalCluster
+from kai_sched.localcluster.admin import AdminApi
 from kai_sched.localcluster.fleet import Fleet, fleet_objects
 
 NAMESPACE = "bench"
@@ -91,37 +95,53 @@ def a_pod(index: int, job_size: int = 500) -> dict[str, Any]:
     }
 
 
-def make_history(cluster: LocalCluster, pods: int) -> str:
-    """Creates the pods, binds them, and returns the resourceVersion before the first."""
-    api = cluster.api
-    began_at = str(api.request("GET", PODS.collection())["metadata"]["resourceVersion"])
+async def make_history(cluster: LocalCluster, pods: int) -> History:
+    """Creates the pods and binds them, and records the watch until the last one runs."""
+    answer = await asyncio.to_thread(cluster.api.request, "GET", PODS.collection())
+    began_at = str(answer["metadata"]["resourceVersion"])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(_make, cluster.api, pods))
+        recorded = group.create_task(_record(cluster.kubeconfig, pods, began_at))
+    return recorded.result()
+
+
+def _make(api: AdminApi, pods: int) -> None:
     documents = [a_pod(index) for index in range(pods)]
     api.create_all(documents)
     nodes = sorted(node["metadata"]["name"] for node in api.list("Node"))
+
+    def bind(at: int) -> None:
+        api.bind(documents[at]["metadata"]["name"], nodes[at // _GPUS_A_NODE], NAMESPACE)
+
     with ThreadPoolExecutor(_IN_FLIGHT) as pool:
-        for at, document in enumerate(documents):
-            pool.submit(api.bind, document["metadata"]["name"], nodes[at // _GPUS_A_NODE], NAMESPACE)
-    return began_at
+        list(pool.map(bind, range(pods)))
 
 
-async def record(cluster: LocalCluster, pods: int, began_at: str) -> History:
-    """The whole watch from before the first pod until the last one runs."""
+async def _record(kubeconfig: Path, pods: int, began_at: str) -> History:
+    """The API server closes a watch that it finds too slow; then it is taken up where it ended."""
     lines: list[bytes] = []
     last_versions: dict[str, str] = {}
     running: set[str] = set()
-    async with await KubeClient.connect(cluster.kubeconfig) as client:
-        batches = client.watch_lines(PODS.collection(), resource_version=began_at, timeout_seconds=120)
-        async for batch in batches:
-            for line in batch:
-                event = orjson.loads(line)
-                if event["type"] == "BOOKMARK":
-                    continue
-                metadata = event["object"]["metadata"]
-                lines.append(line)
-                last_versions[metadata["name"]] = metadata["resourceVersion"]
-                if event["object"]["status"].get("phase") == _LAST_PHASE:
-                    running.add(metadata["name"])
-            if len(running) == pods:
-                break
-        await batches.aclose()
+    version = began_at
+    async with await KubeClient.connect(kubeconfig) as client:
+        while len(running) < pods:
+            watch = client.watch_lines(PODS.collection(), resource_version=version, timeout_seconds=600)
+            async with aclosing(watch) as batches:
+                async for line in _until(batches, lambda: len(running) == pods):
+                    event = orjson.loads(line)
+                    metadata = event["object"]["metadata"]
+                    version = metadata["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        lines.append(line)
+                        last_versions[metadata["name"]] = version
+                        if event["object"]["status"].get("phase") == _LAST_PHASE:
+                            running.add(metadata["name"])
     return History(tuple(lines), began_at, last_versions)
+
+
+async def _until(batches: AsyncGenerator[list[bytes]], is_done: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    async for batch in batches:
+        for line in batch:
+            yield line
+        if is_done():
+            return
