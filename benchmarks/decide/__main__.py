@@ -1,169 +1,116 @@
-"""``python -m benchmarks.decide [--json FILE] [--rounds N]``: decision time of three instances.
+"""``python -m benchmarks.decide [-o table|json] [--json FILE] [--rounds N] [--only TEXT]``: how long a decision takes.
 
 A decision is everything from a snapshot to the last plan, in process, the fleet known from the cycle before (as it is
-in the operator). "greedy" is the stage that seats pods; the first plan is what a cycle has when the solver fails.
+in the operator). "greedy stage" is what seats pods; the first plan is what a cycle has when the solver fails.
+Exit code 1: a goal was missed, or the checker refused a plan.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import platform
-import statistics
 import sys
-import time
-from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from benchmarks.decide.baseline import first_fit
-from benchmarks.decide.instances import fill_with_singles, many_gangs, one_large_gang
-from kai_sched.model.plan import Plan
-from kai_sched.model.policy import Policy
-from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.placement.base import FleetCache
-from kai_sched.planning.checks import PlanChecker
-from kai_sched.planning.cycle import improving_plans
-from kai_sched.solving.process import SolverProcess
-
-SCENARIOS: tuple[tuple[str, Callable[[], ClusterSnapshot], float, float | None], ...] = (
-    ("512-pod gang, preferred rack, 512 nodes", one_large_gang, 1.0, None),
-    ("4000 one-GPU pods on 500 nodes", fill_with_singles, 1.0, None),
-    ("200 gangs (1,380 pods) on 5000 nodes", many_gangs, 2.0, 0.010),
+from benchmarks.decide.instances import (
+    crowded_racks,
+    fill_with_singles,
+    many_gangs,
+    no_room_for_a_gang,
+    one_large_gang,
 )
-"""Name, instance, goal of the decision and of its greedy part in seconds."""
+from benchmarks.decide.measure import Document, Scenario, measure, through_child
+from benchmarks.decide.partitions import mixed_partitions
+
+SCENARIOS = (
+    Scenario("512-pod gang, preferred rack, 500 nodes", one_large_gang, 1.0, first_fit),
+    Scenario("4000 one-GPU pods on 500 nodes", fill_with_singles, 1.0, first_fit),
+    Scenario("10 x 8-GPU gang on 500 full nodes: no room", no_room_for_a_gang, 2.0, first_fit),
+    Scenario("20 gangs on 96 half-full nodes", crowded_racks, 2.0, first_fit),
+    Scenario("200 gangs (1,380 pods) on 5000 nodes", many_gangs, 2.0, first_fit),
+    Scenario("queue of MIG partitions on 64 H100s", mixed_partitions, 2.0, None),
+)
 
 
-def measure(snapshot: ClusterSnapshot, rounds: int) -> dict[str, object]:
-    cache = FleetCache()
-    first: list[float] = []
-    whole: list[float] = []
-    greedy: list[float] = []
-    cpu: list[float] = []
-    plan: Plan | None = None
-    for attempt in range(rounds + 1):
-        gc.collect()
-        began, cpu_began = time.perf_counter(), time.process_time()
-        plans = improving_plans(snapshot, Policy(), cache, time.perf_counter)
-        plan = next(plans)
-        first_at = time.perf_counter()
-        for plan in plans:
-            pass
-        if attempt:  # The first round derives the fleet's tables.
-            first.append(first_at - began)
-            whole.append(time.perf_counter() - began)
-            cpu.append(time.process_time() - cpu_began)
-            greedy.append(sum(stage.seconds or 0.0 for stage in plan.solver.stages))
-    assert plan is not None
-    began = time.perf_counter()
-    violations = PlanChecker()(snapshot, Policy(), plan)
-    checked = time.perf_counter() - began
-    return {
-        "decision_seconds": statistics.median(whole),
-        "decision_cpu_seconds": statistics.median(cpu),
-        "first_plan_seconds": statistics.median(first),
-        "greedy_seconds": statistics.median(greedy),
-        "checker_seconds": checked,
-        "violations": len(violations),
-        "placed_pods": len(plan.binds),
-        "status": plan.solver.status,
-        "objective": dict(plan.solver.objective),
-        "bound": dict(plan.solver.bound),
-        "greedy_objective": dict(plan.solver.greedy_objective),
-        "models": plan.solver.models,
-    }
-
-
-async def through_child(snapshot: ClusterSnapshot) -> dict[str, object]:
-    """The same decision made by the solving child: what travelling and checking add."""
-    async with SolverProcess() as solver:
-        await solver.decide(snapshot, Policy(), 60)
-        decision = await solver.decide(snapshot, Policy(), 60)
-    return {
-        "seconds": decision.seconds,
-        "first_plan_seconds": decision.first_plan_seconds,
-        "encoding_seconds": decision.encoding_seconds,
-        "sent_megabytes": decision.sent_bytes / 1e6,
-        "child_megabytes": decision.child_memory_bytes / 1e6,
-        "ending": decision.ending,
-    }
-
-
-def run(rounds: int) -> dict[str, object]:
+def run(rounds: int, only: str) -> Document:
     results = []
-    for name, make, goal, greedy_goal in SCENARIOS:
-        snapshot = make()
-        began = time.perf_counter()
-        placed = first_fit(snapshot)
-        baseline = time.perf_counter() - began
-        ours = measure(snapshot, rounds)
-        seconds, greedy = float(str(ours["decision_seconds"])), float(str(ours["greedy_seconds"]))
-        results.append(
-            {
-                "scenario": name,
-                **ours,
-                "goal_seconds": goal,
-                "reaches_goal": seconds <= goal,
-                "greedy_goal_seconds": greedy_goal,
-                "reaches_greedy_goal": greedy_goal is None or greedy <= greedy_goal,
-                "baseline_seconds": baseline,
-                "baseline_placed_pods": placed,
-                "times_faster": baseline / seconds,
-                "child": asyncio.run(through_child(snapshot)),
-            }
-        )
-        _print(results[-1])
+    for scenario in SCENARIOS:
+        if only in scenario.name:
+            result = measure(scenario, rounds)
+            result["child"] = asyncio.run(through_child(scenario.make()))
+            results.append(result)
+            print(table(result), file=sys.stderr, flush=True)
     return {"machine": machine(), "rounds": rounds, "results": results}
 
 
-def machine() -> dict[str, object]:
-    load = os.getloadavg()[0]
+def machine() -> Document:
+    """What the figures depend on."""
     return {
         "cpus": os.cpu_count(),
-        "load": round(load, 2),
+        "loadAverage": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
+        "ortools": version("ortools"),
         "system": f"{platform.system()} {platform.machine()}",
     }
 
 
-def _print(result: dict[str, object]) -> None:
-    child = result["child"]
-    assert isinstance(child, dict)
-    print(f"{result['scenario']}: {result['status']}, {result['placed_pods']} pods placed")
-    print(
-        f"  decision {_ms(result['decision_seconds'])} (goal {_ms(result['goal_seconds'])}), "
-        f"first plan {_ms(result['first_plan_seconds'])}, greedy {_ms(result['greedy_seconds'])}, "
-        f"check {_ms(result['checker_seconds'])}, {result['models']} models"
-    )
-    print(
-        f"  baseline {_ms(result['baseline_seconds'])}, {result['baseline_placed_pods']} pods placed: "
-        f"{result['times_faster']:.1f} times as long"
-    )
-    print(
-        f"  through the child {_ms(child['seconds'])}, of it encoding {_ms(child['encoding_seconds'])}; "
-        f"{child['sent_megabytes']:.2f} MB sent, child holds {child['child_megabytes']:.0f} MB",
-        flush=True,
-    )
+def table(result: dict[str, Any]) -> str:
+    """One scenario in a few lines."""
+    placed, quality, child = result["placedPods"], result["quality"], result["child"]
+    ratio = result["baselineTimesAsLong"]
+    verdict = "reached" if result["reachesGoal"] else "MISSED"
+    lines = [
+        f"{result['scenario']}",
+        f"  {'':18} {'median':>10} {'least':>10} {'most':>10}   pods placed",
+        _row("decision", result["decision"], placed["improved"]),
+        _row("  of it CPU", result["decisionCpu"]),
+        _row("  first plan", result["firstPlan"]),
+        _row("  greedy stage", result["greedyStage"]),
+        _row("without improving", result["withoutImproving"], placed["withoutImproving"]),
+        _row("baseline", result["baseline"], placed["baseline"]),
+        f"  goal {result['goalSeconds']:.0f} s {verdict}",
+        f"  baseline takes {ratio['median']:.1f} times as long ({ratio['least']:.1f}-{ratio['most']:.1f})",
+        f"  check {_ms(result['checkerSeconds'])}, {len(result['violations'])} violations",
+        f"  through the child {_ms(child['seconds'])}, first plan {_ms(child['firstPlanSeconds'])}",
+        f"  {quality['status']}, {quality['models']} models, {quality['rejected']} answers did not work on nodes",
+    ]
+    lines += [
+        f"    {tier['name']:22} greedy {tier['greedy']:>6}  reached {tier['reached']:>6}  "
+        f"bound {tier['bound']:>6}  gap {tier['gap']}"
+        for tier in quality["tiers"]
+    ]
+    return "\n".join(lines)
 
 
-def _ms(seconds: object) -> str:
-    return f"{1000 * float(str(seconds)):.1f} ms"
+def _row(name: str, series: dict[str, Any], placed: int | None = None) -> str:
+    figures = " ".join(f"{_ms(series[key]):>10}" for key in ("median", "least", "most"))
+    return f"  {name:18} {figures}" + (f"   {placed}" if placed is not None else "")
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.1f} ms"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", choices=("table", "json"), default="table", help="what goes to standard output")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="scenarios whose name has this text")
     arguments = parser.parse_args()
-    print(f"machine: {machine()}")
-    report = run(arguments.rounds)
+    report: dict[str, Any] = run(arguments.rounds, arguments.only)
+    text = json.dumps(report, indent=2)
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        arguments.json.write_text(text + "\n")
+    print(text if arguments.o == "json" else f"machine: {report['machine']}")
     results = report["results"]
-    assert isinstance(results, list)
-    return 0 if all(result["reaches_goal"] and not result["violations"] for result in results) else 1
+    return 0 if all(result["reachesGoal"] and not result["violations"] for result in results) else 1
 
 
 if __name__ == "__main__":

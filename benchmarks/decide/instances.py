@@ -121,9 +121,9 @@ def a_snapshot(nodes: tuple[Node, ...], pods: list[Pod], groups: list[PodGroup])
 
 
 def one_large_gang() -> ClusterSnapshot:
-    """512 pods of 2 GPUs that prefer one rack, on 512 empty nodes."""
+    """512 pods of 2 GPUs that prefer one rack, on 500 empty nodes."""
     pods = [a_pod(f"p{index:03d}", "gang", 2) for index in range(512)]
-    return a_snapshot(nodes_of(Shape(4, 8, 8, 2)), pods, [a_group("gang", 512, preferred="rack")])
+    return a_snapshot(nodes_of(Shape(4, 8, 8, 2), 500), pods, [a_group("gang", 512, preferred="rack")])
 
 
 def fill_with_singles() -> ClusterSnapshot:
@@ -131,6 +131,38 @@ def fill_with_singles() -> ClusterSnapshot:
     pods = [a_pod(f"p{index:04d}", f"g{index:04d}", 1) for index in range(4000)]
     groups = [a_group(f"g{index:04d}", 1) for index in range(4000)]
     return a_snapshot(nodes_of(Shape(4, 8, 8, 2), 500), pods, groups)
+
+
+def no_room_for_a_gang() -> ClusterSnapshot:
+    """A gang of 10 pods of 8 GPUs on 500 nodes that are full but for single GPUs here and there."""
+    nodes = nodes_of(Shape(4, 8, 8, 2), 500)
+    running = [
+        a_pod(f"r{index:04d}-{gpu}", f"r{index:04d}", 1, node=node.name)
+        for index, node in enumerate(nodes)
+        for gpu in range(GPUS_PER_NODE - index % 3)
+    ]
+    groups = [a_group(f"r{index:04d}", 1) for index in range(len(nodes))]
+    pods = [a_pod(f"p{index}", "gang", 8) for index in range(10)]
+    return a_snapshot(nodes, [*running, *pods], [*groups, a_group("gang", 10)])
+
+
+def crowded_racks(seed: int = 3) -> ClusterSnapshot:
+    """20 gangs on 96 half-full nodes, most tied to one rack: what greedy strands, and spreads."""
+    rng = random.Random(seed)
+    nodes = nodes_of(Shape(1, 1, 12, 8))
+    pods: list[Pod] = []
+    groups: list[PodGroup] = []
+    for index, node in enumerate(nodes):
+        gpus = rng.choice((0, 0, 0, 2, 4))
+        if gpus:
+            pods.append(a_pod(f"r{index:03d}", f"r{index:03d}", gpus, node=node.name))
+            groups.append(a_group(f"r{index:03d}", 1))
+    for index in range(20):
+        name, size, gpus = f"g{index:02d}", rng.randint(3, 14), rng.choice((1, 2, 4, 8))
+        level = {"preferred": "rack"} if rng.random() < 0.7 else {"required": "rack"}
+        pods += [a_pod(f"{name}-p{pod:02d}", name, gpus) for pod in range(size)]
+        groups.append(a_group(name, size, created_at=NOW - 500 + index, **level))
+    return a_snapshot(nodes, pods, groups)
 
 
 def many_gangs(seed: int = 1) -> ClusterSnapshot:
@@ -185,8 +217,8 @@ def _a_gang(rng: random.Random, index: int, size: int) -> tuple[list[Pod], PodGr
     group = a_group(
         name,
         size,
-        required="rack" if 1 < size and fits_rack and level < 0.4 else "block" if 0.4 <= level < 0.6 else "",
-        preferred="rack" if 1 < size and level >= 0.6 else "",
+        required="rack" if size > 1 and fits_rack and level < 0.4 else "block" if 0.4 <= level < 0.6 else "",
+        preferred="rack" if size > 1 and level >= 0.6 else "",
         priority=priority,
         created_at=created_at,
     )
