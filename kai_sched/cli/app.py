@@ -13,6 +13,7 @@ from kai_sched.cli.plan import plan
 from kai_sched.cli.run import run
 from kai_sched.cli.simulate import simulate
 from kai_sched.cli.snapshot import snapshot
+from kai_sched.cli.topology import topology
 from kai_sched.errors import ApiFailure, KaiSchedError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command()(run)
 app.command()(plan)
 app.command()(simulate)
 app.command()(snapshot)
+app.command()(topology)
 app.command("demo")(demo.demo)
 app.add_typer(dev.app, name="dev")
 app.add_typer(crds.app, name="crds")

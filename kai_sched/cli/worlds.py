@@ -45,8 +45,15 @@ def load_world(paths: Sequence[Path], options: WorldOptions) -> World:
     Raises:
         InvalidInput: a file, the shard or an option is wrong.
     """
-    source = ", ".join(str(path) for path in paths)
-    objects = read_snapshot(paths)
+    return world_of(read_snapshot(paths), options, ", ".join(str(path) for path in paths))
+
+
+def world_of(objects: ObjectSet, options: WorldOptions, source: str) -> World:
+    """The world of objects that were read from ``source``; problems are told as for files.
+
+    Raises:
+        InvalidInput: the shard or an option is wrong.
+    """
     policy = policy_of(objects, load_settings(options.config), shard=options.shard)
     policy = replace(policy, stages=_stages(options.stages, policy))
     snapshot = snapshot_of(

@@ -1,0 +1,144 @@
+"""``kai-sched topology``: the fleet as a tree, with who holds what and what is free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kai_sched.api.objects import ObjectSet
+from kai_sched.cli import options
+from kai_sched.cli.output import OutputFormat, console, print_document
+from kai_sched.cli.topology_views import View, print_view, view_document
+from kai_sched.cli.worlds import World, WorldOptions, load_world, world_of
+from kai_sched.cluster.snapshots import read_cluster
+from kai_sched.devices.allocator import DeviceIndex, DeviceState
+from kai_sched.devices.damage import Damage
+from kai_sched.errors import InvalidInput
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.topology.graph import CLUSTER, FleetGraph, GraphOptions, Kind
+from kai_sched.topology.holders import Holders
+from kai_sched.topology.inventory import Entry, Supply, inventory, pruned
+
+MOST_NODES_IN_FULL = 8
+"""More nodes are shown as one line each, unless a level is asked for."""
+_KINDS = (Kind.NODE, Kind.NUMA, Kind.PCIE, Kind.DEVICE, Kind.PARTITION)
+
+
+def topology(
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("-f", "--file", help="Snapshot file instead of the live cluster. Repeatable."),
+    ] = None,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
+    ] = None,
+    topology_name: Annotated[
+        str,
+        typer.Option("--topology", help="Only nodes of this Topology, by its levels. Default: all nodes."),
+    ] = "",
+    level: Annotated[
+        str,
+        typer.Option(
+            help="How deep: label or alias of a level, or node, numa, pcie, device, partition. "
+            f"Default: everything for up to {MOST_NODES_IN_FULL} nodes, else a line a node."
+        ),
+    ] = "",
+    node: Annotated[
+        list[str] | None, typer.Option("--node", help="Only this node; * matches any text. Repeatable.")
+    ] = None,
+    free: Annotated[bool, typer.Option("--free", help="Only what can be had.")] = False,
+    shard: options.Shard = None,
+    config: options.Config = None,
+    output: options.Output = OutputFormat.TABLE,
+) -> None:
+    """Show the fleet from racks and NVLink cliques down to devices and partitions, who holds what and what is free.
+
+    Example: kai-sched topology -f examples/snapshots/mixed-fleet.yaml --node 'h100-*'
+    """
+    world = _world(files or [], kubeconfig, WorldOptions(shard=shard, config=config))
+    view = _view(world, topology_name)
+    depth = _depth(level, view)
+    root = _filtered(view.root, node or [], only_free=free)
+    view = View(root, view.graph, view.holders, view.nodes, view.titles)
+    if output is not OutputFormat.TABLE:
+        print_document(view_document(view, topology_name), output)
+        return
+    shown = sum(entry.place.kind is Kind.NODE for entry in root.walk())
+    deepest = Kind.PARTITION if shown <= MOST_NODES_IN_FULL else Kind.NODE
+    print_view(view, depth or deepest.value, console())
+
+
+def _world(files: Sequence[Path], kubeconfig: Path | None, world_options: WorldOptions) -> World:
+    if not files:
+        return world_of(ObjectSet(asyncio.run(read_cluster(kubeconfig))), world_options, "cluster")
+    if kubeconfig is not None:
+        raise InvalidInput("give a snapshot file or a kubeconfig, not both", field="--kubeconfig")
+    return load_world(files, world_options)
+
+
+def _view(world: World, topology_name: str) -> View:
+    snapshot, policy = world.snapshot, world.policy
+    known = [each.name for each in snapshot.fleet.topologies]
+    if topology_name and topology_name not in known:
+        there = ", ".join(known) or "none"
+        raise InvalidInput(f"no topology {topology_name!r} (there are: {there})", field="--topology")
+    graph = FleetGraph(
+        snapshot.fleet,
+        GraphOptions(
+            topology=topology_name,
+            clique_label=policy.clique_label,
+            island_attributes=policy.island_attributes,
+            plugin_resources=policy.gpu_resources,
+        ),
+    )
+    holders = Holders.of(snapshot, policy)
+    titles = {policy.clique_label: "clique"} | {
+        each.node_label: each.alias or each.node_label.rsplit("/", 1)[-1]
+        for known_topology in snapshot.fleet.topologies
+        for each in known_topology.levels
+    }
+    nodes = {str(each.name): each for each in snapshot.fleet.nodes}
+    return View(inventory(graph, CLUSTER, holders, _supply(snapshot)), graph, holders, nodes, titles)
+
+
+def _supply(snapshot: ClusterSnapshot) -> Supply:
+    index = DeviceIndex.of(snapshot.fleet)
+    damage = Damage(index, DeviceState.from_claims(snapshot.claims))
+    return Supply(
+        blocked={entry.device_id for entry in index.devices if not damage.can_be_had(entry)},
+        shared={entry.device_id for entry in index.devices if entry.device.allow_multiple_allocations},
+    )
+
+
+def _depth(level: str, view: View) -> str:
+    if not level:
+        return ""
+    labels = sorted({entry.place.level for entry in view.root.walk() if entry.place.kind is Kind.DOMAIN})
+    titles = [view.titles.get(label, label) for label in labels]
+    there = [*dict.fromkeys(titles), *(kind.value for kind in _KINDS)]
+    if level not in {*there, *labels}:
+        raise InvalidInput(f"no level {level!r} (there are: {', '.join(there)})", field="--level")
+    return level
+
+
+def _filtered(root: Entry, patterns: Sequence[str], *, only_free: bool) -> Entry:
+    for pattern in patterns:
+        if not any(
+            entry.place.kind is Kind.NODE and fnmatchcase(entry.place.name, pattern) for entry in root.walk()
+        ):
+            raise InvalidInput(f"no node matches {pattern!r}", field="--node")
+
+    def is_asked(entry: Entry) -> bool:
+        if patterns and entry.place.kind is Kind.NODE:
+            return any(fnmatchcase(entry.place.name, pattern) for pattern in patterns)
+        if patterns and entry.place.kind in {Kind.DOMAIN, Kind.POOL}:
+            return any(is_asked(child) for child in entry.children)
+        return True
+
+    return pruned(root, lambda entry: is_asked(entry) and (entry.is_free() or not only_free))

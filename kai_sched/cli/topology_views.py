@@ -1,0 +1,230 @@
+"""The fleet for people and programs: a tree of lines, a picture, and a document, all of one inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from kai_sched.model.nodes import Node
+from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
+from kai_sched.topology.distance import bandwidth_gbps, meeting_place
+from kai_sched.topology.graph import FleetGraph, Kind, Place
+from kai_sched.topology.holders import Holders, Holding
+from kai_sched.topology.inventory import Entry, State
+from kai_sched.topology.picture import cell, letters_of
+
+Document = dict[str, Any]
+_STYLE: Final = {
+    State.FREE: "green",
+    State.HELD: "yellow",
+    State.SHARED: "cyan",
+    State.PARTLY: "cyan",
+    State.BLOCKED: "dim",
+}
+_BASIC: Final = {CPU, MEMORY, EPHEMERAL_STORAGE, PODS}
+_TITLES: Final = {Kind.NODE: "", Kind.POOL: "pool ", Kind.NUMA: "numa ", Kind.PCIE: ""}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is shown. ``titles``: label of a level -> what people call it."""
+
+    root: Entry
+    graph: FleetGraph
+    holders: Holders
+    nodes: Mapping[str, Node]
+    titles: Mapping[str, str]
+
+
+def print_view(view: View, depth: str, out: Console) -> None:
+    """The tree down to ``depth`` (a level or a kind of place), then who the letters are and what they span."""
+    letters = letters_of(view.root)
+    tree = Tree(Text(f"cluster  {_counts(view.root)}"), guide_style="dim")
+    _grow(tree, view.root, view, depth, letters)
+    out.print(tree)
+    spans = list(_spans(view))
+    if spans:
+        out.print(Text("\nHolders", style="bold"))
+    for name, holding, devices, place in spans:
+        queue = f" (queue {holding.queue})" if holding.queue else ""
+        gbps = bandwidth_gbps(view.graph, place)
+        link = f", slowest link about {gbps:g} GB/s" if gbps is not None else ""
+        count = f"{len(devices)} device{'s' if len(devices) != 1 else ''}"
+        where = _title(place, view)
+        out.print(Text(f"{letters.get(name, '+')} {name}{queue}: {count} in {where}{link}"))
+
+
+def view_document(view: View, topology: str) -> Document:
+    """All of it, whatever its depth."""
+    return {
+        "topology": topology or None,
+        "fleet": _entry_document(view.root, view),
+        "holders": [
+            {
+                "name": name,
+                "podGroup": holding.group or None,
+                "queue": holding.queue or None,
+                "devices": [device.key for device in devices],
+                "nodes": sorted({_node_of(view.graph, device) for device in devices}),
+                "spans": {"kind": place.kind.value, "name": place.name},
+                "slowestLinkGBps": bandwidth_gbps(view.graph, place),
+            }
+            for name, holding, devices, place in _spans(view)
+        ],
+    }
+
+
+def _grow(tree: Tree, entry: Entry, view: View, depth: str, letters: Mapping[str, str]) -> None:
+    """Lines below an entry; places with a single thing in them share its line."""
+    for child in entry.children:
+        if depth in {child.place.level, view.titles.get(child.place.level), child.place.kind.value}:
+            tree.add(_line(child, view, letters, is_last=True))
+            continue
+        line = _line(child, view, letters, is_last=False)
+        inner = child
+        while inner.place.kind in {Kind.NUMA, Kind.PCIE} and len(inner.children) == 1:
+            inner = inner.children[0]
+            line.append_text(Text(" · ")).append_text(_line(inner, view, letters, is_last=False))
+        _grow(tree.add(line), _without_possible_parts(inner), view, depth, letters)
+
+
+def _without_possible_parts(entry: Entry) -> Entry:
+    """Partitions of a device that is published itself are possibilities: only those held are worth a line."""
+    if entry.place.kind is not Kind.DEVICE or entry.place.key.count("/") != _SLASHES_OF_ID:
+        return entry
+    return Entry(
+        entry.place, tuple(part for part in entry.children if part.holders), entry.state, entry.holders
+    )
+
+
+_SLASHES_OF_ID: Final = 2
+
+
+def _line(entry: Entry, view: View, letters: Mapping[str, str], *, is_last: bool) -> Text:
+    place = entry.place
+    line = Text(_title(place, view))
+    if entry.state is not None:
+        return line.append_text(_state(entry))
+    if place.kind in {Kind.NUMA, Kind.PCIE} and not is_last:
+        return line
+    if place.kind in {Kind.NODE, Kind.POOL}:
+        line.append(f"  {cell(entry, letters)}", style="bold")
+    line.append(f"  {_counts(entry)}{_other_resources(entry, view)}")
+    node = view.nodes.get(place.key) if place.kind is Kind.NODE else None
+    if node is not None and node.is_cordoned:
+        line.append(" cordoned", style="yellow")
+    if node is not None and not node.is_ready:
+        line.append(" not ready", style="red")
+    return line
+
+
+def _title(place: Place, view: View) -> str:
+    if place.kind is Kind.DOMAIN:
+        return f"{view.titles.get(place.level, place.level)} {place.name}"
+    if place.kind is Kind.ISLAND:
+        return f"island {place.name}"
+    return f"{_TITLES.get(place.kind, '')}{place.name}"
+
+
+def _state(entry: Entry) -> Text:
+    state = entry.state or State.FREE
+    text = Text(f" {state.value}", style=_STYLE[state])
+    if entry.holders:
+        text.append(f" {', '.join(_holder(holding) for holding in entry.holders)}", style="default")
+    parts = [part for part in entry.children if part.place.kind is Kind.PARTITION]
+    if parts:
+        free = sum(part.state is State.FREE for part in parts)
+        text.append(f" ({free} of {len(parts)} partitions can be had)", style="dim")
+    return text
+
+
+def _holder(holding: Holding) -> str:
+    amounts = ", ".join(f"{name} {float(amount):g}" for name, amount in holding.consumed)
+    return holding.name + (f" [{amounts}]" if amounts else "")
+
+
+def _counts(entry: Entry) -> str:
+    counts = entry.counts()
+    if not counts:
+        return "no devices"
+    return ", ".join(f"{count.free} of {count.total} {count.driver} free" for count in counts)
+
+
+def _other_resources(entry: Entry, view: View) -> str:
+    """Counted extended resources of a node that are no whole GPUs, such as static partitions of a device plugin."""
+    if entry.place.kind is not Kind.NODE:
+        return ""
+    shown = {count.driver for count in entry.counts()}
+    return "".join(
+        f", {free} of {total} {name} free"
+        for name, (total, free) in _resources(entry.place, view).items()
+        if name not in shown
+    )
+
+
+def _resources(node: Place, view: View) -> dict[str, tuple[int, int]]:
+    """Resource -> (allocatable, free) of a node, without what every node has."""
+    return {
+        name: (total, total - view.holders.used.get((node.key, name), 0))
+        for name, total in view.nodes[node.key].allocatable
+        if name not in _BASIC and "/" in name and total
+    }
+
+
+def _spans(view: View) -> Iterator[tuple[str, Holding, list[Place], Place]]:
+    """Each holder with its devices and the smallest place that holds them all."""
+    found: dict[str, tuple[Holding, list[Place]]] = {}
+    for entry in view.root.walk():
+        for holding in entry.holders:
+            found.setdefault(holding.name, (holding, []))[1].append(entry.place)
+    for name, (holding, devices) in sorted(found.items()):
+        yield name, holding, devices, meeting_place(view.graph, devices)
+
+
+def _node_of(graph: FleetGraph, device: Place) -> str:
+    return next((place.key for place in graph.above(device) if place.kind is Kind.NODE), "")
+
+
+def _entry_document(entry: Entry, view: View) -> Document:
+    place = entry.place
+    document: Document = {"kind": place.kind.value, "name": place.name}
+    if place.kind is Kind.DOMAIN:
+        document |= {"level": place.level, "alias": view.titles.get(place.level)}
+    if place.kind is Kind.NODE:
+        node = view.nodes[place.key]
+        resources = {
+            name: {"allocatable": total, "free": free}
+            for name, (total, free) in _resources(place, view).items()
+        }
+        document |= {"ready": node.is_ready, "cordoned": node.is_cordoned, "resources": resources}
+    if entry.state is not None:
+        island = view.graph.island(place)
+        document |= {
+            "id": place.key,
+            "driver": place.level,
+            "state": entry.state.value,
+            "nvlinkIsland": island.name if island is not None else None,
+            "holders": [_holding_document(holding) for holding in entry.holders],
+        }
+    else:
+        document["devices"] = [
+            {"driver": count.driver, "total": count.total, "free": count.free} for count in entry.counts()
+        ]
+    if entry.children:
+        document["children"] = [_entry_document(child, view) for child in entry.children]
+    return document
+
+
+def _holding_document(holding: Holding) -> Document:
+    return {
+        "claim": holding.claim or None,
+        "pods": list(holding.pods),
+        "podGroup": holding.group or None,
+        "queue": holding.queue or None,
+        "consumed": {name: float(amount) for name, amount in holding.consumed},
+    }

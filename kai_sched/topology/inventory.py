@@ -1,0 +1,99 @@
+"""Inventory: the fleet with its holders as one tree of values, which tables, pictures and documents are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from kai_sched.topology.graph import FleetGraph, Kind, Place
+from kai_sched.topology.holders import Holders, Holding
+
+
+class State(StrEnum):
+    """What may be done with a device."""
+
+    FREE = "free"
+    HELD = "held"
+    SHARED = "shared"
+    """Held in part; it takes more claims while its capacity lasts."""
+    PARTLY = "partly"
+    """Some of its partitions are held."""
+    BLOCKED = "blocked"
+    """Nobody holds it, but the hardware that it needs is held through another device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Devices of one driver (or device-plugin resource) in a place; partitions are no devices of their own."""
+
+    driver: str
+    total: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A place, what is in it, and for devices who holds them."""
+
+    place: Place
+    children: tuple[Entry, ...] = ()
+    state: State | None = None
+    holders: tuple[Holding, ...] = ()
+
+    @property
+    def is_device(self) -> bool:
+        return self.place.kind in {Kind.DEVICE, Kind.PARTITION}
+
+    def counts(self) -> tuple[Count, ...]:
+        """By driver, in the order of names."""
+        total: dict[str, int] = {}
+        free: dict[str, int] = {}
+        for entry in self.walk():
+            if entry.place.kind is Kind.DEVICE:
+                driver = entry.place.level
+                total[driver] = total.get(driver, 0) + 1
+                free[driver] = free.get(driver, 0) + (entry.state is State.FREE)
+        return tuple(Count(driver, total[driver], free[driver]) for driver in sorted(total))
+
+    def walk(self) -> Iterator[Entry]:
+        """This entry and everything below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def is_free(self) -> bool:
+        """Whether anything in here can be had, in whole or in part."""
+        return any(entry.state in {State.FREE, State.SHARED} for entry in self.walk())
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What the graph does not know of devices: ``blocked`` and ``shared`` hold device ids."""
+
+    blocked: Collection[str] = ()
+    shared: Collection[str] = ()
+
+
+def inventory(graph: FleetGraph, root: Place, holders: Holders, supply: Supply) -> Entry:
+    """The tree below a place."""
+    children = tuple(inventory(graph, child, holders, supply) for child in graph.children(root))
+    if root.kind not in {Kind.DEVICE, Kind.PARTITION}:
+        return Entry(root, children)
+    held_by = holders.by_device.get(root.key, ())
+    return Entry(root, children, _state(root, children, held_by, supply), held_by)
+
+
+def _state(place: Place, parts: tuple[Entry, ...], held_by: tuple[Holding, ...], supply: Supply) -> State:
+    if held_by:
+        return State.SHARED if place.key in supply.shared else State.HELD
+    if any(part.holders for part in parts):
+        is_cut_up = all(part.state not in {State.FREE, State.SHARED} for part in parts)
+        return State.HELD if is_cut_up else State.PARTLY
+    return State.BLOCKED if place.key in supply.blocked else State.FREE
+
+
+def pruned(entry: Entry, keep: Callable[[Entry], bool]) -> Entry:
+    """Without what is not kept; what is kept inside keeps its surroundings."""
+    children = tuple(pruned(child, keep) for child in entry.children if keep(child))
+    return replace(entry, children=children)
