@@ -178,6 +178,11 @@ def _refuse_readiness(gang: Gang, pods: Sequence[Pod], claims: ClaimReadiness) -
     )
     if unmade and not gated:
         return _not_ready(gang, unmade, "wait for the resourceclaim controller, or create the claim anew")
+    spoilt = next((why for pod in pods if pod.state is PodState.PENDING and (why := claims.spoilt(pod))), "")
+    if spoilt and not gated:
+        return unplaced(
+            gang, Blocker.DEVICES, spoilt, "repair the device, or let the claim tolerate the taint"
+        )
     existing = sum(pod.state in WAITING for pod in pods) + gang.active_count
     message = (
         f"Job is not ready for scheduling. Waiting for {gang.group.min_member} pods, "

@@ -1,12 +1,14 @@
-"""Readiness of a pod's claims: each exists, can be read, belongs to the pod and stays.
+"""Readiness of a pod's claims: each exists, can be read, belongs to the pod and stays, as do the devices it holds.
 
 Source: kube-scheduler's dynamicresources PreEnqueue and PreFilter, resourceclaim.IsForPod.
 """
 
 from __future__ import annotations
 
-from kai_sched.model.devices import Claim
+from kai_sched.devices.taints import blocking_taint, matching_taints
+from kai_sched.model.devices import Claim, DeviceResult, ResourceSlice
 from kai_sched.model.ids import ClaimKey
+from kai_sched.model.selectors import Taint
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import Pod, PodClaimRef
 
@@ -16,17 +18,49 @@ class ClaimReadiness:
 
     def __init__(self, snapshot: ClusterSnapshot) -> None:
         self._claims: dict[ClaimKey, Claim] = {claim.key: claim for claim in snapshot.claims}
+        self._fleet = snapshot.fleet
+        self._slices: dict[tuple[str, str], list[ResourceSlice]] | None = None
         self._unreadable = {
             problem.key: problem for problem in snapshot.unreadable if problem.kind == "ResourceClaim"
         }
 
     def is_placeable(self, pod: Pod) -> bool:
         """Whether nothing about the pod itself or its claims forbids to place it."""
-        return not pod.problem and not (pod.claims and self.missing(pod))
+        return not pod.problem and not (pod.claims and (self.missing(pod) or self.spoilt(pod)))
 
     def missing(self, pod: Pod) -> str:
         """What the first unready claim of the pod lacks; empty where all are ready."""
         return next(filter(None, (self._lack(pod, ref) for ref in pod.claims)), "")
+
+    def spoilt(self, pod: Pod) -> str:
+        """Which device of an allocated claim throws its users off, so that no new one may come; empty if none does."""
+        claims = (self._claims.get(ref.claim) for ref in pod.claims if ref.claim is not None)
+        return next(filter(None, (self._spoilt(claim) for claim in claims if claim is not None)), "")
+
+    def _spoilt(self, claim: Claim) -> str:
+        for result in claim.allocation.results if claim.allocation is not None else ():
+            for taint in self._taints(result):
+                if taint.effect == "NoExecute" and blocking_taint((taint,), result.tolerations) is not None:
+                    text = f"{taint.key}={taint.value}" if taint.value else taint.key
+                    return f"claim {claim.key} holds device {result.device_id}, which is tainted {text}:NoExecute"
+        return ""
+
+    def _taints(self, result: DeviceResult) -> tuple[Taint, ...]:
+        if self._slices is None:
+            self._slices = {}
+            for published in self._fleet.slices:
+                self._slices.setdefault((published.driver, published.pool), []).append(published)
+        slices = self._slices.get((result.driver, result.pool), ())
+        newest = max((published.generation for published in slices), default=0)
+        own = (
+            device.taints
+            for published in slices
+            if published.generation == newest
+            for device in published.devices
+            if device.name == result.device
+        )
+        rules = matching_taints(self._fleet.taint_rules, result.driver, result.pool, result.device)
+        return (*next(own, ()), *rules)
 
     def _lack(self, pod: Pod, ref: PodClaimRef) -> str:
         if ref.claim is None:

@@ -84,6 +84,29 @@ class TestTaints:
 
         assert decided.devices_of("p") == ["gpu-1"]
 
+    @pytest.mark.parametrize("effect", ["NoSchedule", "NoExecute"])
+    def test_a_device_that_throws_its_users_off_takes_no_new_ones(self, effect):
+        """NoSchedule only keeps new allocations away; NoExecute new users of an old one too."""
+        holder = a_claim_document(status=held_by_another("gpu-0"))
+        fleet = a_slice(a_device("gpu-0"), a_device("gpu-1"))
+
+        decided = decide(fleet, a_taint_rule(effect, device="gpu-0"), holder, a_user("p", "claim"))
+
+        if effect == "NoSchedule":
+            assert decided.devices_of("p") == ["gpu-0"]
+            return
+        verdict = decided.verdict_of("p")
+        assert (verdict.outcome, verdict.blocker) == (Outcome.UNPLACED, Blocker.DEVICES)
+        assert "gpu-0, which is tainted sick=yes:NoExecute" in verdict.message
+
+    def test_an_old_allocation_that_tolerates_it_takes_new_users(self):
+        holder = a_claim_document(status=held_by_another("gpu-0", tolerations=TOLERANT))
+        fleet = a_slice(a_device("gpu-0"))
+
+        decided = decide(fleet, a_taint_rule("NoExecute"), holder, a_user("p", "claim"))
+
+        assert decided.devices_of("p") == ["gpu-0"]
+
     def test_a_taint_of_unknown_or_no_effect_only_informs(self):
         noted = a_device(
             "gpu-0", taints=[{"key": "note", "effect": "None"}, {"key": "x", "effect": "Future"}]
