@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Final
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.tree import Tree
 from kai_sched.model.nodes import Node
 from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 from kai_sched.topology.distance import bandwidth_gbps, meeting_place
-from kai_sched.topology.graph import FleetGraph, Kind, Place
+from kai_sched.topology.graph import BOARD, FleetGraph, Kind, Place
 from kai_sched.topology.holders import Holders, Holding
 from kai_sched.topology.inventory import Entry, State
 from kai_sched.topology.picture import cell, letters_of
@@ -27,7 +28,17 @@ _STYLE: Final = {
     State.BLOCKED: "dim",
 }
 _BASIC: Final = {CPU, MEMORY, EPHEMERAL_STORAGE, PODS}
-_TITLES: Final = {Kind.NODE: "", Kind.POOL: "pool ", Kind.NUMA: "numa ", Kind.PCIE: ""}
+_TITLES: Final = {Kind.POOL: "pool ", Kind.NUMA: "numa "}
+_RANK: Final[dict[str, int]] = {
+    Kind.NODE: 0,
+    Kind.POOL: 0,
+    Kind.NUMA: 1,
+    Kind.PCIE: 2,
+    Kind.DEVICE: 3,
+    Kind.PARTITION: 4,
+}
+_BOARD_NAME: Final = 12
+"""Letters of a UUID that are enough to tell boards apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +64,9 @@ def print_view(view: View, depth: str, out: Console) -> None:
     for name, holding, devices, place in spans:
         queue = f" (queue {holding.queue})" if holding.queue else ""
         gbps = bandwidth_gbps(view.graph, place)
-        link = f", slowest link about {gbps:g} GB/s" if gbps is not None else ""
+        link = f", link about {gbps:g} GB/s" if gbps is not None else ""
         count = f"{len(devices)} device{'s' if len(devices) != 1 else ''}"
-        where = _title(place, view)
+        where = _whereabouts(place, view)
         out.print(Text(f"{letters.get(name, '+')} {name}{queue}: {count} in {where}{link}"))
 
 
@@ -80,29 +91,45 @@ def view_document(view: View, topology: str) -> Document:
 
 
 def _grow(tree: Tree, entry: Entry, view: View, depth: str, letters: Mapping[str, str]) -> None:
-    """Lines below an entry; places with a single thing in them share its line."""
-    for child in entry.children:
-        if depth in {child.place.level, view.titles.get(child.place.level), child.place.kind.value}:
-            tree.add(_line(child, view, letters, is_last=True))
-            continue
-        line = _line(child, view, letters, is_last=False)
-        inner = child
-        while inner.place.kind in {Kind.NUMA, Kind.PCIE} and len(inner.children) == 1:
+    """Lines below an entry; places with a single thing in them share its line, and so do devices alike."""
+    for run in _runs(entry.children):
+        inner = run[0]
+        is_last = _is_last(inner.place, view, depth)
+        line = _line(inner, view, letters, is_last=is_last)
+        if len(run) > 1:
+            line = Text(f"{inner.place.name} … {run[-1].place.name}").append_text(_state(inner))
+            line.append(f" ({len(run)})", style="dim")
+        while inner.place.kind in {Kind.NUMA, Kind.PCIE} and len(inner.children) == 1 and not is_last:
             inner = inner.children[0]
-            line.append_text(Text(" · ")).append_text(_line(inner, view, letters, is_last=False))
-        _grow(tree.add(line), _without_possible_parts(inner), view, depth, letters)
+            is_last = _is_last(inner.place, view, depth)
+            line.append(" · ").append_text(_line(inner, view, letters, is_last=is_last))
+        below = tree.add(line)
+        if not is_last:
+            _grow(below, _without_possible_parts(inner), view, depth, letters)
+
+
+def _is_last(place: Place, view: View, depth: str) -> bool:
+    """Whether nothing below the place is shown."""
+    if depth in _RANK:
+        return _RANK.get(place.kind, -1) >= _RANK[depth]
+    return place.kind is not Kind.DOMAIN or depth in {place.level, view.titles.get(place.level)}
+
+
+def _runs(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Neighbours that are devices without parts and alike in who holds them go together."""
+
+    def likeness(entry: Entry) -> object:
+        is_simple = entry.is_device and not entry.children
+        return (entry.state, [_holder(each) for each in entry.holders]) if is_simple else entry.place
+
+    return (list(run) for _, run in groupby(entries, key=likeness))
 
 
 def _without_possible_parts(entry: Entry) -> Entry:
     """Partitions of a device that is published itself are possibilities: only those held are worth a line."""
-    if entry.place.kind is not Kind.DEVICE or entry.place.key.count("/") != _SLASHES_OF_ID:
+    if entry.place.kind is not Kind.DEVICE or entry.place.key.startswith(BOARD):
         return entry
-    return Entry(
-        entry.place, tuple(part for part in entry.children if part.holders), entry.state, entry.holders
-    )
-
-
-_SLASHES_OF_ID: Final = 2
+    return replace(entry, children=tuple(part for part in entry.children if part.holders))
 
 
 def _line(entry: Entry, view: View, letters: Mapping[str, str], *, is_last: bool) -> Text:
@@ -126,9 +153,18 @@ def _line(entry: Entry, view: View, letters: Mapping[str, str], *, is_last: bool
 def _title(place: Place, view: View) -> str:
     if place.kind is Kind.DOMAIN:
         return f"{view.titles.get(place.level, place.level)} {place.name}"
+    if place.key.startswith(BOARD) and len(place.name) > _BOARD_NAME:
+        return f"{place.name[:_BOARD_NAME]}…"
+    return f"{_TITLES.get(place.kind, '')}{place.name}"
+
+
+def _whereabouts(place: Place, view: View) -> str:
+    """The place with the node that it is part of."""
     if place.kind is Kind.ISLAND:
         return f"island {place.name}"
-    return f"{_TITLES.get(place.kind, '')}{place.name}"
+    if place.kind in {Kind.CLUSTER, Kind.DOMAIN, Kind.NODE, Kind.POOL}:
+        return _title(place, view)
+    return f"{_title(place, view)} of {_node_of(view.graph, place)}"
 
 
 def _state(entry: Entry) -> Text:

@@ -20,6 +20,8 @@ from kai_sched.model.snapshot import Fleet
 from kai_sched.topology.places import PCIE_ATTRIBUTES, DevicePlace, place_of
 
 HOSTNAME: Final = "kubernetes.io/hostname"
+BOARD: Final = "board:"
+"""Begins the key of a device that only its partitions speak of."""
 
 
 class Kind(StrEnum):
@@ -41,7 +43,7 @@ class Place:
     """One vertex. ``key`` tells it from others of its kind; ``level``: label of a domain, driver of a device.
 
     Devices have the key ``driver/pool/device``, GPUs of a device plugin ``resource/node/ordinal``. A device whose
-    partitions are published and itself is not has the key of its board.
+    partitions are published and itself is not has a key that begins with ``BOARD``.
     """
 
     kind: Kind
@@ -163,7 +165,7 @@ class FleetGraph:
 
     def _add_device(self, home: Place, published: ResourceSlice, device: Device, spot: DevicePlace) -> None:
         key = f"{published.driver}/{published.pool}/{device.name}"
-        board = f"{home.key}/{spot.board}"
+        board = f"{BOARD}{home.key}/{spot.board}"
         if spot.is_partition:
             whole = self._place_of.get(board)
             if whole is None:

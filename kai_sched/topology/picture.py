@@ -77,7 +77,7 @@ def _mark(device: Entry, letter_of: Mapping[str, str]) -> str:
     names = {holding.name for entry in device.walk() for holding in entry.holders}
     if len(names) == 1:
         return letter_of.get(names.pop(), SEVERAL)
-    if names:
+    if names or device.state is State.PARTLY:
         return SEVERAL
     return BLOCKED if device.state is State.BLOCKED else FREE
 
