@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from kai_sched.cluster.snapshots import read_cluster
 from kai_sched.grouping import group_objects
 from kai_sched.localcluster import LocalCluster
 from kai_sched.localcluster.setup import wait_for
+from kai_sched.planning.cycle import BUILT_STAGES
 from kai_sched.solving.in_process import decide_in_process
 from tests.cluster.objects import a_claim_template, a_job, a_pod, a_pod_group, a_queue, with_nodes
 
@@ -49,7 +51,7 @@ def a_mixed_cluster(cluster: LocalCluster, namespace: str) -> None:
     for pod in gang:
         pod["spec"]["containers"][0].update(secret)
     api.create_all(gang)
-    api.create(a_job("job", namespace, pods=2, gpus=4, minimum=2))
+    api.create(a_job("job", namespace, pods=2, gpus=3, minimum=2))
     api.create_all([a_pod(f"limited-{index}", namespace, queue="team-b", gpus=1) for index in range(2)])
     api.create(a_pod("elsewhere", namespace, queue="team-a", nodeSelector={"no": "such"}))
     api.create(a_pod("runs", namespace, gpus=8))
@@ -69,6 +71,7 @@ def plan_of_live_objects(kubeconfig: Path) -> dict[str, Any]:
     """Decided on the objects as the API server sends them, nothing trimmed."""
     objects = ObjectSet(asyncio.run(read_cluster(kubeconfig)))
     policy = policy_of(objects, load_settings(None), shard=None)
+    policy = replace(policy, stages=tuple(stage for stage in policy.stages if stage in BUILT_STAGES))
     snapshot = snapshot_of(objects, now=parse_time(NOW), policy=policy, group=group_objects)
     document: dict[str, Any] = json.loads(json.dumps(plan_document(decide_in_process(snapshot, policy))))
     return document
