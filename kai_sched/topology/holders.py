@@ -53,7 +53,7 @@ class Holders:
 
 
 def _of_claims(snapshot: ClusterSnapshot, queue_of: Mapping[str, str]) -> Iterator[tuple[str, Holding]]:
-    pod_of = {str(pod.uid): pod for pod in snapshot.pods if pod.claims}
+    pod_of = {str(pod.uid): pod for pod in snapshot.pods}
     for claim in snapshot.claims:
         if claim.allocation is None:
             continue

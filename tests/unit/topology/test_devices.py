@@ -1,28 +1,13 @@
 """Which set of devices lies best, judged by where drivers say that devices sit."""
 
-from fractions import Fraction
-
 import pytest
 
-from kai_sched.model.devices import Device, DeviceCapacity
+from kai_sched.model.devices import Device
 from kai_sched.topology.devices import DevicePreference, preferred_ordinals
 from kai_sched.topology.places import place_of
+from tests.unit.topology.fleets import DRIVER, a_device
 
-DRIVER = "gpu.example.com"
 ISLANDS = ("resource.kubernetes.io/nvlinkDomain", "resource.kubernetes.io/pcieRoot")
-
-
-def a_device(name: str, **attributes: int | str) -> Device:
-    """A GPU; ``numa`` and ``root`` are short for the standard attributes."""
-    names = {"numa": "resource.kubernetes.io/numaNode", "root": "resource.kubernetes.io/pcieRoot"}
-    values = {names.get(key, key): value for key, value in attributes.items()}
-    return Device(
-        name=name,
-        attributes=tuple(
-            (key, ("int" if isinstance(value, int) else "string", value)) for key, value in values.items()
-        ),
-        capacity=(("memory", DeviceCapacity(Fraction(80))),),
-    )
 
 
 def the_best(devices: list[Device], count: int, islands: tuple[str, ...] = ISLANDS) -> list[str]:
