@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.base import FleetCache
 from kai_sched.planning.checks import PlanChecker
 from kai_sched.planning.cycle import improving_plans
+from kai_sched.solving.messages import SnapshotColumns
 from kai_sched.solving.process import SolverProcess
 
 Document = dict[str, object]
@@ -63,13 +65,17 @@ class Clocks:
 
 
 def measure(scenario: Scenario, rounds: int) -> Document:
-    """One round more than counts: the first derives the fleet's tables, which a running scheduler has."""
-    snapshot = scenario.make()
+    """One round more than counts: the first derives the fleet's tables, which a running scheduler has.
+
+    Every round decides on new objects, as every cycle does: nothing may be recognised by identity but the fleet.
+    """
+    original = scenario.make()
     cache = FleetCache()
     improving, plain = Clocks.empty(), Clocks.empty()
     baseline: list[float] = []
     placed_by_baseline = 0
     for number in range(rounds + 1):
+        snapshot = _copied(original)
         plan = _decide(snapshot, Policy(), cache, improving)
         greedy = _decide(snapshot, Policy(use_solver=False), cache, plain)
         seconds, placed_by_baseline = _baseline(scenario, snapshot, cache)
@@ -102,6 +108,13 @@ def measure(scenario: Scenario, rounds: int) -> Document:
         },
         "quality": _quality(plan),
     }
+
+
+def _copied(snapshot: ClusterSnapshot) -> ClusterSnapshot:
+    """As the solving child would get it."""
+    copy = pickle.loads(pickle.dumps(SnapshotColumns.of(snapshot), protocol=5))  # noqa: S301 (our own bytes)
+    assert isinstance(copy, SnapshotColumns)
+    return copy.restore(snapshot.fleet)
 
 
 def _decide(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache, clocks: Clocks) -> Plan:

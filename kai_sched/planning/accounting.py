@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from kai_sched.devices.extended import backing_classes
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.fairness.shares import LeafUsage
 from kai_sched.model.devices import Claim
@@ -25,7 +26,6 @@ _BYTES_PER_MB = 1_000_000
 _GPU_COUNT_LABEL = "nvidia.com/gpu.count"
 _GPU_WORKER_LABEL = "node-role.kubernetes.io/gpu-worker"
 _RESERVATION_LABEL = ("app", "kai-resource-reservation")
-_CLASS_RESOURCE_PREFIX = "deviceclass.resource.kubernetes.io/"
 
 _NOTHING = QuotaVector()
 
@@ -181,10 +181,9 @@ class Accounting:
 
     def _classes_of_extended_resources(self) -> dict[str, str]:
         return {
-            name: entry.name
-            for entry in self._snapshot.fleet.device_classes
-            for name in (entry.extended_resource_name, _CLASS_RESOURCE_PREFIX + entry.name)
-            if name and name not in self._policy.gpu_resources and not mig_size_of_resource(name)
+            resource: name
+            for resource, name in backing_classes(self._snapshot.fleet.device_classes).items()
+            if resource not in self._policy.gpu_resources and not mig_size_of_resource(resource)
         }
 
     def _claims_of(self, pod: Pod) -> Iterator[Claim]:

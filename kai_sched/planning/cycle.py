@@ -45,7 +45,7 @@ def improving_plans(
     """
     cache = cache or FleetCache()
     state = open_cycle(snapshot, policy, cache)
-    improver = Improver.over(state, Effort(policy.solver))
+    improver = Improver.over(state, Effort(policy.solver, len(snapshot.fleet.nodes)))
     report = SolverReport(stages=_run_stages(state, clock))
     if not policy.use_solver:
         yield close_cycle(state, report)

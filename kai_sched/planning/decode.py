@@ -59,6 +59,18 @@ def _claims(world: World, seat: Seat, pod: Pod) -> tuple[ClaimPlacement, ...]:
                 allocation=granted.get(ref.claim),
             )
         )
+    if seat.special is not None:
+        claim = seat.special.claim
+        allocation = granted[claim.key]
+        found.append(
+            ClaimPlacement(
+                claim=claim.key,
+                uid=claim.uid,
+                devices=tuple(result.device_id for result in allocation.results),
+                allocation=allocation,
+                creation=seat.special.creation,
+            )
+        )
     return tuple(found)
 
 
@@ -97,6 +109,8 @@ class _Ordinals:
         world = self._world
         whole = sum(int(seat.shape.request[column]) for column in world.base.gpu_columns)
         groups = seat.share.groups if seat.share is not None else ()
+        if whole and world.base.gpu_column_of[seat.node] < 0:
+            whole = 0  # The node serves them by DRA: the claim says which.
         if not whole and not groups:
             return ()
         taken = self._taken_on(seat.node, include_releasing=not seat.in_future)

@@ -25,6 +25,9 @@ from kai_sched.planning.cycle_state import CycleState, GangRecord
 _REARRANGEABLE = frozenset({Blocker.CAPACITY, Blocker.TOPOLOGY, Blocker.DEVICES})
 """Reasons that another arrangement of pending pods might lift."""
 
+_STEPS_A_PLAN = 4
+"""Small steps follow each other quickly, and a plan of a large cluster is work to write down."""
+
 Score = tuple[tuple[str, int], ...]
 
 
@@ -101,11 +104,17 @@ def may_improve(state: CycleState) -> bool:
 
 
 def tidied_states(state: CycleState, improver: Improver) -> Iterator[CycleState]:
-    """The same state again each time its layout became strictly better."""
+    """The same state again when its layout became strictly better: the first time, then now and then, and at the end."""
     ruler = Ruler(Boards(improver.pristine))
     tidying = Tidying(state.boards, improver.tenants(state), ruler, improver.effort)
-    for boards in tidying.run():
+    unsaid = 0
+    for step, boards in enumerate(tidying.run()):
         improver.adopt(state, boards)
+        unsaid += 1
+        if step % _STEPS_A_PLAN == 0:
+            unsaid = 0
+            yield state
+    if unsaid:
         yield state
     improver.proven = tidying.proven
 
