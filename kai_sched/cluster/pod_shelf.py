@@ -21,7 +21,7 @@ from kai_sched.cluster.shelf import Effect
 from kai_sched.cluster.sightings import Change, ChangeKind
 from kai_sched.model.ids import NodeName, PodKey
 from kai_sched.model.snapshot import Unreadable
-from kai_sched.model.workloads import Pod, PodState
+from kai_sched.model.workloads import EXTENDED_RESOURCES, Pod, PodState
 
 _UNTOUCHED = 1
 _SHARES = frozenset(SHARE_ANNOTATIONS)
@@ -278,7 +278,10 @@ def _node_name(name: str | None) -> NodeName | None:
 
 
 def _has_same_claims(known: Pod, wire: Raw, status: Raw) -> bool:
-    if not wire.get("resourceClaims") and "extendedResourceClaimStatus" not in status:
+    is_served_by_claim = "nodeName" in wire and "extendedResourceClaimStatus" in status
+    if is_served_by_claim and not any(reference.name == EXTENDED_RESOURCES for reference in known.claims):
+        return False
+    if not wire.get("resourceClaims") and not is_served_by_claim:
         return True
     # A claim once made for a pod stays its claim; one that is still to be made may come with any event.
     return bool(known.claims) and all(reference.claim is not None for reference in known.claims)

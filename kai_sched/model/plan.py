@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from kai_sched.model.devices import ClaimAllocation
+from kai_sched.model.devices import ClaimAllocation, ClaimSpec
 from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, QueueName, Uid
 from kai_sched.model.policy import StageName
 from kai_sched.model.queues import QueueShare
@@ -39,6 +39,23 @@ class Blocker(StrEnum):
     DELAYED = "Delayed"
 
 
+@dataclass(frozen=True, slots=True)
+class RequestMapping:
+    """Which request of the claim serves an extended resource of a container."""
+
+    container: str
+    resource: str
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCreation:
+    """A claim that does not exist yet: made by us for extended resources that the node serves by DRA (KEP-5004)."""
+
+    spec: ClaimSpec
+    mappings: tuple[RequestMapping, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimPlacement:
     """A claim a placed pod uses. ``allocation`` None: already allocated, only reserved for the pod."""
@@ -47,6 +64,8 @@ class ClaimPlacement:
     uid: Uid
     devices: tuple[str, ...]
     allocation: ClaimAllocation | None = None
+    creation: ClaimCreation | None = None
+    """How to make the claim, whose ``uid`` stands for none, before it is allocated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ CPU: Final = "cpu"
 MEMORY: Final = "memory"
 EPHEMERAL_STORAGE: Final = "ephemeral-storage"
 PODS: Final = "pods"
+CLASS_DOMAIN: Final = "deviceclass.resource.kubernetes.io"
+"""Domain of the resources that every device class has without saying so (KEP-5004)."""
 
 Amounts = tuple[tuple[str, int], ...]
 """Sorted by name, no zero entries."""

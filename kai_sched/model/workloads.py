@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Final
 
 from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, QueueName, Uid
 from kai_sched.model.resources import NOTHING, Amounts
@@ -89,6 +90,10 @@ class GpuShare:
     mps: bool = False
 
 
+EXTENDED_RESOURCES: Final = "<extended-resources>"
+"""Name of the claim reference that stands for extended resources backed by DRA (KEP-5004)."""
+
+
 @dataclass(frozen=True, slots=True)
 class PodClaimRef:
     """One entry of spec.resourceClaims with the claim it resolved to.
@@ -101,6 +106,21 @@ class PodClaimRef:
     claim: ClaimKey | None
     is_own: bool
     template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedRequest:
+    """Pieces of an extended resource that one container asks for.
+
+    ``name``: what the request is called in a claim made for it, should the node serve the resource by DRA
+    (KEP-5004). ``is_starting``: the container ends before those after it run.
+    """
+
+    container: str
+    name: str
+    resource: str
+    count: int
+    is_starting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +150,8 @@ class PodSpec:
     config_maps: tuple[str, ...] = ()
     """ConfigMaps that must exist (KAI's predicate)."""
     runtime_class: str = ""
+    extended: tuple[ExtendedRequest, ...] = ()
+    """Extended resources by container, in the order in which containers start; ``requests`` has their sums."""
     unsupported: tuple[str, ...] = ()
 
 

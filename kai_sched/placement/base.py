@@ -15,6 +15,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.resources import CPU
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.model.workloads import Pod
+from kai_sched.placement.backing import Backing
 from kai_sched.placement.fabrics import FabricOf
 from kai_sched.placement.node_table import NodeTable
 from kai_sched.placement.rules.static import StaticMask, StaticRules
@@ -72,6 +73,7 @@ class WorldBase:
     claims: Mapping[ClaimKey, Claim]
     fabric_of: FabricOf
     """Claims that join a fabric; empty where no node names its clique."""
+    backing: Backing
     static_rules: StaticRules
     device_options: Options
     has_dynamic_rules: bool

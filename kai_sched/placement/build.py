@@ -13,6 +13,7 @@ from kai_sched.model.devices import Claim
 from kai_sched.model.policy import DeviceChoice, Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, Pod, PodState
+from kai_sched.placement.backing import Backing
 from kai_sched.placement.base import FleetCache, FleetIndex, WorldBase, cpu_column_of
 from kai_sched.placement.fabrics import Homes, fabric_of_pod, fabrics_of
 from kai_sched.placement.gpu_shares import GpuShares, held_groups
@@ -42,6 +43,7 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
     claims = {claim.key: claim for claim in snapshot.claims}
     has_cliques = bool((index.domains.codes("", policy.clique_label) >= 0).any())
     fabric_of = fabrics_of(snapshot.claims, policy.fabric_drivers) if has_cliques else {}
+    backing = Backing.of(index.devices, table, snapshot.pods)
     gpu_columns = tuple(table.axis.index(name) for name in policy.gpu_resources if name in table.axis)
     gpu_column_of = np.full(len(table.nodes), -1, dtype=np.int64)
     for column in reversed(gpu_columns):
@@ -50,9 +52,10 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
         snapshot=snapshot,
         policy=policy,
         index=index,
-        shapes=ShapeTable(table.axis, claims, index.devices, fabric_of),
+        shapes=ShapeTable(table.axis, claims, index.devices, fabric_of, backing.resources_of),
         claims=claims,
         fabric_of=fabric_of,
+        backing=backing,
         static_rules=StaticRules.of(table, snapshot, policy),
         device_options=_device_options(snapshot, policy, index),
         has_dynamic_rules=_has_dynamic_rules(snapshot.pods),
@@ -114,7 +117,7 @@ def _room(base: WorldBase, holders: Sequence[Pod], pods: Sequence[Pod], claims: 
     shares = _shares(base, holders)
     volumes = VolumesView.of(base.snapshot) if base.has_dynamic_rules else None
     return Room(
-        free=table.allocatable - _used(base, holders, shares),
+        free=base.backing.open(table.allocatable - _used(base, holders, shares)),
         devices=DeviceState.from_claims(claims),
         dynamic=DynamicRules.build(table, pods if base.has_dynamic_rules else (), volumes),
         shares=shares,

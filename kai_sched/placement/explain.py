@@ -11,6 +11,7 @@ from kai_sched.devices.allocator import RefusalKind
 from kai_sched.devices.explain import explain_claims
 from kai_sched.model.devices import Claim
 from kai_sched.model.plan import Blocker
+from kai_sched.placement.backing import UNLIMITED
 from kai_sched.placement.refusal import Failure, Refusal
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
@@ -149,6 +150,8 @@ def _explain_shape(
         return _capacity_refusal(boards, shape, wanted, fitted, by_resource, static.explain())
     slots = boards.slots(shape, in_future=in_future)
     seats = int(slots[everywhere].sum())
+    if shape.backed and seats < wanted:
+        return _backing_refusal(boards, shape, wanted, seats, everywhere, in_future=in_future)
     if shape.own or any(boards.world.allocation_of(key) is None for key in shape.named):
         return _device_refusal(boards, shape, wanted, seats, pods, everywhere, in_future=in_future)
     if seats == 0:
@@ -223,6 +226,33 @@ def _capacity_refusal(
         next_step=f"free or add {missing} {tightest}",
         is_proof=True,
         fitted=fitted,
+        wanted=wanted,
+    )
+
+
+def _backing_refusal(
+    boards: Boards, shape: Shape, wanted: int, seats: int, everywhere: Mask, *, in_future: bool
+) -> Refusal:
+    """Neither kind of node has enough of an extended resource that a device class stands for."""
+    base, world = boards.world.base, boards.world
+    nodes = np.flatnonzero(base.static_mask(shape).allowed & everywhere)
+    free = world.free_for(in_future=in_future)[nodes]
+    devices = world.room(in_future=in_future).devices
+    parts: list[str] = []
+    for name in shape.backed:
+        column = free[:, base.backing.columns[name]]
+        plugin = int(np.where(column < UNLIMITED >> 1, np.maximum(column, 0), 0).sum())
+        counted = base.backing.free_devices(name, nodes, devices)
+        by_claim = "" if counted is None else f", {int(counted.sum())} free devices"
+        parts.append(
+            f"{name}: {plugin} free by device plugin{by_claim} of class {base.backing.class_of[name]}, "
+            f"{int(shape.request[base.backing.columns[name]])} on one node each"
+        )
+    return Refusal(
+        blocker=Blocker.CAPACITY,
+        message=f"room for {seats} of {wanted} pods: {'; '.join(parts)}",
+        next_step=f"free or add {shape.backed[0]} for {wanted - seats} more pods",
+        fitted=seats,
         wanted=wanted,
     )
 

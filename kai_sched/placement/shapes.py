@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,17 +35,19 @@ class Shape:
     pieces: tuple[PieceNeed, ...] | None = None
     fabric: Fabric | None = None
     """The multi-node fabric that its claims join."""
+    backed: tuple[str, ...] = ()
+    """Extended resources that a device class stands for: nodes without a device plugin serve them by DRA."""
 
     @property
     def is_countable(self) -> bool:
         """Whether free amounts alone tell how many pods of this shape a node takes."""
-        return self.plain is not None and not self.named and self.spec.gpu_share is None
+        return self.plain is not None and not self.named and self.spec.gpu_share is None and not self.backed
 
     @property
     def is_packable(self) -> bool:
         """Whether counts of pods and of pieces, over whole nodes, say all there is to say."""
         countable = self.plain is not None or self.pieces is not None
-        return countable and not self.named and self.spec.gpu_share is None
+        return countable and not self.named and self.spec.gpu_share is None and not self.backed
 
 
 class ShapeTable:
@@ -57,7 +59,9 @@ class ShapeTable:
         claims: Mapping[ClaimKey, Claim],
         index: DeviceIndex,
         fabric_of: FabricOf | None = None,
+        backed_by: Callable[[PodSpec], tuple[str, ...]] = lambda _spec: (),
     ) -> None:
+        self._backed_by = backed_by
         self._fabric_of: FabricOf = fabric_of or {}
         self._position = {name: position for position, name in enumerate(axis)}
         self._claims = claims
@@ -112,6 +116,7 @@ class ShapeTable:
             plain=plain if is_plain else None,
             pieces=None if is_plain else piece_needs(self._index, own),
             fabric=fabric,
+            backed=self._backed_by(spec),
         )
         self.shapes.append(shape)
         return shape

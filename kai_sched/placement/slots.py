@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kai_sched.devices.allocator import partitions_of
 from kai_sched.devices.counting import matching_free
 from kai_sched.model.policy import Strategy
+from kai_sched.placement.backing import UNLIMITED
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.world import Room, World
 
@@ -119,6 +120,9 @@ class Boards:
             np.minimum(slots, everything[:, column] // shape.request[column], out=slots)
         np.maximum(slots, 0, out=slots)
         devices = self._limit_by_devices(shape, nodes, slots, in_future=in_future)
+        if shape.backed:
+            devices_of = world.room(in_future=in_future).devices
+            base.backing.limit(shape.spec, shape.backed, self._named_nodes(nodes), devices_of, slots)
         if shape.spec.gpu_share is not None:
             self._limit_by_shares(shape, nodes, slots, in_future=in_future)
         elif shape.pieces is not None:
@@ -192,6 +196,9 @@ class Boards:
         is_gpu = True
         if gpu_columns:
             cost = free[:, gpu_columns[0]].copy()
+            if shape.backed:
+                # What is opened without limit is as tight as its free devices.
+                cost = np.where(cost < UNLIMITED >> 1, cost, self._backed_cost(shape, nodes))
         elif devices is not None:
             cost = devices.copy()
         elif shape.spec.gpu_share is not None and base.gpu_columns:
@@ -206,6 +213,13 @@ class Boards:
             has_gpus = base.has_gpus if nodes is None else base.has_gpus[nodes]
             cost += np.where(has_gpus, _CPU_NODE_BONUS, 0)
         return cost
+
+    def _backed_cost(self, shape: Shape, nodes: NDArray[np.intp] | None) -> NDArray[np.int64]:
+        named = self._named_nodes(nodes)
+        devices = self.world.now.devices
+        counts = [self.world.base.backing.free_devices(name, named, devices) for name in shape.backed]
+        found = [count for count in counts if count is not None]
+        return np.maximum.reduce(found) if found else np.zeros(len(named), dtype=np.int64)
 
     def _dynamic_mask(self, shape: Shape, *, in_future: bool) -> NDArray[np.bool_] | None:
         room = self.world.room(in_future=in_future)

@@ -24,6 +24,7 @@ from kai_sched.devices.allocator import (
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import ClaimKey
+from kai_sched.placement.backing import SpecialClaim
 from kai_sched.placement.base import WorldBase
 from kai_sched.placement.fabrics import Homes
 from kai_sched.placement.gpu_shares import GpuShares, ShareChoice
@@ -57,6 +58,8 @@ class Seat:
     in_future: bool
     allocations: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
     share: ShareChoice | None = None
+    special: SpecialClaim | None = None
+    """The claim made for extended resources that the node serves by DRA; its allocation is the last."""
 
 
 @dataclass(slots=True)
@@ -135,12 +138,25 @@ class World:
                 )
         granted: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
         wanted = self.unallocated_claims(pod)
+        special = None
+        if shape.backed:
+            special = self.base.backing.special_claim(self.base.pods[pod], shape.backed, node)
+        if special is not None:
+            wanted = (*wanted, special.claim)
         if wanted:
             found = self._allocate(wanted, node, in_future=in_future)
             if isinstance(found, DeviceRefusal):
                 return found
             granted = tuple((claim.key, allocation) for claim, allocation in zip(wanted, found, strict=True))
-        seat = Seat(pod=pod, shape=shape, node=node, in_future=in_future, allocations=granted, share=share)
+        seat = Seat(
+            pod=pod,
+            shape=shape,
+            node=node,
+            in_future=in_future,
+            allocations=granted,
+            share=share,
+            special=special,
+        )
         self._apply(seat)
         return seat
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from kai_sched.model.devices import Claim, ClaimAllocation, Consumer
 from kai_sched.model.ids import ClaimKey, Uid
 from kai_sched.model.plan import Placement, Plan
 from kai_sched.model.pods import PodTable
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
+from kai_sched.model.workloads import EXTENDED_RESOURCES, HOLDS_ROOM, Pod, PodClaimRef, PodState
 
 MAX_CYCLES = 100
 """Where ``until_stable`` gives up."""
@@ -70,6 +71,7 @@ def _next_pod(pod: Pod, placement: Placement | None, *, is_evicted: bool) -> Pod
             node=placement.node,
             gpu_indices=placement.gpu_indices,
             gpu_groups=placement.gpu_groups,
+            claims=(*pod.claims, *_made_for(placement)),
         )
     if pod.state is PodState.BOUND:
         return replace(pod, state=PodState.RUNNING)
@@ -78,7 +80,16 @@ def _next_pod(pod: Pod, placement: Placement | None, *, is_evicted: bool) -> Pod
         return pod
     if pod.has_finalizers:
         return pod if pod.state is PodState.STUCK_RELEASING else replace(pod, state=PodState.RELEASING)
-    return replace(pod, state=PodState.PENDING, node=None, gpu_indices=(), gpu_groups=())
+    named = tuple(ref for ref in pod.claims if ref.name != EXTENDED_RESOURCES)
+    return replace(pod, state=PodState.PENDING, node=None, gpu_indices=(), gpu_groups=(), claims=named)
+
+
+def _made_for(placement: Placement) -> tuple[PodClaimRef, ...]:
+    return tuple(
+        PodClaimRef(EXTENDED_RESOURCES, use.claim, is_own=True)
+        for use in placement.claims
+        if use.creation is not None
+    )
 
 
 def _next_claims(snapshot: ClusterSnapshot, plan: Plan, kept: set[Uid]) -> tuple[Claim, ...]:
@@ -89,9 +100,23 @@ def _next_claims(snapshot: ClusterSnapshot, plan: Plan, kept: set[Uid]) -> tuple
             joined.setdefault(use.claim, []).append(_consumer(placement))
             if use.allocation is not None:
                 granted[use.claim] = use.allocation
+    made = {
+        use.claim: Claim(
+            key=use.claim,
+            uid=use.uid,
+            spec=use.creation.spec,
+            owner_uid=placement.uid,
+            is_extended_resource=True,
+        )
+        for placement in plan.binds
+        for use in placement.claims
+        if use.creation is not None
+    }
+    there = [claim for claim in snapshot.claims if not (claim.is_extended_resource and claim.key in made)]
+    stays = [claim for claim in there if not claim.is_extended_resource or claim.owner_uid in kept]
     return tuple(
         _next_claim(claim, granted.get(claim.key), joined.get(claim.key, ()), kept)
-        for claim in snapshot.claims
+        for claim in sorted((*stays, *made.values()), key=attrgetter("key"))
     )
 
 

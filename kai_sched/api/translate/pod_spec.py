@@ -19,7 +19,7 @@ from kai_sched.api.translate.fields import FieldError, Labels, integer, section,
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, WHOLE_GPU, gpu_share_of
 from kai_sched.api.translate.interner import SpecInterner
 from kai_sched.api.translate.pod_volumes import config_maps_of, inline_disks_of, volume_claims_of
-from kai_sched.api.translate.requests import effective_requests, is_sidecar
+from kai_sched.api.translate.requests import effective_requests, extended_requests, is_sidecar
 from kai_sched.api.translate.selectors import tolerations_of
 from kai_sched.api.translate.unsupported import unsupported_fields
 from kai_sched.model.resources import amount_of
@@ -93,6 +93,7 @@ def build_spec(raw: Raw, labels: Labels, namespaces: Namespaces) -> PodSpec:
         inline_volumes=inline_disks_of(spec),
         config_maps=config_maps_of(spec),
         runtime_class=text(spec, "runtimeClassName", "spec"),
+        extended=extended_requests(spec),
         unsupported=unsupported_fields(spec),
     )
 

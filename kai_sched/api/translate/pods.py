@@ -16,10 +16,8 @@ from kai_sched.api.translate.pod_spec import spec_of
 from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, Uid
 from kai_sched.model.resources import amount_of
 from kai_sched.model.snapshot import Unreadable
-from kai_sched.model.workloads import Pod, PodClaimRef, PodSpec, PodState
+from kai_sched.model.workloads import EXTENDED_RESOURCES, Pod, PodClaimRef, PodSpec, PodState
 
-EXTENDED_RESOURCES: Final = "<extended-resources>"
-"""Name of the claim reference that stands for extended resources backed by DRA (KEP-5004)."""
 _LEADER_ROLES: Final = frozenset({"master", "launcher"})
 _DONE: Final = {"Succeeded": PodState.SUCCEEDED, "Failed": PodState.FAILED}
 _SHARES: Final = frozenset(SHARE_ANNOTATIONS)
@@ -129,7 +127,8 @@ def _gpu_groups(labels: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def _claims_of(wire: Raw, status: Raw, namespace: str) -> tuple[PodClaimRef, ...]:
-    if not wire.get("resourceClaims") and not status.get("extendedResourceClaimStatus"):
+    is_bound = bool(wire.get("nodeName"))
+    if not wire.get("resourceClaims") and not (is_bound and status.get("extendedResourceClaimStatus")):
         return ()
     made = {
         name_in(item, "name", "status.resourceClaimStatuses"): item
@@ -141,7 +140,8 @@ def _claims_of(wire: Raw, status: Raw, namespace: str) -> tuple[PodClaimRef, ...
         if reference is not None:
             found.append(reference)
     extended = section(status, "extendedResourceClaimStatus", "status")
-    if extended:
+    # Without a node it is what a failed attempt left behind, which the next attempt does not use.
+    if extended and is_bound:
         name = name_in(extended, "resourceClaimName", "status.extendedResourceClaimStatus")
         found.append(PodClaimRef(EXTENDED_RESOURCES, ClaimKey(f"{namespace}/{name}"), is_own=True))
     return tuple(found)

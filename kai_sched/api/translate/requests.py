@@ -13,7 +13,8 @@ from typing import Final
 from kai_sched.api.kinds import Raw
 from kai_sched.api.quantities import amount_in
 from kai_sched.api.translate.fields import FieldError, at, section, sections, text
-from kai_sched.model.resources import CPU, MEMORY, PODS, Amounts, amounts
+from kai_sched.model.resources import CLASS_DOMAIN, CPU, MEMORY, PODS, Amounts, amounts
+from kai_sched.model.workloads import ExtendedRequest
 
 Requests = dict[str, int]
 _POD_LEVEL: Final = (CPU, MEMORY)
@@ -33,6 +34,28 @@ def effective_requests(spec: Raw, status: Raw) -> Amounts:
     _add(wanted, quantities(spec, "overhead", "spec"))
     wanted[PODS] = 1
     return amounts(wanted)
+
+
+def extended_requests(spec: Raw) -> tuple[ExtendedRequest, ...]:
+    """Extended resources by container; named as kube-scheduler names the requests of the claim it makes for them."""
+    starting = list(sections(spec, "initContainers", "spec"))
+    found: list[ExtendedRequest] = []
+    for index, container in enumerate((*starting, *sections(spec, "containers", "spec"))):
+        path = f"spec.containers[{index}]"
+        ends = index < len(starting) and not is_sidecar(container)
+        for place, (resource, count) in enumerate(sorted(requests_of(container, path).items())):
+            if count and _is_extended(resource):
+                name = f"container-{index}-request-{place}"
+                found.append(ExtendedRequest(text(container, "name", path), name, resource, count, ends))
+    return tuple(found)
+
+
+def _is_extended(resource: str) -> bool:
+    """Names of a domain; kubernetes.io has none but those that stand for device classes."""
+    domain, slash, _ = resource.partition("/")
+    if not slash or resource.startswith("requests."):
+        return False
+    return domain == CLASS_DOMAIN or not (domain == "kubernetes.io" or domain.endswith(".kubernetes.io"))
 
 
 def requests_of(owner: Raw, path: str) -> Requests:

@@ -77,3 +77,16 @@ def open_books(snapshot: ClusterSnapshot, policy: Policy, plan: Plan) -> Books:
         binds=tuple(filter(is_sound, plan.binds)),
         pipelined=tuple(filter(is_sound, plan.pipelined)),
     )
+
+
+def devices_for_extended(placement: Placement) -> dict[str, int]:
+    """Devices by extended resource that claims made for this placement give."""
+    given: dict[str, int] = {}
+    for entry in placement.claims:
+        if entry.creation is None or entry.allocation is None:
+            continue
+        resource_of = {mapping.request: mapping.resource for mapping in entry.creation.mappings}
+        for result in entry.allocation.results:
+            resource = resource_of.get(result.request, result.request)
+            given[resource] = given.get(resource, 0) + 1
+    return given

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
-from kai_sched.model.devices import AllocationMode, Claim, ClaimAllocation, DeviceRequest
+from kai_sched.model.devices import AllocationMode, Claim, ClaimAllocation, ClaimSpec, DeviceRequest
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.nodes import Node
 from kai_sched.model.plan import ClaimPlacement, Placement
-from kai_sched.placement.checker.books import Books
+from kai_sched.model.workloads import Pod
+from kai_sched.placement.checker.books import Books, devices_for_extended
 from kai_sched.placement.checker.devices import check_devices, selects
 from kai_sched.placement.checker.violation import Violation, ViolationKind
 
@@ -35,6 +36,10 @@ def check_claims(books: Books) -> Iterator[Violation]:
 def _wrong_allocation(books: Books, entry: ClaimPlacement, planned: dict[ClaimKey, ClaimAllocation]) -> str:
     """Notes the first allocation of each claim in ``planned``."""
     claim = books.claims.get(entry.claim)
+    if claim is None and entry.creation is not None and entry.allocation is not None:
+        if planned.setdefault(entry.claim, entry.allocation) != entry.allocation:
+            return "is allocated twice by the plan"
+        return _not_as_asked(entry.creation.spec, entry.allocation)
     if claim is None:
         return "is not in the snapshot"
     if claim.uid != entry.uid:
@@ -45,18 +50,18 @@ def _wrong_allocation(books: Books, entry: ClaimPlacement, planned: dict[ClaimKe
         return "is allocated already, the plan allocates it again"
     if planned.setdefault(entry.claim, entry.allocation) != entry.allocation:
         return "is allocated twice by the plan"
-    return _not_as_asked(claim, entry.allocation)
+    return _not_as_asked(claim.spec, entry.allocation)
 
 
-def _not_as_asked(claim: Claim, allocation: ClaimAllocation) -> str:
+def _not_as_asked(spec: ClaimSpec, allocation: ClaimAllocation) -> str:
     given: dict[str, Counter[str]] = defaultdict(Counter)
     for result in allocation.results:
         name, _, alternative = result.request.partition("/")
         given[name][alternative] += 1
-    strange = sorted(set(given) - {request.name for request in claim.spec.requests})
+    strange = sorted(set(given) - {request.name for request in spec.requests})
     if strange:
         return f"has devices for request {strange[0]}, which it does not make"
-    messages = (_count_is_wrong(request, given[request.name]) for request in claim.spec.requests)
+    messages = (_count_is_wrong(request, given[request.name]) for request in spec.requests)
     return next(filter(None, messages), "")
 
 
@@ -80,13 +85,26 @@ def _wrong_with(
 ) -> Iterator[str]:
     pod, node = books.pods[placement.pod], books.nodes[placement.node]
     wanted = {ref.claim for ref in pod.claims if ref.claim is not None}
+    wanted |= {entry.claim for entry in placement.claims if entry.creation is not None}
     listed = {entry.claim for entry in placement.claims}
     if wanted != listed or len(placement.claims) != len(listed):
         yield f"uses claims {sorted(wanted)}, the plan lists {sorted(entry.claim for entry in placement.claims)}"
+    yield from _wrong_extended(pod, placement, node)
     for entry in placement.claims:
         claim = books.claims.get(entry.claim)
         if claim is not None:
             yield from _wrong_use(claim, claim.allocation or planned.get(entry.claim), entry, node)
+
+
+def _wrong_extended(pod: Pod, placement: Placement, node: Node) -> Iterator[str]:
+    """A claim made for extended resources gives as many devices as the pod asks for, where no plugin does."""
+    given = Counter(devices_for_extended(placement))
+    amounts, offered = dict(pod.spec.requests), dict(node.allocatable)
+    for resource, count in sorted(given.items()):
+        if offered.get(resource, 0):
+            yield f"{resource} is counted on {node.name}, the plan makes a claim for it"
+        elif count != amounts.get(resource, 0):
+            yield f"has {count} devices for {resource}, the pod asks for {amounts.get(resource, 0)}"
 
 
 def _wrong_use(

@@ -9,7 +9,7 @@ from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
 from kai_sched.model.policy import Policy
 from kai_sched.model.workloads import Pod
-from kai_sched.placement.checker.books import Books
+from kai_sched.placement.checker.books import Books, devices_for_extended
 from kai_sched.placement.checker.violation import Violation, ViolationKind
 
 
@@ -29,7 +29,9 @@ def gpu_resource_of(node: Node, policy: Policy) -> str:
 def _check_view(books: Books, *, in_future: bool) -> Iterator[Violation]:
     added: dict[NodeName, Counter[str]] = defaultdict(Counter)
     for pod, placement in books.newcomers(in_future=in_future):
-        added[placement.node].update(dict(pod.spec.requests))
+        by_claim = devices_for_extended(placement)
+        counted = {name: amount for name, amount in pod.spec.requests if name not in by_claim}
+        added[placement.node].update(counted)
     groups: dict[NodeName, set[str]] = defaultdict(set)
     for pod, placement in books.newcomers(in_future=in_future):
         groups[placement.node].update(placement.gpu_groups if pod.spec.gpu_share else ())

@@ -119,7 +119,6 @@ def test_claims_are_those_that_the_controller_made() -> None:
                 {"name": "made", "resourceClaimName": "p0-made-x1"},
                 {"name": "needless"},
             ],
-            "extendedResourceClaimStatus": {"resourceClaimName": "p0-extended"},
         },
     )
 
@@ -127,8 +126,19 @@ def test_claims_are_those_that_the_controller_made() -> None:
         PodClaimRef("direct", "team/shared", is_own=False),
         PodClaimRef("made", "team/p0-made-x1", is_own=True, template="t"),
         PodClaimRef("waiting", None, is_own=True, template="t"),
+    )
+
+
+def test_the_claim_of_extended_resources_counts_once_the_pod_has_a_node() -> None:
+    status = {
+        "phase": "Pending",
+        "extendedResourceClaimStatus": {"resourceClaimName": "p0-extended", "requestMappings": []},
+    }
+
+    assert read(spec=BOUND, status=status).claims == (
         PodClaimRef("<extended-resources>", "team/p0-extended", is_own=True),
     )
+    assert read(status=status).claims == (), "what a failed attempt left behind"
 
 
 def test_a_wrong_share_is_a_problem_of_our_pods_only() -> None:
