@@ -77,8 +77,8 @@ def measure(scenario: Scenario, rounds: int) -> Document:
     for number in range(rounds + 1):
         snapshot = _copied(original)
         plan = _decide(snapshot, Policy(), cache, improving)
-        greedy = _decide(snapshot, Policy(use_solver=False), cache, plain)
-        seconds, placed_by_baseline = _baseline(scenario, snapshot, cache)
+        greedy = _decide(_copied(original), Policy(use_solver=False), cache, plain)
+        seconds, placed_by_baseline = _baseline(scenario, _copied(original), cache)
         baseline.append(seconds)
         if number == 0:
             improving, plain, baseline = Clocks.empty(), Clocks.empty(), []
@@ -112,7 +112,7 @@ def measure(scenario: Scenario, rounds: int) -> Document:
 
 def _copied(snapshot: ClusterSnapshot) -> ClusterSnapshot:
     """As the solving child would get it."""
-    copy = pickle.loads(pickle.dumps(SnapshotColumns.of(snapshot), protocol=5))  # noqa: S301 (our own bytes)
+    copy = pickle.loads(pickle.dumps(SnapshotColumns.of(snapshot), protocol=5))
     assert isinstance(copy, SnapshotColumns)
     return copy.restore(snapshot.fleet)
 
