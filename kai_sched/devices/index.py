@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from kai_sched.devices.aliases import alias_names
 from kai_sched.devices.capacity import narrowed
+from kai_sched.devices.cel.budget import STEP_LIMIT
 from kai_sched.devices.cel.device_view import DeviceFacts
 from kai_sched.devices.cel.selector import SelectorVerdict, compiled_selector
 from kai_sched.devices.features import ALL_FEATURES, AllocatorFeatures
@@ -17,6 +19,10 @@ from kai_sched.model.snapshot import Fleet
 
 SelectorKey = tuple[str, tuple[str, ...]]
 """(device class, selectors of the request): what decides whether a device matches."""
+CHEAP_STEPS: Final = 500
+"""An evaluation up to here is not counted against the cycle: selectors seen in practice take fewer than 200."""
+EXPENSIVE: Final = "its selectors take many evaluation steps"
+_MOST_SHOWN: Final = 200
 
 
 class DeviceIndex:
@@ -46,6 +52,7 @@ class DeviceIndex:
         self._shared: list[PooledSlice] = []
         self._pools_of: dict[str, tuple[Pool, ...]] = {}
         self._verdicts: dict[SelectorKey, dict[int, SelectorVerdict | str]] = {}
+        self._paid: dict[tuple[SelectorKey, int], tuple[SelectorVerdict | str, int]] = {}
         self._devices: list[PooledDevice] = []
         for published in slices:
             self._add(published)
@@ -106,17 +113,33 @@ class DeviceIndex:
         return known.get(entry.ordinal, ())
 
     def verdict_on(self, key: SelectorKey, entry: PooledDevice) -> SelectorVerdict | str:
-        """Whether a device passes the class's and the request's selectors, or the error, as in ``evaluate``."""
+        """Whether a device passes the class's and the request's selectors, or the error, with ``{claim}`` for its name.
+
+        For looking at many devices: ``EXPENSIVE`` where it takes more than cheap steps to tell, also if somebody has
+        paid for it, so that no decision depends on what is remembered.
+        """
         verdicts = self._verdicts.get(key)
         if verdicts is None:
             verdicts = self._verdicts[key] = {}
         known = verdicts.get(entry.ordinal)
         if known is None:
-            known = verdicts[entry.ordinal] = self._evaluate(key, entry)
+            evaluated = self._evaluate(key, entry, CHEAP_STEPS)
+            known = verdicts[entry.ordinal] = EXPENSIVE if evaluated is None else evaluated[0]
         return known
 
-    def _evaluate(self, key: SelectorKey, entry: PooledDevice) -> SelectorVerdict | str:
-        """The combined verdict; a text is an error, with ``{claim}`` where the claim's name belongs."""
+    def paid_verdict_on(self, key: SelectorKey, entry: PooledDevice) -> tuple[SelectorVerdict | str, int]:
+        """The same whatever it takes, with the steps that it took. Only a search that counts them may ask."""
+        known = self._paid.get((key, entry.ordinal))
+        if known is None:
+            known = self._evaluate(key, entry, None)
+            assert known is not None
+            self._paid[key, entry.ordinal] = known
+        return known
+
+    def _evaluate(
+        self, key: SelectorKey, entry: PooledDevice, most_steps: int | None
+    ) -> tuple[SelectorVerdict | str, int] | None:
+        """The combined verdict and its steps; None if they are more than allowed."""
         class_name, selectors = key
         device_class = self.classes[class_name]
         steps = 0
@@ -125,13 +148,16 @@ class DeviceIndex:
             ("claim {claim}", selectors),
         ):
             for number, expression in enumerate(expressions):
-                verdict = compiled_selector(expression).verdict(entry.facts)
+                allowed = STEP_LIMIT if most_steps is None else most_steps - steps
+                verdict = compiled_selector(expression).verdict(entry.facts, allowed)
+                if verdict.is_cut_short:
+                    return None
                 steps += verdict.steps
-                if verdict.is_compile_error:
-                    return f"{owner}: selector #{number}: CEL compile error: {verdict.error}"
+                what = "compile" if verdict.is_compile_error else "runtime"
                 if verdict.error:
                     where = f"{owner}: selector #{number} on device {entry.device_id}"
-                    return f"{where}: CEL runtime error: {verdict.error}; expression: {expression[:200]}"
+                    shown = f"{expression[:_MOST_SHOWN]}{'...' if len(expression) > _MOST_SHOWN else ''}"
+                    return f"{where}: CEL {what} error: {verdict.error}; expression: {shown}", steps
                 if not verdict.is_match:
-                    return SelectorVerdict(is_match=False, steps=steps)
-        return SelectorVerdict(is_match=True, steps=steps)
+                    return SelectorVerdict(is_match=False, steps=steps), steps
+        return SelectorVerdict(is_match=True, steps=steps), steps

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from kai_sched.devices.attempt import Attempt
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.devices.refusal import Refused
-from kai_sched.devices.requests import CHEAP_STEPS, PreparedClaim, PreparedRequest, Selection
+from kai_sched.devices.requests import PreparedClaim, PreparedRequest, Selection
 
 
 class Outlook:
@@ -100,7 +100,7 @@ class Outlook:
         probe = self._new_attempt()
         for entry in prepared.positions if prepared.all_devices is None else ():
             verdict = self._selection.index.verdict_on(prepared.selector_key, entry)
-            if isinstance(verdict, str) or verdict.steps > CHEAP_STEPS:
+            if isinstance(verdict, str):
                 return False
             try:
                 probe.has_room(claim, prepared, entry)

@@ -17,7 +17,7 @@ from kai_sched.devices.choice import DevicePreference
 from kai_sched.devices.constraints import attribute_values
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.pools import Pool, PooledDevice
-from kai_sched.devices.requests import CHEAP_STEPS, PreparedClaim, PreparedRequest
+from kai_sched.devices.requests import PreparedClaim, PreparedRequest
 from kai_sched.devices.state import DeviceState, PoolUse
 from kai_sched.model.devices import Claim, ClaimSpec
 from kai_sched.model.ids import NodeName
@@ -212,7 +212,7 @@ def _verdicts(
         row: list[bool] = []
         for entry in devices:
             verdict = index.verdict_on(key, entry)
-            if isinstance(verdict, str) or verdict.steps > CHEAP_STEPS:
+            if isinstance(verdict, str):
                 return None
             row.append(verdict.is_match)
         rows.append(tuple(row))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kai_sched.devices.capacity import NotRepresentable, consumed_amounts
-from kai_sched.devices.index import DeviceIndex, SelectorKey
+from kai_sched.devices.cel.selector import SelectorVerdict
+from kai_sched.devices.index import EXPENSIVE, DeviceIndex, SelectorKey
 from kai_sched.devices.pools import Pool, PooledDevice
 from kai_sched.devices.refusal import RefusalKind, Refused, claim_text
 from kai_sched.devices.state import WorkMeter
@@ -15,9 +16,7 @@ from kai_sched.model.devices import AllocationMode, Claim, DeviceClass, DeviceCo
 
 MAX_RESULTS: Final = 32
 """Devices of one claim: AllocationResultsMaxSize."""
-CHEAP_STEPS: Final = 500
-"""An evaluation up to here is not counted against the cycle."""
-_EXPENSIVE_STEPS_A_CYCLE: Final = 120_000
+_EXPENSIVE_STEPS_A_CYCLE: Final = 60_000
 """What all evaluations above the cheap limit may cost together, so that many devices cannot multiply a slow selector."""
 
 
@@ -68,22 +67,28 @@ class Selection:
         if entry.device.binding_conditions and not self.index.features.binding_conditions:
             return False
         verdict = self.index.verdict_on(prepared_key, entry)
+        if verdict is EXPENSIVE:
+            verdict = self._paid(claim, prepared_key, entry, request)
         if isinstance(verdict, str):
             text = verdict.replace("{claim}", claim_text(claim), 1)
             raise Refused(text, request=request, device=entry.device_id)
-        if verdict.steps > CHEAP_STEPS:
-            self._charge(claim, prepared_key, entry, verdict.steps, request)
         return verdict.is_match and entry.ordinal not in self._unreachable
 
-    def _charge(self, claim: Claim, key: SelectorKey, entry: PooledDevice, steps: int, request: str) -> None:
-        self.meter.charge(key, entry.ordinal, steps)
-        if self.meter.spent > _EXPENSIVE_STEPS_A_CYCLE:
-            raise Refused(
-                f"claim {claim_text(claim)}, request {request}: its selectors take more evaluation steps than one cycle allows",
-                kind=RefusalKind.BUDGET,
-                request=request,
-                device=entry.device_id,
-            )
+    def _paid(
+        self, claim: Claim, key: SelectorKey, entry: PooledDevice, request: str
+    ) -> SelectorVerdict | str:
+        """An expensive verdict, as long as the cycle can pay for one more."""
+        if not self.meter.has_paid(key, entry.ordinal):
+            if self.meter.spent > _EXPENSIVE_STEPS_A_CYCLE:
+                raise Refused(
+                    f"claim {claim_text(claim)}, request {request}: its selectors take more evaluation steps than one"
+                    " cycle allows",
+                    kind=RefusalKind.BUDGET,
+                    request=request,
+                    device=entry.device_id,
+                )
+            self.meter.pay(key, entry.ordinal, self.index.paid_verdict_on(key, entry)[1])
+        return self.index.paid_verdict_on(key, entry)[0]
 
 
 def prepare_claim(claim: Claim, pools: Sequence[Pool], selection: Selection) -> PreparedClaim:

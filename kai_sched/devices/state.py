@@ -47,18 +47,21 @@ class WorkMeter:
     Shared by forks: it belongs to the cycle.
     """
 
-    __slots__ = ("_charged", "_long_steps", "spent")
+    __slots__ = ("_long_steps", "_paid", "spent")
 
     def __init__(self) -> None:
         self.spent = 0
         self._long_steps = 0
-        self._charged: set[tuple[object, int]] = set()
+        self._paid: set[tuple[object, int]] = set()
 
-    def charge(self, key: object, ordinal: int, steps: int) -> None:
-        """Count an evaluation once, however often its verdict is used."""
-        if (key, ordinal) not in self._charged:
-            self._charged.add((key, ordinal))
-            self.spent += steps
+    def has_paid(self, key: object, ordinal: int) -> bool:
+        """Whether an evaluation is paid for: its verdict may be used as often as one likes."""
+        return (key, ordinal) in self._paid
+
+    def pay(self, key: object, ordinal: int, steps: int) -> None:
+        """Count an evaluation."""
+        self._paid.add((key, ordinal))
+        self.spent += steps
 
     def search_allowance(self, most: int, most_of_cycle: int) -> int:
         """Steps that the next search may take: ``most``, less if earlier searches of the cycle were long."""

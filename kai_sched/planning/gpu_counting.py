@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from kai_sched.devices.cel.selector import compiled_selector
-from kai_sched.devices.index import DeviceIndex
+from kai_sched.devices.index import EXPENSIVE, DeviceIndex, SelectorKey
 from kai_sched.devices.pools import PooledDevice, PoolKey
 from kai_sched.model.devices import (
     AllocationMode,
@@ -63,6 +63,7 @@ class GpuCounting:
         )
         self._by_spec: dict[ClaimSpec, float] = {}
         self._totals: Mapping[NodeName | None, float] | None = None
+        self._expensive: set[SelectorKey] = set()
 
     def of_claim(self, claim: Claim) -> float:
         """What a claim counts: its devices once it has them, until then the most that it may take."""
@@ -160,9 +161,13 @@ class GpuCounting:
         return "gpu" in class_name or _MIG_CLASS.search(class_name) is not None
 
     def _matches(self, class_name: str, selectors: tuple[str, ...], device: _Published) -> bool:
-        if class_name not in self._index.classes:
+        key = (class_name, selectors)
+        if class_name not in self._index.classes or key in self._expensive:
             return False
-        verdict = self._index.verdict_on((class_name, selectors), device.entry)
+        verdict = self._index.verdict_on(key, device.entry)
+        if verdict is EXPENSIVE:
+            # Nobody counts by such selectors; telling for every device would hold the cycle.
+            self._expensive.add(key)
         return not isinstance(verdict, str) and verdict.is_match
 
     def _count_all(self) -> dict[NodeName | None, float]:

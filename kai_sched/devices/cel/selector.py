@@ -28,6 +28,11 @@ class SelectorVerdict:
     error: str = ""
     steps: int = 0
     is_compile_error: bool = False
+    is_cut_short: bool = False
+    """Not decided: the caller allowed fewer steps than it takes."""
+
+
+_CUT_SHORT: Final = SelectorVerdict(is_match=False, is_cut_short=True)
 
 
 @dataclass(slots=True)
@@ -56,8 +61,11 @@ class Selector:
         except CompileError as error:
             self.error = f"compilation failed: {error}"[:_ERROR_TEXT_LIMIT]
 
-    def verdict(self, device: DeviceFacts) -> SelectorVerdict:
-        """Whether the device matches; the same facts give the same answer without a second evaluation."""
+    def verdict(self, device: DeviceFacts, most_steps: int = STEP_LIMIT) -> SelectorVerdict:
+        """Whether the device matches; the same facts give the same answer without a second evaluation.
+
+        What is remembered does not show: a verdict that took more than ``most_steps`` is cut short all the same.
+        """
         if self._program is None:
             return SelectorVerdict(is_match=False, error=self.error, is_compile_error=True)
         if device.problem:
@@ -65,11 +73,13 @@ class Selector:
         node = self._memo
         while isinstance(node, _Branch):
             node = node.by_value.get(device.facts.get(node.path))
-        return node if node is not None else self._evaluated(device, self._program)
+        if node is None:
+            return self._evaluated(device, self._program, most_steps)
+        return node if node.steps <= most_steps else _CUT_SHORT
 
-    def _evaluated(self, device: DeviceFacts, program: Closure) -> SelectorVerdict:
+    def _evaluated(self, device: DeviceFacts, program: Closure, most_steps: int) -> SelectorVerdict:
         recorder = Recorder(device)
-        budget = Budget()
+        budget = Budget(most_steps)
         state = Evaluation(DeviceValue(recorder), budget, _SLOTS)
         try:
             value = program(state)
@@ -81,7 +91,11 @@ class Selector:
                 verdict = SelectorVerdict(
                     is_match=False, error=f"CEL result of type {kind} could not be converted to bool"
                 )
-        except (CelError, CostExceeded) as error:
+        except CostExceeded as error:
+            if most_steps < STEP_LIMIT:
+                return _CUT_SHORT
+            verdict = SelectorVerdict(is_match=False, error=str(error))
+        except CelError as error:
             verdict = SelectorVerdict(is_match=False, error=str(error)[:_ERROR_TEXT_LIMIT])
         verdict = replace(verdict, steps=min(budget.used, STEP_LIMIT))
         self._remember(recorder.reads, verdict)

@@ -89,7 +89,7 @@ def search(program: tuple[Instruction, ...], text: str, start: int, budget: Budg
             _follow(program, at, begin, (text, position), seen, ready)
         if found is None:
             _follow(program, len(program) - 1, position, (text, position), seen, ready)
-        budget.take(1 + len(seen))
+        budget.take(1 + 2 * len(seen))
         threads = []
         for at, begin in ready:
             instruction = program[at]
