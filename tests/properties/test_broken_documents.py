@@ -120,7 +120,12 @@ def half_run(documents):
     allocations = {
         use["claim"]: use["allocation"] for bind in binds for use in bind["claims"] if "allocation" in use
     }
-    for bind in binds[::2]:
+    made = [
+        bind
+        for bind in binds
+        if all(("ResourceClaim", *use["claim"].split("/")) in by_key for use in bind["claims"])
+    ]
+    for bind in made[::2]:
         pod = by_key["Pod", *bind["pod"].split("/")]
         pod["spec"]["nodeName"] = bind["node"]
         pod["status"]["phase"] = "Running"
