@@ -85,7 +85,31 @@ class Shelf:
         self._end(f"PUT {path}")
         return copy.deepcopy(stored)
 
+    async def delete(self, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        self._begin(f"DELETE {path}")
+        current = self._found(path)["metadata"]
+        if body is not None and body["preconditions"]["uid"] != current["uid"]:
+            raise ApiFailure("another uid", status=409, reason="Conflict", retryable=False)
+        assert not current.get("finalizers"), "would stay until its finalizer is gone"
+        del self.objects[path]
+        self._end(f"DELETE {path}")
+        return {}
+
+    async def patch_strategic(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._begin(f"PATCH {path}")
+        item = path.removesuffix("/status")
+        current = self._found(item)
+        if current["metadata"]["uid"] != body["metadata"]["uid"]:
+            raise ApiFailure("another uid", status=409, reason="Conflict", retryable=False)
+        status = {**current.get("status", {}), **body["status"]}
+        kept = {name: value for name, value in status.items() if value is not None}
+        stored = self._store(item, {**current, "status": kept})
+        self._end(f"PATCH {path}")
+        return copy.deepcopy(stored)
+
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if path.endswith("/resourceclaims"):
+            return await self._create_claim(path, body)
         self._begin(f"POST {path}")
         item, _, call = path.rpartition("/")
         pod = self._found(item)
@@ -96,6 +120,16 @@ class Shelf:
             self._store(item, pod)
         self._end(f"POST {path}")
         return {}
+
+    async def _create_claim(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._begin(f"POST {path}")
+        item = f"{path}/{body['metadata']['name']}"
+        if item in self.objects:
+            raise ApiFailure("already exists", status=409, reason="AlreadyExists", retryable=False)
+        metadata = {**body["metadata"], "uid": f"uid-{len(self.writes)}"}
+        stored = self._store(item, {**body, "metadata": metadata, "status": {}})
+        self._end(f"POST {path}")
+        return copy.deepcopy(stored)
 
     def _found(self, path: str) -> dict[str, Any]:
         if path not in self.objects:

@@ -12,12 +12,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from kai_sched.api.dra_allocation import allocation_document
+from kai_sched.binder.extended import (
+    FINALIZER,
+    DeleteClaim,
+    PostClaim,
+    document_of,
+    is_as_made,
+    is_special,
+    without_finalizer,
+)
 from kai_sched.binder.outcomes import Refusal, Result
 from kai_sched.cluster.ports import Document
 from kai_sched.model.ids import ClaimKey, Uid
 from kai_sched.model.plan import Placement
 
-FINALIZER: Final = "resource.kubernetes.io/delete-protection"
 MAX_CONSUMERS: Final = 256
 """The API's limit of status.reservedFor."""
 
@@ -34,6 +42,8 @@ class ClaimIntent:
     consumers: tuple[tuple[str, Uid], ...]
     devices: tuple[str, ...]
     allocation: Document | None
+    creation: Document | None = None
+    """The claim to make where the server has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,8 @@ class AwaitDevices:
     """Settled, but its devices are still being prepared (binding conditions, KEP-5007)."""
 
 
-ClaimStep = PutClaim | Settled | AwaitDevices | Refusal
+ClaimWrite = PutClaim | PostClaim | DeleteClaim
+ClaimStep = ClaimWrite | Settled | AwaitDevices | Refusal
 
 
 def intents_of(placements: Iterable[Placement]) -> tuple[ClaimIntent, ...]:
@@ -74,12 +85,15 @@ def intents_of(placements: Iterable[Placement]) -> tuple[ClaimIntent, ...]:
                 consumers=consumers,
                 devices=part.devices,
                 allocation=allocation,
+                creation=None if part.creation is None else document_of(placement, part, part.creation),
             )
     return tuple(merged.values())
 
 
 def next_claim_step(intent: ClaimIntent, document: Document | None) -> ClaimStep:
     """The next write of a claim whose document is known (None: the server has no such claim)."""
+    if document is None and intent.creation is not None:
+        return PostClaim(intent.creation)
     if document is None:
         return Refusal(Result.STALE, f"claim {intent.claim} is gone")
     problem = _broken_precondition(intent, document)
@@ -122,6 +136,19 @@ def release_document(document: Document, uids: Collection[Uid]) -> Document | No
     return {**document, "status": changed}
 
 
+def next_removal(document: Document, uids: Collection[Uid]) -> ClaimWrite | None:
+    """The next write that takes the claim back from these pods; None if nothing is left to do."""
+    released = release_document(document, uids)
+    if released is not None:
+        return PutClaim(released, "status")
+    if not is_special(document) or _controller_uid(document) not in uids:
+        return None
+    unprotected = without_finalizer(document)
+    if unprotected is not None:
+        return PutClaim(unprotected, "")
+    return DeleteClaim(document["metadata"]["uid"])
+
+
 def devices_of(allocation: Document) -> tuple[str, ...]:
     """``driver/pool/device`` of every result, in order."""
     results = (allocation.get("devices") or {}).get("results") or ()
@@ -130,7 +157,10 @@ def devices_of(allocation: Document) -> tuple[str, ...]:
 
 def _broken_precondition(intent: ClaimIntent, document: Document) -> Refusal | None:
     metadata = document["metadata"]
-    if metadata["uid"] != intent.uid:
+    if intent.creation is not None:
+        if not is_as_made(intent.creation, document):
+            return Refusal(Result.STALE, f"claim {intent.claim} was left by another attempt")
+    elif metadata["uid"] != intent.uid:
         return Refusal(Result.STALE, f"claim {intent.claim} was replaced by another of its name")
     if metadata.get("deletionTimestamp"):
         return Refusal(Result.STALE, f"claim {intent.claim} is being deleted")

@@ -8,15 +8,17 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
 
-from kai_sched.binder.claims import FINALIZER, PutClaim
+from kai_sched.binder.claims import ClaimWrite, PutClaim
+from kai_sched.binder.extended import FINALIZER, DeleteClaim, PostClaim, told_status, untold_status
 from kai_sched.binder.outcomes import Outcome, Refusal, Result
 from kai_sched.binder.ports import KnownObjects
 from kai_sched.binder.steps import BindPods, CallClaims, Finished, GangProgress, PauseForDevices
 from kai_sched.binder.writes import FencedCalls, backoff_seconds
 from kai_sched.cluster.kube.resources import PODS, RESOURCE_CLAIMS
+from kai_sched.cluster.ports import Document
 from kai_sched.errors import ApiFailure
 from kai_sched.model.commands import BindGang
-from kai_sched.model.ids import ClaimKey
+from kai_sched.model.ids import ClaimKey, PodKey, Uid
 from kai_sched.model.plan import Placement
 
 DEVICE_POLL_SECONDS: Final = 2.0
@@ -39,7 +41,7 @@ class NotRefused(StrEnum):
 class GangRun:
     """Executes one ``BindGang``."""
 
-    __slots__ = ("_calls", "_command", "_known", "_pauses", "_progress", "_read_once", "_unanswered")
+    __slots__ = ("_calls", "_command", "_known", "_pauses", "_progress", "_read_once", "_told", "_unanswered")
 
     def __init__(self, command: BindGang, calls: FencedCalls, known: KnownObjects) -> None:
         self._command = command
@@ -47,6 +49,8 @@ class GangRun:
         self._known = known
         self._progress = GangProgress(command)
         self._read_once: set[ClaimKey] = set()
+        self._told: dict[PodKey, Uid] = {}
+        """Pods whose status names a claim that we made."""
         self._pauses = 0
         self._unanswered = 0
 
@@ -54,6 +58,8 @@ class GangRun:
         """Until the gang is bound, or taken back."""
         progress = self._progress
         while True:
+            if progress.is_undoing and self._told:
+                await self._untell()
             match progress.next_step():
                 case Finished(outcome=outcome):
                     return outcome
@@ -85,19 +91,31 @@ class GangRun:
         except ApiFailure as failure:
             self._note_failure(claim, failure)
 
-    async def _write(self, claim: ClaimKey, put: PutClaim) -> None:
-        path = RESOURCE_CLAIMS.item_of_key(claim, put.subresource)
+    async def _write(self, claim: ClaimKey, write: ClaimWrite) -> None:
         try:
-            try:
-                written = await self._calls.put(path, put.document)
-            except ApiFailure as failure:
-                if put.subresource or failure.status != HTTPStatus.UNPROCESSABLE_ENTITY:
-                    raise
-                # Opaque parameters that were not written in Go's normal form look changed in JSON.
-                written = await self._calls.add_finalizer(path, FINALIZER)
-            self._progress.saw_claim(claim, written)
+            self._progress.saw_claim(claim, await self._written(claim, write))
         except ApiFailure as failure:
             self._note_failure(claim, failure)
+
+    async def _written(self, claim: ClaimKey, write: ClaimWrite) -> Document | None:
+        match write:
+            case PostClaim(document=document):
+                return await self._calls.post(RESOURCE_CLAIMS.collection(claim.partition("/")[0]), document)
+            case DeleteClaim(uid=uid):
+                body: Document = {"preconditions": {"uid": uid}}
+                await self._calls.delete(RESOURCE_CLAIMS.item_of_key(claim), body)
+                return None
+            case PutClaim(document=document, subresource=subresource):
+                return await self._put(RESOURCE_CLAIMS.item_of_key(claim, subresource), document, subresource)
+
+    async def _put(self, path: str, document: Document, subresource: str) -> Document:
+        try:
+            return await self._calls.put(path, document)
+        except ApiFailure as failure:
+            if subresource or failure.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+                raise
+            # Opaque parameters that were not written in Go's normal form look changed in JSON.
+            return await self._calls.add_finalizer(path, FINALIZER)
 
     def _note_failure(self, claim: ClaimKey, failure: ApiFailure) -> None:
         progress = self._progress
@@ -133,8 +151,51 @@ class GangRun:
         return bool(broken)
 
     async def _bind(self, placements: tuple[Placement, ...]) -> None:
-        if not self._has_broken(placements):
+        if not self._has_broken(placements) and await self._all_told(placements):
             await _all([self._bind_pod(placement) for placement in placements])
+
+    async def _all_told(self, placements: tuple[Placement, ...]) -> bool:
+        """Whether the status of every pod names the claim that was made for it."""
+        missing = [
+            (placement, patch)
+            for placement in placements
+            if placement.claims and placement.pod not in self._told and (patch := told_status(placement))
+        ]
+        if not missing:
+            return True
+        await _all([self._tell(placement, patch) for placement, patch in missing])
+        if all(placement.pod in self._told for placement, _ in missing):
+            return True
+        if self._unanswered >= CLAIM_ATTEMPTS:
+            self._progress.fail(Refusal(Result.RETRY, "the API server does not answer"))
+        await asyncio.sleep(backoff_seconds(self._unanswered))
+        return False
+
+    async def _tell(self, placement: Placement, patch: Document) -> None:
+        try:
+            await self._calls.patch_strategic(PODS.item_of_key(placement.pod, "status"), patch)
+        except ApiFailure as failure:
+            self._unanswered += 1
+            if not failure.retryable or self._unanswered > BIND_ATTEMPTS:
+                self._progress.refuse_pod(
+                    placement.pod, Refusal(Result.STALE, f"pod {placement.pod}: {failure}")
+                )
+        else:
+            self._told[placement.pod] = placement.uid
+
+    async def _untell(self) -> None:
+        """Take back what pods were told; what cannot be written now is found again from the API's state."""
+        told, self._told = self._told, {}
+        for pod, uid in told.items():
+            for attempt in range(CLAIM_ATTEMPTS):
+                try:
+                    await self._calls.patch_strategic(PODS.item_of_key(pod, "status"), untold_status(uid))
+                except ApiFailure as failure:
+                    if not failure.retryable:
+                        break
+                    await asyncio.sleep(backoff_seconds(attempt))
+                else:
+                    break
 
     async def _bind_pod(self, placement: Placement) -> None:
         body = {

@@ -25,7 +25,7 @@ def leftover_reservations(snapshot: ClusterSnapshot, kept: Collection[PodKey]) -
     claims_of: dict[str, list[ClaimKey]] = {}
     for claim in snapshot.claims:
         holders = [consumer.uid for consumer in claim.reserved_for]
-        if claim.allocation is not None and not holders:
+        if (claim.allocation is not None or claim.is_extended_resource) and not holders:
             holders = [claim.owner_uid]
         for uid in holders:
             claims_of.setdefault(uid, []).append(claim.key)

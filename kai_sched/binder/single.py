@@ -6,7 +6,8 @@ import asyncio
 from http import HTTPStatus
 from typing import Final
 
-from kai_sched.binder.claims import release_document
+from kai_sched.binder.claims import PutClaim, next_removal
+from kai_sched.binder.extended import DeleteClaim, PostClaim, untold_status
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.binder.writes import FencedCalls, backoff_seconds
 from kai_sched.cluster.kube.resources import PODS, RESOURCE_CLAIMS
@@ -24,6 +25,10 @@ async def undo_reservation(command: UndoReservation, calls: FencedCalls) -> Outc
         pod = await _read(calls, PODS.item_of_key(command.pod))
         if pod is not None and pod["metadata"]["uid"] == command.uid and pod["spec"].get("nodeName"):
             return Outcome(command=command, result=Result.STALE, reason=f"pod {command.pod} has a node now")
+        if pod is not None and (pod.get("status") or {}).get("extendedResourceClaimStatus"):
+            await calls.patch_strategic(
+                PODS.item_of_key(command.pod, "status"), untold_status(pod["metadata"]["uid"])
+            )
         for claim in command.claims:
             if not await _release(calls, ClaimKey(claim), command.uid):
                 return Outcome(command=command, result=Result.RETRY, reason=f"claim {claim} kept changing")
@@ -60,19 +65,25 @@ async def _release(calls: FencedCalls, claim: ClaimKey, uid: Uid) -> bool:
     """Whether the claim holds nothing for the pod any more."""
     for attempt in range(ATTEMPTS):
         document = await _read(calls, RESOURCE_CLAIMS.item_of_key(claim))
-        released = None if document is None else release_document(document, {uid})
-        if released is None:
+        removal = None if document is None else next_removal(document, {uid})
+        if removal is None:
             return True
         try:
-            await calls.put(RESOURCE_CLAIMS.item_of_key(claim, "status"), released)
+            match removal:
+                case PutClaim(document=changed, subresource=subresource):
+                    await calls.put(RESOURCE_CLAIMS.item_of_key(claim, subresource), changed)
+                case DeleteClaim(uid=claim_uid):
+                    body: Document = {"preconditions": {"uid": claim_uid}}
+                    await calls.delete(RESOURCE_CLAIMS.item_of_key(claim), body)
+                    return True
+                case PostClaim():
+                    return True
         except ApiFailure as failure:
             if failure.status == HTTPStatus.NOT_FOUND:
                 return True
             if failure.status != HTTPStatus.CONFLICT and not failure.retryable:
                 raise
             await asyncio.sleep(backoff_seconds(attempt))
-        else:
-            return True
     return False
 
 

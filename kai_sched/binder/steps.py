@@ -15,10 +15,10 @@ from typing import Final
 from kai_sched.binder.claims import (
     AwaitDevices,
     ClaimStep,
-    PutClaim,
+    ClaimWrite,
     intents_of,
     next_claim_step,
-    release_document,
+    next_removal,
 )
 from kai_sched.binder.outcomes import Outcome, Refusal, Result
 from kai_sched.cluster.ports import Document
@@ -37,7 +37,7 @@ class CallClaims:
     """Read these claims and write those, in any order."""
 
     reads: tuple[ClaimKey, ...]
-    writes: tuple[tuple[ClaimKey, PutClaim], ...]
+    writes: tuple[tuple[ClaimKey, ClaimWrite], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,10 @@ class GangProgress:
     def __init__(self, command: BindGang) -> None:
         self._command = command
         self._intents = {intent.claim: intent for intent in intents_of(command.placements)}
-        self._documents: dict[ClaimKey, Document | None] = {}
+        # What we make ourselves is made without asking first: if it is there already, the server says so.
+        self._documents: dict[ClaimKey, Document | None] = {
+            claim: None for claim, intent in self._intents.items() if intent.creation is not None
+        }
         self._conflicts: Counter[ClaimKey] = Counter()
         self._releases: Counter[ClaimKey] = Counter()
         self._skipped: set[ClaimKey] = set()
@@ -107,7 +110,7 @@ class GangProgress:
         }
         if self._drop_refused(steps):
             return self.next_step()
-        writes = tuple((claim, step) for claim, step in steps.items() if isinstance(step, PutClaim))
+        writes = tuple((claim, step) for claim, step in steps.items() if isinstance(step, ClaimWrite))
         if writes:
             return CallClaims((), writes)
         waiting = tuple(claim for claim, step in steps.items() if isinstance(step, AwaitDevices))
@@ -187,13 +190,13 @@ class GangProgress:
         ]
         unknown = tuple(claim for claim in open_claims if claim not in self._documents)
         uids = {placement.uid for placement in self._command.placements}
-        writes: list[tuple[ClaimKey, PutClaim]] = []
+        writes: list[tuple[ClaimKey, ClaimWrite]] = []
         for claim in open_claims:
             document = self._documents.get(claim)
-            released = None if document is None else release_document(document, uids)
-            if released is not None:
+            removal = None if document is None else next_removal(document, uids)
+            if removal is not None:
                 self._releases[claim] += 1
-                writes.append((claim, PutClaim(released, "status")))
+                writes.append((claim, removal))
         return CallClaims(unknown, tuple(writes)) if unknown or writes else self._finished(failure)
 
     def _finished(self, reason: Refusal | None) -> Finished:

@@ -35,6 +35,14 @@ class FencedCalls:
         self._check()
         return await self._api.post(path, body)
 
+    async def delete(self, path: str, body: Document) -> Document:
+        self._check()
+        return await self._api.delete(path, body=body)
+
+    async def patch_strategic(self, path: str, body: Document) -> Document:
+        self._check()
+        return await self._api.patch_strategic(path, body)
+
     async def add_finalizer(self, path: str, finalizer: str) -> Document:
         self._check()
         return await self._api.add_finalizer(path, finalizer)

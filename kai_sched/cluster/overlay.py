@@ -6,7 +6,7 @@ reservation when the claim is seen with it, or is gone, or its pod has ended. ``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from kai_sched.model.commands import BindGang
@@ -33,11 +33,13 @@ class Overlay:
     def __init__(self) -> None:
         self._pods: dict[PodKey, Placement] = {}
         self._claims: dict[ClaimKey, _AssumedClaim] = {}
+        self._made: dict[ClaimKey, tuple[PodKey, Claim]] = {}
+        """Claims that a command makes itself, and for which pod."""
         self.version = 0
         """Changes whenever a view could."""
 
     def __len__(self) -> int:
-        return len(self._pods) + len(self._claims)
+        return len(self._pods) + len(self._claims) + len(self._made)
 
     def node_of(self, key: PodKey) -> NodeName | None:
         """The node that the pod is being bound to."""
@@ -60,6 +62,7 @@ class Overlay:
         for key in pods:
             self._pods.pop(key, None)
             self._drop_consumer(key)
+            self._drop_made(key)
         self.version += 1
 
     def pod_seen(self, key: PodKey, pod: Pod | None) -> None:
@@ -71,9 +74,14 @@ class Overlay:
             self.version += 1
         if self._claims:
             self._drop_consumer(key, unless=alive)
+        if self._made and alive is None:
+            self._drop_made(key)
 
     def claim_seen(self, key: ClaimKey, claim: Claim | None) -> None:
         """The watch shows this claim, or (None) that it is gone."""
+        if key in self._made and (claim is None or claim.allocation is not None):
+            del self._made[key]
+            self.version += 1
         assumed = self._claims.get(key)
         if assumed is None:
             return
@@ -101,8 +109,15 @@ class Overlay:
             gpu_indices=placement.gpu_indices or pod.gpu_indices,
         )
 
+    def claims_made(self, seen: Container[str]) -> list[Claim]:
+        """Claims that commands are making and nobody has seen yet."""
+        return [claim for key, (_, claim) in self._made.items() if key not in seen]
+
     def claim_view(self, claim: Claim) -> Claim:
         """The claim with its assumed allocation and consumers; an allocation that is seen stands."""
+        made = self._made.get(claim.key)
+        if made is not None:
+            return replace(claim, allocation=made[1].allocation, reserved_for=made[1].reserved_for)
         assumed = self._claims.get(claim.key)
         if assumed is None or assumed.uid != claim.uid:
             return claim
@@ -117,6 +132,18 @@ class Overlay:
     def _assume_claims(self, placement: Placement, claims: Mapping[str, Claim]) -> None:
         consumer = Consumer("pods", placement.pod.partition("/")[2], placement.uid)
         for part in placement.claims:
+            if part.creation is not None:
+                made = Claim(
+                    key=part.claim,
+                    uid=part.uid,
+                    spec=part.creation.spec,
+                    allocation=part.allocation,
+                    reserved_for=(consumer,),
+                    owner_uid=placement.uid,
+                    is_extended_resource=True,
+                )
+                self._made[part.claim] = (placement.pod, made)
+                continue
             claim = claims.get(part.claim)
             if claim is None or claim.uid != part.uid:
                 continue
@@ -126,6 +153,11 @@ class Overlay:
             assumed.consumers[placement.pod] = consumer
             if part.allocation is not None:
                 assumed.allocation = part.allocation
+
+    def _drop_made(self, pod: PodKey) -> None:
+        for key, (maker, _) in list(self._made.items()):
+            if maker == pod:
+                del self._made[key]
 
     def _drop_consumer(self, pod: PodKey, unless: Uid | None = None) -> None:
         """End the reservations of this pod; not those of the uid that lives."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from operator import attrgetter
 
 from kai_sched.api.snapshot import is_of_shard, with_missing
 from kai_sched.api.translate import settled
@@ -106,7 +107,11 @@ class View:
 
     def _current_claims(self) -> tuple[Claim, ...]:
         claims = self._stock.claims.in_order()
-        return tuple(map(self._overlay.claim_view, claims)) if len(self._overlay) else claims
+        if not len(self._overlay):
+            return claims
+        made = self._overlay.claims_made(self._stock.claims.records)
+        found = (*map(self._overlay.claim_view, claims), *made)
+        return tuple(sorted(found, key=attrgetter("key"))) if made else found
 
 
 def _has_same_members(known: Fleet, fresh: Fleet) -> bool:

@@ -19,6 +19,8 @@ class ClaimReadiness:
     def __init__(self, snapshot: ClusterSnapshot) -> None:
         self._claims: dict[ClaimKey, Claim] = {claim.key: claim for claim in snapshot.claims}
         self._fleet = snapshot.fleet
+        self._half_made = {claim.owner_uid for claim in snapshot.claims if claim.is_extended_resource}
+        """Pods for which an earlier attempt made a claim; a pod that waits must not have one."""
         self._slices: dict[tuple[str, str], list[ResourceSlice]] | None = None
         self._unreadable = {
             problem.key: problem for problem in snapshot.unreadable if problem.kind == "ResourceClaim"
@@ -26,10 +28,14 @@ class ClaimReadiness:
 
     def is_placeable(self, pod: Pod) -> bool:
         """Whether nothing about the pod itself or its claims forbids to place it."""
-        return not pod.problem and not (pod.claims and (self.missing(pod) or self.spoilt(pod)))
+        if pod.problem or (self._half_made and pod.uid in self._half_made):
+            return False
+        return not (pod.claims and (self.missing(pod) or self.spoilt(pod)))
 
     def missing(self, pod: Pod) -> str:
         """What the first unready claim of the pod lacks; empty where all are ready."""
+        if pod.uid in self._half_made:
+            return f"the claim that an earlier attempt made for pod {pod.key} is being taken back"
         return next(filter(None, (self._lack(pod, ref) for ref in pod.claims)), "")
 
     def spoilt(self, pod: Pod) -> str:

@@ -15,8 +15,9 @@ from kai_sched.api.snapshot import snapshot_of
 from kai_sched.cluster.mirror import Mirror
 from kai_sched.cluster.sightings import ChangeKind
 from kai_sched.model.commands import BindGang
-from kai_sched.model.ids import NodeName, PodGroupKey, PodKey, Uid
-from kai_sched.model.plan import Placement
+from kai_sched.model.devices import ClaimAllocation, ClaimSpec, DeviceResult
+from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, Uid
+from kai_sched.model.plan import ClaimCreation, ClaimPlacement, Placement
 from kai_sched.model.policy import Policy
 from kai_sched.model.workloads import PodState
 from tests.unit.cluster.raw import raw_claim, raw_node, raw_other, raw_pod
@@ -285,3 +286,36 @@ def test_a_list_beside_other_events_finds_what_they_did_not_tell():
 
     assert [change.kind for change in vanished] == [ChangeKind.DELETED]
     assert mirror.snapshot(NOW, POLICY).queues == ()
+
+
+def test_a_claim_that_a_command_makes_counts_before_anybody_sees_it() -> None:
+    allocation = ClaimAllocation(
+        results=(DeviceResult(request="r", driver="gpu", pool="n1", device="gpu-0"),)
+    )
+    part = ClaimPlacement(
+        claim=ClaimKey("team/made"),
+        uid=Uid("for-uid-p"),
+        devices=("gpu/n1/gpu-0",),
+        allocation=allocation,
+        creation=ClaimCreation(ClaimSpec(), ()),
+    )
+    mirror = Mirror()
+    pod, node = raw_pod("p"), raw_node("n1")
+    for raw in (pod, node):
+        mirror.event(kind_of(raw), "ADDED", raw)
+    placement = Placement(
+        pod=PodKey("team/p"),
+        uid=Uid("uid-p"),
+        pod_group=PodGroupKey("team/p"),
+        node=NodeName("n1"),
+        claims=(part,),
+    )
+    command = BindGang(pod_group=PodGroupKey("team/p"), placements=(placement,), already_bound=0)
+
+    mirror.assume(command)
+    (made,) = mirror.snapshot(NOW, Policy()).claims
+    mirror.forget([PodKey("team/p")])
+    after = mirror.snapshot(NOW, Policy()).claims
+
+    assert (made.key, made.allocation, made.is_extended_resource) == ("team/made", allocation, True)
+    assert after == ()

@@ -576,6 +576,7 @@ ELSEWHERE = {
     "namespace": "part of every rule above that speaks of pods or claims",
     "labels": "read by the affinity and spread rows",
     "gpu_share": "counted by the engines",
+    "extended": "its sums are requests; which claim is made for it: tests of extended resources",
     "preferred_node_affinity": "a preference: tests of soft scores",
     "unsupported": "a verdict, not a node rule",
 }
