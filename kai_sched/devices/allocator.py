@@ -2,7 +2,7 @@
 
 from kai_sched.devices.allocation import DEFAULT_OPTIONS, Options, allocate
 from kai_sched.devices.choice import DevicePreference
-from kai_sched.devices.explain import DeviceCounts, count_devices, explain_claims
+from kai_sched.devices.explain import explain_claims, explain_supply
 from kai_sched.devices.grant import grant
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.partitions import PIECE_UNIT, BoxNow, PieceKey, PieceNeed, partitions_of, piece_needs
@@ -14,7 +14,6 @@ __all__ = [
     "DEFAULT_OPTIONS",
     "PIECE_UNIT",
     "BoxNow",
-    "DeviceCounts",
     "DeviceIndex",
     "DevicePreference",
     "DeviceRefusal",
@@ -24,8 +23,8 @@ __all__ = [
     "PieceNeed",
     "RefusalKind",
     "allocate",
-    "count_devices",
     "explain_claims",
+    "explain_supply",
     "grant",
     "has_room_for",
     "is_usable_from",

@@ -29,6 +29,8 @@ class DeviceRefusal:
     request: str
     message: str
     device: str = ""
+    next_step: str = ""
+    """What would help, in words; "" where nothing better is known than what the message says."""
 
 
 class Refused(Exception):

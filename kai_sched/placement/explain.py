@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.devices.allocator import RefusalKind
-from kai_sched.devices.explain import explain_claims
-from kai_sched.model.devices import Claim
 from kai_sched.model.plan import Blocker
 from kai_sched.placement.backing import UNLIMITED
+from kai_sched.placement.explain_devices import device_refusal, supply_refusal
 from kai_sched.placement.refusal import Failure, Refusal
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
@@ -38,6 +36,17 @@ def _explain_pods(
         refusal = _explain_shape(boards, shape, wanted, pods, everywhere, in_future=in_future)
         if refusal is not None:
             return refusal
+    claiming = next((shape for shape in counts if shape.own and counts[shape] > 1), None)
+    if claiming is not None:
+        return supply_refusal(
+            boards,
+            claiming,
+            counts[claiming],
+            min(seated, counts[claiming]),
+            pods,
+            everywhere,
+            in_future=in_future,
+        )
     return Refusal(
         blocker=Blocker.CAPACITY,
         message=f"room was found for {seated} of {len(pods)} pods: together they do not fit",
@@ -153,7 +162,7 @@ def _explain_shape(
     if shape.backed and seats < wanted:
         return _backing_refusal(boards, shape, wanted, seats, everywhere, in_future=in_future)
     if shape.own or any(boards.world.allocation_of(key) is None for key in shape.named):
-        return _device_refusal(boards, shape, wanted, seats, pods, everywhere, in_future=in_future)
+        return device_refusal(boards, shape, wanted, seats, pods, everywhere, in_future=in_future)
     if seats == 0:
         return Refusal(
             blocker=Blocker.NODE_CONSTRAINTS,
@@ -253,37 +262,5 @@ def _backing_refusal(
         message=f"room for {seats} of {wanted} pods: {'; '.join(parts)}",
         next_step=f"free or add {shape.backed[0]} for {wanted - seats} more pods",
         fitted=seats,
-        wanted=wanted,
-    )
-
-
-def _device_refusal(
-    boards: Boards,
-    shape: Shape,
-    wanted: int,
-    seats: int,
-    pods: Sequence[int],
-    everywhere: Mask,
-    *,
-    in_future: bool,
-) -> Refusal | None:
-    if shape.is_countable and seats >= wanted:
-        return None
-    base = boards.world.base
-    pod = next(pod for pod in pods if base.shape_of(pod) is shape)
-    claims: Sequence[Claim] = boards.world.unallocated_claims(pod)
-    if not claims:
-        return None
-    nodes = [base.table.nodes[node] for node in np.flatnonzero(base.static_mask(shape).allowed & everywhere)]
-    devices = boards.world.room(in_future=in_future).devices
-    found = explain_claims(base.device_index, devices, nodes, claims, base.device_options)
-    if found is None:
-        return None
-    return Refusal(
-        blocker=Blocker.DEVICES,
-        message=f"devices for {min(seats, wanted)} of {wanted} pods: {found.message}",
-        next_step="free devices of that class, or correct the claim's selectors and constraints",
-        is_proof=found.kind is not RefusalKind.BUDGET,
-        fitted=min(seats, wanted),
         wanted=wanted,
     )

@@ -1,0 +1,99 @@
+"""Explain devices: why the claims of pods are not served, as the refusal of their shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.devices.allocator import RefusalKind, explain_claims, explain_supply
+from kai_sched.model.devices import Claim
+from kai_sched.model.nodes import Node
+from kai_sched.model.plan import Blocker
+from kai_sched.placement.refusal import Refusal
+from kai_sched.placement.shapes import Shape
+from kai_sched.placement.slots import Boards
+
+Mask = NDArray[np.bool_]
+
+
+def device_refusal(
+    boards: Boards,
+    shape: Shape,
+    wanted: int,
+    seats: int,
+    pods: Sequence[int],
+    everywhere: Mask,
+    *,
+    in_future: bool,
+) -> Refusal | None:
+    """Why not ``wanted`` pods of a shape get devices; None if it cannot be told from one pod."""
+    if shape.is_countable and seats >= wanted:
+        return None
+    base = boards.world.base
+    claims = _claims(boards, shape, pods)
+    if not claims:
+        return None
+    devices = boards.world.room(in_future=in_future).devices
+    nodes = _nodes(boards, shape, everywhere)
+    found = explain_claims(base.device_index, devices, nodes, claims, base.device_options)
+    if found is None:
+        if not shape.is_countable:
+            return None
+        refusal = supply_refusal(boards, shape, wanted, seats, pods, everywhere, in_future=in_future)
+        return replace(refusal, is_proof=True)
+    is_fatal = found.kind is RefusalKind.FATAL
+    fitted = 0 if is_fatal else min(seats, wanted)
+    general = (
+        "correct the claim" if is_fatal else "free devices of that class, or relax the claim's constraints"
+    )
+    return Refusal(
+        blocker=Blocker.DEVICES,
+        message=f"devices for {fitted} of {wanted} pods: {found.message}",
+        next_step=found.next_step or general,
+        is_proof=found.kind is not RefusalKind.BUDGET,
+        fitted=fitted,
+        wanted=wanted,
+    )
+
+
+def supply_refusal(
+    boards: Boards,
+    shape: Shape,
+    wanted: int,
+    seats: int,
+    pods: Sequence[int],
+    everywhere: Mask,
+    *,
+    in_future: bool,
+) -> Refusal:
+    """One pod would get devices, but not all of them."""
+    base = boards.world.base
+    text = explain_supply(
+        base.device_index,
+        boards.world.room(in_future=in_future).devices,
+        _nodes(boards, shape, everywhere),
+        _claims(boards, shape, pods),
+        wanted,
+    )
+    return Refusal(
+        blocker=Blocker.DEVICES,
+        message=f"devices for {seats} of {wanted} pods: {text}",
+        next_step=f"free devices for {wanted - seats} more pod{'s' if wanted - seats > 1 else ''} like these",
+        fitted=seats,
+        wanted=wanted,
+    )
+
+
+def _claims(boards: Boards, shape: Shape, pods: Sequence[int]) -> Sequence[Claim]:
+    """The claims of one pod of the shape that nobody has allocated."""
+    pod = next(pod for pod in pods if boards.world.base.shape_of(pod) is shape)
+    return boards.world.unallocated_claims(pod)
+
+
+def _nodes(boards: Boards, shape: Shape, everywhere: Mask) -> list[Node]:
+    base = boards.world.base
+    allowed = base.static_mask(shape).allowed & everywhere
+    return [base.table.nodes[node] for node in np.flatnonzero(allowed)]
