@@ -23,6 +23,8 @@ CHEAP_STEPS: Final = 500
 """An evaluation up to here is not counted against the cycle: selectors seen in practice take fewer than 200."""
 EXPENSIVE: Final = "its selectors take many evaluation steps"
 _MOST_SHOWN: Final = 200
+_LONG: Final = 1024
+_STEPS_A_CHARACTER: Final = 2
 
 
 class DeviceIndex:
@@ -52,6 +54,7 @@ class DeviceIndex:
         self._shared: list[PooledSlice] = []
         self._pools_of: dict[str, tuple[Pool, ...]] = {}
         self._verdicts: dict[SelectorKey, dict[int, SelectorVerdict | str]] = {}
+        self._compile_steps: dict[SelectorKey, int] = {}
         self._paid: dict[tuple[SelectorKey, int], tuple[SelectorVerdict | str, int]] = {}
         self._devices: list[PooledDevice] = []
         for published in slices:
@@ -123,8 +126,19 @@ class DeviceIndex:
             verdicts = self._verdicts[key] = {}
         known = verdicts.get(entry.ordinal)
         if known is None:
+            if self.compile_steps(key):
+                return EXPENSIVE
             evaluated = self._evaluate(key, entry, CHEAP_STEPS)
             known = verdicts[entry.ordinal] = EXPENSIVE if evaluated is None else evaluated[0]
+        return known
+
+    def compile_steps(self, key: SelectorKey) -> int:
+        """What compiling the selectors is worth in steps; 0 where they are short enough not to matter."""
+        known = self._compile_steps.get(key)
+        if known is None:
+            expressions = (*self.classes[key[0]].selectors, *key[1])
+            long = sum(len(expression) for expression in expressions if len(expression) > _LONG)
+            known = self._compile_steps[key] = long * _STEPS_A_CHARACTER
         return known
 
     def paid_verdict_on(self, key: SelectorKey, entry: PooledDevice) -> tuple[SelectorVerdict | str, int]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from kai_sched.devices.capacity import NotRepresentable, consumed_amounts
 from kai_sched.devices.cel.selector import SelectorVerdict
-from kai_sched.devices.index import EXPENSIVE, DeviceIndex, SelectorKey
+from kai_sched.devices.index import CHEAP_STEPS, EXPENSIVE, DeviceIndex, SelectorKey
 from kai_sched.devices.pools import Pool, PooledDevice
 from kai_sched.devices.refusal import RefusalKind, Refused, claim_text
 from kai_sched.devices.state import WorkMeter
@@ -16,6 +16,8 @@ from kai_sched.model.devices import AllocationMode, Claim, DeviceClass, DeviceCo
 
 MAX_RESULTS: Final = 32
 """Devices of one claim: AllocationResultsMaxSize."""
+_COMPILING: Final = -1
+"""In place of a device's ordinal."""
 _EXPENSIVE_STEPS_A_CYCLE: Final = 60_000
 """What all evaluations above the cheap limit may cost together, so that many devices cannot multiply a slow selector."""
 
@@ -87,7 +89,10 @@ class Selection:
                     request=request,
                     device=entry.device_id,
                 )
-            self.meter.pay(key, entry.ordinal, self.index.paid_verdict_on(key, entry)[1])
+            if not self.meter.has_paid(key, _COMPILING):
+                self.meter.pay(key, _COMPILING, self.index.compile_steps(key))
+            steps = self.index.paid_verdict_on(key, entry)[1]
+            self.meter.pay(key, entry.ordinal, steps if steps > CHEAP_STEPS else 0)
         return self.index.paid_verdict_on(key, entry)[0]
 
 

@@ -64,6 +64,7 @@ _RESERVED: Final = frozenset(
         "while",
     ]
 )
+_POSTFIX: Final = frozenset({".", ".?", "[", "[?"})
 
 
 def parse(source: str) -> Node:
@@ -98,8 +99,8 @@ class _Parser:
         return token
 
     def _accept(self, text: str) -> bool:
-        token = self._peek()
-        if token.kind == "op" and token.text == text:
+        token = self._tokens[self._at]
+        if token.text == text and token.kind == "op":
             self._at += 1
             return True
         return False
@@ -144,8 +145,11 @@ class _Parser:
         if operator in {"&&", "||"}:
             is_and = operator == "&&"
             # Flat, because chains of hundreds of terms are ordinary.
-            parts = left.parts if isinstance(left, Logic) and left.is_and == is_and else (left,)
-            return Logic(is_and, (*parts, right), max(deeper(right), deeper(*parts)))
+            parts = list(left.parts) if isinstance(left, Logic) and left.is_and == is_and else [left]
+            parts.append(right)
+            while self._accept(operator):
+                parts.append(self._expression(binding))
+            return Logic(is_and, tuple(parts), deeper(*parts))
         name = "@in" if operator == "in" else f"_{operator}_"
         return Call(name, None, (left, right), deeper(left, right))
 
@@ -182,17 +186,19 @@ class _Parser:
 
     def _postfix(self, node: Node) -> Node:
         while True:
+            token = self._peek()
+            if token.kind != "op" or token.text not in _POSTFIX:
+                return node
             if self._accept("."):
                 node = self._dotted(node)
             elif self._accept(".?"):
                 node = Select(node, self._field(), deeper(node), is_optional=True)
             elif self._accept("[?"):
                 node = self._indexed(node, is_optional=True)
-            elif self._accept("["):
+            else:
+                self._at += 1
                 is_optional = self._accept("?")
                 node = self._indexed(node, is_optional=is_optional)
-            else:
-                return node
             self._limited(node)
 
     def _indexed(self, node: Node, *, is_optional: bool) -> Node:

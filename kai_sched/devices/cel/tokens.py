@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from kai_sched.devices.cel.values import INT_MAX, UINT_MAX, CompileError, Uint
 
@@ -34,8 +33,7 @@ _ESCAPES: Final = {
 _HEX_DIGITS: Final = {"x": 2, "X": 2, "u": 4, "U": 8}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """``kind`` is literal, ident, op or end; ``text`` the operator or name, ``value`` the decoded literal."""
 
     kind: str
