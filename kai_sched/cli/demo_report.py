@@ -15,6 +15,7 @@ from kai_sched.cli.output import table
 from kai_sched.localcluster.admin import AdminApi
 
 Document = Mapping[str, Any]
+GPU = "nvidia.com/gpu"
 CLIQUE = "nvidia.com/gpu.clique"
 RACK_LABELS = ("kai-sched.dev/rack", CLIQUE)
 _LONGEST_NAME = 12
@@ -124,6 +125,11 @@ def print_landing(api: AdminApi, out: Console) -> None:
         out.print(Text(f"{rack:<12} {cells}"))
     for name, letter in letter_of.items():
         out.print(Text(f"  {letter} {name}: {sum(_workload_of(pod) == name for pod in pods)} pods"))
+    counted = [pod for pod in pods if _plugin_gpus(pod["spec"])]
+    claimed = sum("extendedResourceClaimStatus" in pod["status"] for pod in counted)
+    out.print(
+        f"  of {len(counted)} pods that ask for a count of {GPU}, {claimed} got a claim made for them on DRA nodes"
+    )
 
 
 def _cell(counts: Counter[str]) -> str:
@@ -149,7 +155,7 @@ def _gpus_of(entry: Document) -> Iterable[Document]:
 
 def _offers(nodes: Sequence[Document], devices: Counter[str]) -> str:
     claimed = {devices[node["metadata"]["name"]] for node in nodes} - {0}
-    plugin = {int(node["status"]["allocatable"].get("nvidia.com/gpu", 0)) for node in nodes} - {0}
+    plugin = {int(node["status"]["allocatable"].get(GPU, 0)) for node in nodes} - {0}
     parts = [f"{count} by claim" for count in sorted(claimed)] + [
         f"{count} by device plugin" for count in sorted(plugin)
     ]
@@ -176,15 +182,18 @@ def _queue_of(document: Document) -> str:
 
 def _asks(document: Document) -> str:
     spec = _template(document)["spec"]
-    plugin = sum(
-        int(container["resources"].get("limits", {}).get("nvidia.com/gpu", 0))
-        for container in spec["containers"]
-    )
+    plugin = _plugin_gpus(spec)
     claims = [
         claim.get("resourceClaimTemplateName") or claim.get("resourceClaimName")
         for claim in spec.get("resourceClaims", ())
     ]
     return ", ".join((*([f"{plugin} GPU"] if plugin else []), *(f"claim {name}" for name in claims)))
+
+
+def _plugin_gpus(spec: Document) -> int:
+    return sum(
+        int(container.get("resources", {}).get("limits", {}).get(GPU, 0)) for container in spec["containers"]
+    )
 
 
 def _wants(document: Document, arrivals: Sequence[Document]) -> str:
