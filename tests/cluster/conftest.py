@@ -18,6 +18,7 @@ from kai_sched.localcluster import Audit, LocalCluster
 from kai_sched.localcluster.conformance import ConformanceWatcher
 from kai_sched.localcluster.wipe import wipe
 from tests.cluster.operators import operator, start_operator  # noqa: F401 — fixtures
+from tests.cluster.proxy import Proxy, proxy_to
 
 CRDS = Path(__file__).parents[2] / "crds"
 _numbers = itertools.count(1)
@@ -82,3 +83,10 @@ def start_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., Loca
             return started
 
         yield start
+
+
+@pytest.fixture
+def proxy(cluster: LocalCluster) -> Iterator[Proxy]:
+    """A proxy on ``cluster`` for one operator: ``start_operator(through=proxy.kubeconfig)``."""
+    with proxy_to(cluster) as running:
+        yield running

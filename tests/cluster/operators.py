@@ -47,7 +47,12 @@ class RunningOperator:
     """One operator process."""
 
     def __init__(
-        self, cluster: LocalCluster, namespace: str, *flags: str, environment: dict[str, str] | None = None
+        self,
+        cluster: LocalCluster,
+        namespace: str,
+        *flags: str,
+        environment: dict[str, str] | None = None,
+        through: Callable[[Path], Path] | None = None,
     ) -> None:
         self.cluster = cluster
         self.namespace = namespace
@@ -55,6 +60,8 @@ class RunningOperator:
         self.port = _free_port()
         self.log = cluster.folder / f"operator-{next(_numbers)}.log"
         kubeconfig = cluster.kubeconfig_for(namespace, namespace)
+        if through is not None:
+            kubeconfig = through(kubeconfig)
         command = [sys.executable, "-m", "kai_sched", "run", "--kubeconfig", str(kubeconfig)]
         command += ["--log-format", "json", "--log-level", "debug"]
         command += ["--metrics-port", str(self.port), "--health-port", str(self.port), *flags]
@@ -161,7 +168,7 @@ def start_operator(cluster: LocalCluster) -> Iterator[StartOperator]:
     """Starts operators on ``cluster``: ``start_operator(*flags)`` returns when it is ready.
 
     Operators of one test share a ServiceAccount, and with it the Lease. ``on`` is another cluster to run on,
-    ``ready=False`` does not wait.
+    ``ready=False`` does not wait, ``through`` changes its kubeconfig (``Proxy.kubeconfig``).
     """
     accounts: dict[int, str] = {}
     with ExitStack() as stack:
@@ -172,11 +179,14 @@ def start_operator(cluster: LocalCluster) -> Iterator[StartOperator]:
             on: LocalCluster | None = None,
             ready: bool = True,
             environment: dict[str, str] | None = None,
+            through: Callable[[Path], Path] | None = None,
         ) -> RunningOperator:
             where = on or cluster
             if id(where) not in accounts:
                 accounts[id(where)] = stack.enter_context(_account(where))
-            operator = RunningOperator(where, accounts[id(where)], *flags, environment=environment)
+            operator = RunningOperator(
+                where, accounts[id(where)], *flags, environment=environment, through=through
+            )
             stack.callback(operator.kill)
             running.append(operator)
             return operator.wait_ready() if ready else operator
