@@ -1,7 +1,8 @@
 """``python -m benchmarks.claims.decide [--json FILE] [--rounds N]``: claims decided a second, from snapshot to plan.
 
-In process, the fleet known from the cycle before, as it is in the operator. The baseline takes the pods one by one: the
-reference's search on the first node that serves, full nodes remembered, nothing else of a scheduler.
+In process, the fleet known from the cycle before, as it is in the operator. The baseline takes the claims one by one: the
+reference's search on the first node that serves, full nodes remembered, nothing else of a scheduler (no queues, no
+choice among nodes or devices, no check).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.claims.decide_instances import INSTANCES
 from benchmarks.machine import machine, machine_line
-from kai_sched.devices.allocator import DeviceIndex, DeviceRefusal, DeviceState, allocate
+from kai_sched.devices.allocator import DeviceIndex, DeviceRefusal, DeviceState, Options, allocate
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.base import FleetCache
@@ -60,7 +61,7 @@ def one_by_one(snapshot: ClusterSnapshot) -> dict[str, object]:
     began = time.perf_counter()
     for claim in snapshot.claims:
         while first < len(nodes):
-            outcome = allocate(index, state, nodes[first], [claim])
+            outcome = allocate(index, state, nodes[first], [claim], Options(uses_shortcuts=False))
             if not isinstance(outcome, DeviceRefusal):
                 state.take(outcome[0])
                 decided += 1

@@ -40,6 +40,8 @@ class Options:
     """Copy the known bugs of the reference's test table, for comparing with it."""
     preference: DevicePreference | None = None
     """None: the reference's own devices."""
+    uses_shortcuts: bool = True
+    """False: every claim is searched for anew, for comparing: nothing is counted or recalled."""
 
 
 DEFAULT_OPTIONS: Final = Options()
@@ -58,7 +60,7 @@ def allocate(
         return ()
     pools = index.pools_of(node)
     query: Query | None = None
-    if not options.bug_compatible:
+    if options.uses_shortcuts and not options.bug_compatible:
         plain = grant_plain(index, state, node, claims, options.preference)
         if isinstance(plain, list):
             return tuple(allocation_of(*granted, node, index.features, options.now) for granted in plain)
