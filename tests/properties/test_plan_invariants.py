@@ -14,7 +14,8 @@ from kai_sched.model.workloads import PodState
 from kai_sched.placement.checker import ViolationKind, check_plan
 from kai_sched.placement.slots import Boards
 from kai_sched.placement.world import World
-from kai_sched.planning.cycle import plan_cycle
+from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.cycle import improving_plans, plan_cycle
 from kai_sched.sim.engine import apply_plan, simulate
 from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
 from tests.strategies import snapshots
@@ -27,6 +28,14 @@ def test_the_independent_checker_finds_nothing_wrong(snapshot: ClusterSnapshot):
     plan = plan_cycle(snapshot, GREEDY)
 
     assert check_plan(snapshot, GREEDY, plan) == ()
+
+
+@given(snapshots())
+def test_the_checker_finds_nothing_wrong_with_any_improved_plan(snapshot: ClusterSnapshot):
+    check = PlanChecker()
+    for plan in improving_plans(snapshot, Policy()):
+        assert check(snapshot, Policy(), plan) == ()
+        assert limits_broken(snapshot, plan) == []
 
 
 @given(snapshots())
