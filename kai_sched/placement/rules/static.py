@@ -94,7 +94,7 @@ def static_mask(table: NodeTable, facts: StaticFacts, spec: PodSpec) -> StaticMa
     _keep_tolerated(table, spec, sieve)
     _keep_selected(table, spec, sieve)
     _keep_roles(table, facts, spec, sieve)
-    keep_confidential(table, spec, sieve)
+    keep_confidential(table, spec, facts.gpu_resources, sieve)
     _need_config_maps(facts, spec, sieve)
     facts.volumes.keep_reachable(table, spec, sieve)
     sieve.allowed.setflags(write=False)
