@@ -17,6 +17,9 @@ from kai_sched.placement.world import Room, World
 _CPU_NODE_BONUS = np.int64(1) << 40
 """A pod without GPUs prefers nodes without GPUs before it looks at free CPU (KAI: resource type 10 > binpack 9)."""
 
+_CLAIM_NODE_BONUS = np.int64(1) << 40
+"""A pod that counts its devices can use both kinds of node; those who claim them need the nodes with drivers."""
+
 
 @dataclass(slots=True)
 class Board:
@@ -194,11 +197,13 @@ class Boards:
         base = self.world.base
         gpu_columns = [column for column in base.gpu_columns if shape.request[column]]
         is_gpu = True
+        is_backed: NDArray[np.bool_] | None = None
         if gpu_columns:
             cost = free[:, gpu_columns[0]].copy()
             if shape.backed:
                 # What is opened without limit is as tight as its free devices.
-                cost = np.where(cost < UNLIMITED >> 1, cost, self._backed_cost(shape, nodes))
+                is_backed = cost >= UNLIMITED >> 1
+                cost = np.where(is_backed, self._backed_cost(shape, nodes), cost)
         elif devices is not None:
             cost = devices.copy()
         elif shape.spec.gpu_share is not None and base.gpu_columns:
@@ -212,6 +217,8 @@ class Boards:
         if not is_gpu:
             has_gpus = base.has_gpus if nodes is None else base.has_gpus[nodes]
             cost += np.where(has_gpus, _CPU_NODE_BONUS, 0)
+        if is_backed is not None:
+            cost += np.where(is_backed, _CLAIM_NODE_BONUS, 0)
         return cost
 
     def _backed_cost(self, shape: Shape, nodes: NDArray[np.intp] | None) -> NDArray[np.int64]:

@@ -78,11 +78,12 @@ def domain_room(
     *,
     in_future: bool,
 ) -> list[int]:
-    """Codes of domains that could hold the pods by counting, ordered by how tightly they fit."""
+    """Codes of domains that could hold the pods by counting: the tightest first, of equal ones the cheapest."""
     counts = shapes_of(boards, pods)
     size = int(codes.max(initial=-1)) + 1
     fits = np.ones(size, dtype=bool)
     spare = np.zeros(size, dtype=np.int64)
+    cost = np.zeros(size)
     weights = np.zeros(len(boards.world.base.table.axis), dtype=np.int64)
     where = np.flatnonzero(usable)
     for shape, count in counts.items():
@@ -90,13 +91,15 @@ def domain_room(
         limit = count if boards.is_counted(shape) else min(count, 1)
         fits &= total >= limit
         spare += total
+        costs = boards.board(shape, in_future=in_future).cost[where]
+        cost += np.bincount(codes[where], weights=costs, minlength=size)
         weights += shape.request * count
     if len(counts) > 1:
         free = boards.world.free_for(in_future=in_future)
         for column in np.flatnonzero(weights):
             sums = np.bincount(codes[where], weights=np.maximum(free[where, column], 0), minlength=size)
             fits &= sums >= weights[column]
-    order = np.lexsort((np.arange(size), spare))
+    order = np.lexsort((np.arange(size), cost, spare))
     return [int(code) for code in order[fits[order]]]
 
 

@@ -159,3 +159,11 @@ def test_containers_of_one_pod_have_requests_of_their_own() -> None:
     assert use.creation is not None
     assert [request.count for request in use.creation.spec.requests] == [1, 2]
     assert len(use.devices) == 3
+
+
+def test_nodes_with_drivers_are_left_to_pods_that_claim():
+    fleet = a_fleet(plugin=1, dra=1)
+
+    plan = planned(a_snapshot(fleet, *(a_gpu_pod(f"p{number}") for number in range(5))))
+
+    assert kinds_of(plan) == {"deviceplugin": 4, "dra": 1}
