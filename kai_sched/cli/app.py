@@ -14,6 +14,7 @@ from kai_sched.cli.run import run
 from kai_sched.cli.simulate import simulate
 from kai_sched.cli.snapshot import snapshot
 from kai_sched.cli.topology import topology
+from kai_sched.cli.webhook import webhook
 from kai_sched.errors import ApiFailure, KaiSchedError
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.command()(plan)
 app.command()(simulate)
 app.command()(snapshot)
 app.command()(topology)
+app.command()(webhook)
 app.command("demo")(demo.demo)
 app.add_typer(dev.app, name="dev")
 app.add_typer(crds.app, name="crds")

@@ -1,0 +1,76 @@
+"""``kai-sched webhook``: turns parts of GPUs into claims when pods are created."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kai_sched.api.keys import SCHEDULER_NAME
+from kai_sched.cluster.kube.client import KubeClient
+from kai_sched.errors import InvalidInput
+from kai_sched.operator.logs import LogFormat, configure_logs
+from kai_sched.webhook.server import Serving, serve
+from kai_sched.webhook.share import Sharing
+
+
+def webhook(
+    device_class: Annotated[
+        str, typer.Option(help="DeviceClass whose devices are shared (allowMultipleAllocations).")
+    ],
+    certificate: Annotated[Path, typer.Option(help="TLS certificate (PEM); read again when renewed.")],
+    key: Annotated[Path, typer.Option(help="Its key (PEM).")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 9443,
+    host: Annotated[str, typer.Option(help="Address to serve on.")] = "0.0.0.0",  # noqa: S104 — the API server calls
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
+    ] = None,
+    scheduler_name: Annotated[
+        str, typer.Option(help="Pods with this schedulerName are looked at.")
+    ] = SCHEDULER_NAME,
+    capacity: Annotated[str, typer.Option(help="Capacity that a part is measured in, in bytes.")] = "memory",
+    distinct_attribute: Annotated[
+        str, typer.Option(help="Attribute that tells devices apart, for parts of several.")
+    ] = "resource.kubernetes.io/pciBusID",
+    mps_config: Annotated[
+        Path | None,
+        typer.Option(help='JSON file {"driver", "parameters"}: what annotation mps stands for.'),
+    ] = None,
+) -> None:
+    """Serve the mutating webhook that makes a claim of the annotations gpu-fraction and gpu-memory.
+
+    Example: kai-sched webhook --device-class gpu.nvidia.com --certificate tls.crt --key tls.key
+    """
+    configure_logs(LogFormat.CONSOLE if sys.stderr.isatty() else LogFormat.JSON, "info")
+    sharing = Sharing(
+        device_class=device_class,
+        capacity=capacity,
+        distinct_attribute=distinct_attribute,
+        mps=None if mps_config is None else _mps(mps_config),
+    )
+    serving = Serving(host=host, port=port, certificate=certificate, key=key)
+    asyncio.run(_run(kubeconfig, scheduler_name, sharing, serving))
+
+
+async def _run(kubeconfig: Path | None, scheduler_name: str, sharing: Sharing, serving: Serving) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with await KubeClient.connect(kubeconfig) as client:
+        await serve(client, scheduler_name, sharing, serving, stop)
+
+
+def _mps(path: Path) -> tuple[str, str]:
+    try:
+        document = json.loads(path.read_text())
+        return str(document["driver"]), json.dumps(document["parameters"], sort_keys=True)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(
+            f"needs driver and parameters: {error!r}", source=str(path), field="--mps-config"
+        ) from error
