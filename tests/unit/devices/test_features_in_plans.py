@@ -244,6 +244,47 @@ class TestSharedCounters:
 
         assert decided.verdict_of("p").blocker is Blocker.DEVICES
 
+    def test_devices_of_one_counter_set_need_a_compatibility_group_in_common(self):
+        def a_part(name: str, *groups: str):
+            uses = {"counterSet": "set", "counters": {"memory": {"value": "1"}}}
+            return a_device(name, consumesCounters=[{**uses, "compatibilityGroups": list(groups)}])
+
+        fleet = (
+            a_slice(a_part("a", "vm"), a_part("b"), a_part("c", "vm", "bare"), of=2, name="devices"),
+            a_slice(sharedCounters=counters(memory="3"), of=2, name="counters"),
+        )
+        holder = a_claim_document(name="holder", status=held_by_another("a"))
+        claims = [a_claim_document(name=f"c{n}") for n in range(2)]
+
+        decided = decide(*fleet, holder, *claims, *(a_user(f"p{n}", f"c{n}") for n in range(2)))
+
+        assert decided.devices_of("p0") == ["c"]
+        assert decided.verdict_of("p1").blocker is Blocker.DEVICES
+
+
+class TestAttributes:
+    def fleet(self):
+        lists = (["a", "b"], ["c"], ["b", "c"])
+        return a_slice(*(a_device(f"gpu-{n}", attributes={"rails": v}) for n, v in enumerate(lists)))
+
+    def test_lists_match_where_they_have_a_value_in_common(self):
+        claim = a_claim_document(a_request(count=2), constraints=[{"matchAttribute": f"{DRIVER}/rails"}])
+
+        assert decide(self.fleet(), claim, a_user("p", "claim")).devices_of("p") == ["gpu-0", "gpu-2"]
+
+    def test_lists_are_distinct_where_they_have_none(self):
+        claim = a_claim_document(a_request(count=2), constraints=[{"distinctAttribute": f"{DRIVER}/rails"}])
+
+        assert decide(self.fleet(), claim, a_user("p", "claim")).devices_of("p") == ["gpu-0", "gpu-1"]
+
+    def test_a_constraint_that_leaves_no_set_is_named(self):
+        claim = a_claim_document(a_request(count=3), constraints=[{"matchAttribute": f"{DRIVER}/rails"}])
+
+        verdict = decide(self.fleet(), claim, a_user("p", "claim")).verdict_of("p")
+
+        assert verdict.blocker is Blocker.DEVICES
+        assert "team/claim" in verdict.message
+
 
 class TestBindingConditions:
     def test_they_travel_into_the_allocation_with_its_time(self):
@@ -278,6 +319,30 @@ class TestNetworkDevices:
 
         assert decided.node_of("p") == "n2"
         assert decided.allocation_of("claim").node_selector is not None
+
+    def test_each_device_of_a_slice_may_have_nodes_of_its_own(self):
+        fabric = a_slice(
+            a_device("first", nodeName="n3"),
+            a_device("any", allNodes=True),
+            pool="net",
+            perDeviceNodeSelection=True,
+        )
+        first = a_claim_document(name="first")
+        second = a_claim_document(name="second")
+
+        decided = decide(fabric, first, second, a_user("p0", "first"), a_user("p1", "second"), nodes=3)
+
+        where = {decided.devices_of(pod)[0]: decided.node_of(pod) for pod in ("p0", "p1")}
+        assert where["first"] == "n3"
+
+    def test_a_device_that_binds_to_its_node_pins_the_claim(self):
+        fabric = a_slice(a_device("any", bindsToNode=True), pool="net", allNodes=True)
+
+        decided = decide(fabric, a_claim_document(), a_user("p", "claim"), nodes=2)
+
+        selector = decided.allocation_of("claim").node_selector
+        assert selector is not None
+        assert selector.terms[0].fields[0].values == (decided.node_of("p"),)
 
     def test_a_device_for_all_nodes_leaves_the_selector_out(self):
         decided = decide(
