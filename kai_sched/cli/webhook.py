@@ -26,7 +26,9 @@ def webhook(
     certificate: Annotated[Path, typer.Option(help="TLS certificate (PEM); read again when renewed.")],
     key: Annotated[Path, typer.Option(help="Its key (PEM).")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 9443,
-    host: Annotated[str, typer.Option(help="Address to serve on.")] = "0.0.0.0",  # noqa: S104 — the API server calls
+    host: Annotated[
+        str | None, typer.Option(help="Address to serve on. Default: all of this machine.")
+    ] = None,
     kubeconfig: Annotated[
         Path | None,
         typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),

@@ -42,7 +42,8 @@ _LARGEST_REVIEW_BYTES: Final = 8 << 20
 class Serving:
     """Where and as whom."""
 
-    host: str
+    host: str | None
+    """None: all addresses."""
     port: int
     certificate: Path
     key: Path

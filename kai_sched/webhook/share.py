@@ -1,7 +1,7 @@
 """A part of a GPU as a claim: what KAI's annotations ask for, said in DRA with consumable capacity (KEP-5075).
 
-``gpu-memory`` is an amount. ``gpu-fraction`` is one of the largest shareable device, so that the pod gets at least its
-part wherever it lands. The annotations move under our own prefix: what they asked for is in the claim now, and counted
+``gpu-memory`` is an amount. ``gpu-fraction`` is one of the largest shareable device, so that the pod gets its part
+wherever it lands. The annotations move under our own prefix: what they asked for is in the claim now, and counted
 there.
 """
 
@@ -100,7 +100,8 @@ def has_container(pod: Raw) -> bool:
 
 
 def _claim_spec(share: GpuShare, largest_bytes: int, sharing: Sharing) -> Raw:
-    part = -(-share.portion_millis * largest_bytes // (_MILLIS * _MEBI))
+    # Rounded down, so that parts that make one device on paper fit on it.
+    part = share.portion_millis * largest_bytes // (_MILLIS * _MEBI)
     mebibytes = share.memory_mib or max(1, part)
     request: dict[str, Any] = {
         "deviceClassName": sharing.device_class,

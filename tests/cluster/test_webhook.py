@@ -122,9 +122,9 @@ def test_parts_of_gpus_become_claims_and_are_packed_on_few_devices(
     ]
     assert len({result["device"] for result in results}) == 1
     assert sorted(result["consumedCapacity"]["memory"] for result in results) == [
-        "20390Mi",
-        "20390Mi",
-        "40780Mi",
+        "20389Mi",
+        "20389Mi",
+        "40779Mi",
     ]
 
 

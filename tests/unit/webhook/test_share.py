@@ -210,3 +210,13 @@ def test_a_container_without_resources_gets_some() -> None:
     steps = patch_of(a_pod_document(spec={"containers": [{"name": "main"}]}), "template")
 
     assert {"op": "add", "path": "/spec/containers/0/resources", "value": {}} in steps
+
+
+def test_parts_that_make_one_device_on_paper_fit_on_it() -> None:
+    largest = 81_559 << 20
+    parts = [GpuShare(portion_millis=millis) for millis in (250, 250, 333, 167)]
+
+    asked = [requests_of(template_of(part, "team", largest, SHARING)) for part in parts]
+
+    mebibytes = [int(one["capacity"]["requests"]["memory"].removesuffix("Mi")) for one in asked]
+    assert sum(mebibytes) <= 81_559
