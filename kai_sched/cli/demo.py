@@ -64,7 +64,7 @@ def demo(
             out.print(f"\nsettled {time.monotonic() - submitted:.1f} s after the work was submitted\n")
             _wait_until_told(cluster)
             report.print_decisions(cluster.api, log, out)
-            report.print_landing(cluster.api, out)
+            report.print_landing(cluster.api, cluster.kubeconfig, out)
             _print_kubectl(cluster, out)
             watcher.assert_clean()
             out.print(

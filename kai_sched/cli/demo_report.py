@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from kai_sched.cli.output import table
+from kai_sched.cli.topology import live_world, view_of
+from kai_sched.cli.topology_views import print_picture
+from kai_sched.cli.worlds import WorldOptions
 from kai_sched.localcluster.admin import AdminApi
 
 Document = Mapping[str, Any]
@@ -19,7 +22,6 @@ GPU = "nvidia.com/gpu"
 CLIQUE = "nvidia.com/gpu.clique"
 RACK_LABELS = ("kai-sched.dev/rack", CLIQUE)
 _LONGEST_NAME = 12
-_GROUP_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def pods_of(document: Document) -> int:
@@ -106,34 +108,20 @@ def print_decisions(api: AdminApi, log: Path, out: Console) -> None:
     out.print()
 
 
-def print_landing(api: AdminApi, out: Console) -> None:
-    """A picture: one line a rack, one cell a node, a letter for each workload that has pods there."""
-    pods = [pod for pod in api.list("Pod", "demo") if pod["spec"].get("nodeName")]
-    names = sorted({_workload_of(pod) for pod in pods})
-    letter_of = dict(zip(names, _GROUP_LETTERS, strict=False))
-    on_node: dict[str, Counter[str]] = {}
-    for pod in pods:
-        on_node.setdefault(pod["spec"]["nodeName"], Counter())[letter_of[_workload_of(pod)]] += 1
-    racks: dict[str, list[str]] = {}
-    for node in api.list("Node"):
-        racks.setdefault(_rack_of(node), []).append(node["metadata"]["name"])
+def print_landing(api: AdminApi, kubeconfig: Path, out: Console) -> None:
+    """A picture of the fleet with who holds what, and how many counted GPUs came from claims."""
     out.print(
-        Text("Landed", style="bold") + Text("  (a cell is a node; letters are pods, . is empty)", style="dim")
+        Text("Landed", style="bold")
+        + Text("  (a cell is a node, a letter a GPU that is held, + by several, . free)", style="dim")
     )
-    for rack, nodes in sorted(racks.items()):
-        cells = " ".join(_cell(on_node.get(node, Counter())) for node in sorted(nodes))
-        out.print(Text(f"{rack:<12} {cells}"))
-    for name, letter in letter_of.items():
-        out.print(Text(f"  {letter} {name}: {sum(_workload_of(pod) == name for pod in pods)} pods"))
-    counted = [pod for pod in pods if _plugin_gpus(pod["spec"])]
+    print_picture(view_of(live_world(kubeconfig, WorldOptions())).root, out)
+    counted = [
+        pod for pod in api.list("Pod", "demo") if pod["spec"].get("nodeName") and _plugin_gpus(pod["spec"])
+    ]
     claimed = sum("extendedResourceClaimStatus" in pod["status"] for pod in counted)
     out.print(
         f"  of {len(counted)} pods that ask for a count of {GPU}, {claimed} got a claim made for them on DRA nodes"
     )
-
-
-def _cell(counts: Counter[str]) -> str:
-    return "".join(letter * count for letter, count in sorted(counts.items())) or "."
 
 
 def _rack_of(node: Document) -> str:
@@ -218,11 +206,6 @@ def _name_of(document: Document) -> str:
     metadata = document["metadata"]
     named = metadata.get("annotations", {}).get("pod-group-name")
     return str(named if named and document["kind"] == "Pod" else metadata["name"])
-
-
-def _workload_of(pod: Document) -> str:
-    owners = pod["metadata"].get("ownerReferences")
-    return str(owners[0]["name"]) if owners else _name_of({"kind": "Pod", **pod})
 
 
 def _solved_cycles(log: Path) -> list[Document]:

@@ -61,8 +61,11 @@ def topology(
 
     Example: kai-sched topology -f examples/snapshots/mixed-fleet.yaml --node 'h100-*'
     """
-    world = _world(files or [], kubeconfig, WorldOptions(shard=shard, config=config))
-    view = _view(world, topology_name)
+    world_options = WorldOptions(shard=shard, config=config)
+    if files and kubeconfig is not None:
+        raise InvalidInput("give a snapshot file or a kubeconfig, not both", field="--kubeconfig")
+    world = load_world(files, world_options) if files else live_world(kubeconfig, world_options)
+    view = view_of(world, topology_name)
     depth = _depth(level, view)
     root = _filtered(view.root, node or [], only_free=free)
     view = View(root, view.graph, view.holders, view.nodes, view.titles)
@@ -74,15 +77,17 @@ def topology(
     print_view(view, depth or deepest.value, console())
 
 
-def _world(files: Sequence[Path], kubeconfig: Path | None, world_options: WorldOptions) -> World:
-    if not files:
-        return world_of(ObjectSet(asyncio.run(read_cluster(kubeconfig))), world_options, "cluster")
-    if kubeconfig is not None:
-        raise InvalidInput("give a snapshot file or a kubeconfig, not both", field="--kubeconfig")
-    return load_world(files, world_options)
+def live_world(kubeconfig: Path | None, world_options: WorldOptions) -> World:
+    """The cluster as its API server has it now."""
+    return world_of(ObjectSet(asyncio.run(read_cluster(kubeconfig))), world_options, "cluster")
 
 
-def _view(world: World, topology_name: str) -> View:
+def view_of(world: World, topology_name: str = "") -> View:
+    """The fleet of a world with its holders.
+
+    Raises:
+        InvalidInput: there is no such topology.
+    """
     snapshot, policy = world.snapshot, world.policy
     known = [each.name for each in snapshot.fleet.topologies]
     if topology_name and topology_name not in known:

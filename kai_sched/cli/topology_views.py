@@ -17,7 +17,7 @@ from kai_sched.topology.distance import bandwidth_gbps, meeting_place
 from kai_sched.topology.graph import BOARD, FleetGraph, Kind, Place
 from kai_sched.topology.holders import Holders, Holding
 from kai_sched.topology.inventory import Entry, State
-from kai_sched.topology.picture import cell, letters_of
+from kai_sched.topology.picture import cell, letters_of, picture
 
 Document = dict[str, Any]
 _STYLE: Final = {
@@ -27,6 +27,7 @@ _STYLE: Final = {
     State.PARTLY: "cyan",
     State.BLOCKED: "dim",
 }
+_COLOURS: Final = ("green", "cyan", "magenta", "yellow", "blue", "red")
 _BASIC: Final = {CPU, MEMORY, EPHEMERAL_STORAGE, PODS}
 _TITLES: Final = {Kind.POOL: "pool ", Kind.NUMA: "numa "}
 _RANK: Final[dict[str, int]] = {
@@ -68,6 +69,21 @@ def print_view(view: View, depth: str, out: Console) -> None:
         count = f"{len(devices)} device{'s' if len(devices) != 1 else ''}"
         where = _whereabouts(place, view)
         out.print(Text(f"{letters.get(name, '+')} {name}{queue}: {count} in {where}{link}"))
+
+
+def print_picture(root: Entry, out: Console) -> None:
+    """A cell a node, a letter a device, and who the letters are."""
+    drawn = picture(root)
+    colour_of = {
+        letter: _COLOURS[number % len(_COLOURS)] for number, (letter, _, _) in enumerate(drawn.legend)
+    }
+    for head, cells in drawn.strips(out.width):
+        line = Text(f"{head} ")
+        for mark in cells:
+            line.append(mark, style=colour_of.get(mark, ""))
+        out.print(line)
+    for note in drawn.notes():
+        out.print(Text("  ").append(note[0], style=colour_of[note[0]]).append(note[1:]))
 
 
 def view_document(view: View, topology: str) -> Document:

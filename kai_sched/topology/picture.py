@@ -34,14 +34,23 @@ class Picture:
     legend: tuple[tuple[str, str, int], ...]
 
     def lines(self, width: int = 80) -> Iterator[str]:
-        """The rows, cells wrapped under one another; then the legend."""
+        """The rows, then the legend."""
+        for head, cells in self.strips(width):
+            yield f"{head} {cells}"
+        yield from self.notes()
+
+    def strips(self, width: int = 80) -> Iterator[tuple[str, str]]:
+        """(domain, cells) by line: cells that do not fit are put under the others."""
         titles = ["/".join(row.domain) for row in self.rows]
         indent = min(max((len(title) for title in titles), default=0), width // 3)
         for title, row in zip(titles, self.rows, strict=True):
             head = title if len(title) <= indent else f"…{title[len(title) - indent + 1 :]}"
             for cells in _wrapped(row.cells, width - indent - 1):
-                yield f"{head:<{indent}} {cells}"
+                yield f"{head:<{indent}}", cells
                 head = ""
+
+    def notes(self) -> Iterator[str]:
+        """The legend, a line a holder."""
         for letter, holder, count in self.legend:
             yield f"{letter} {holder}: {count} device{'s' if count != 1 else ''}"
 
