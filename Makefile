@@ -51,6 +51,10 @@ conformance: $(STAMP) ## Our allocator and CEL beside the Kubernetes reference's
 fuzz: $(STAMP) ## Random claims answered by us and by the reference allocator (SEED=0 CASES=3000)
 	@$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),3000)
 
+.PHONY: bench
+bench: controlplane ## A benchmark: WHAT=decide, claims, watch or controlplane (ARGS="--help" for its options)
+	@$(BIN)/python -m benchmarks.$(or $(WHAT),decide) $(ARGS)
+
 .PHONY: demo
 demo: controlplane ## The main job: schedule gangs with topology and claims on a real control plane (KEEP=1 leaves it running)
 	@$(BIN)/kai-sched demo $(if $(KEEP),--keep)
