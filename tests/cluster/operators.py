@@ -57,6 +57,8 @@ class RunningOperator:
         self.cluster = cluster
         self.namespace = namespace
         self.account = f"system:serviceaccount:{namespace}:{namespace}"
+        self.may_be_refused = False
+        """Set by a test that restarts the API server: while that reads its roles, it refuses everybody."""
         self.port = _free_port()
         self.log = cluster.folder / f"operator-{next(_numbers)}.log"
         kubeconfig = cluster.kubeconfig_for(namespace, namespace)
@@ -193,7 +195,8 @@ def start_operator(cluster: LocalCluster) -> Iterator[StartOperator]:
 
         yield start
         codes = [operator.stop() for operator in running]
-        refused = {call for operator in running for call in operator.calls() if call[2] == 403}
+        judged = [operator for operator in running if not operator.may_be_refused]
+        refused = {call for operator in judged for call in operator.calls() if call[2] == 403}
 
     assert refused == set()
     assert [code for code in codes if code not in {0, -signal.SIGKILL}] == []
