@@ -34,15 +34,15 @@ class Shelf(Generic[T]):
         *,
         order: Callable[[T], Any] | None = None,
         last_resort: Callable[[Document], T | None] | None = None,
-        keep_documents: bool = False,
+        keep_documents: bool | Callable[[Document], bool] = False,
     ) -> None:
         self.kind = kind
         self.records: dict[str, T] = {}
         self.unreadable: dict[str, Unreadable] = {}
         self.version = 0
         self.documents: dict[str, Document] = {}
-        """Without managedFields; kept where a record depends on more than its own object or is written back."""
-        self._keep_documents = keep_documents
+        """Kept where a record depends on more than its own object or is written back; then without managedFields."""
+        self._keeps = keep_documents if callable(keep_documents) else lambda _document: bool(keep_documents)
         self._read = read
         self._order = order
         self._last_resort = last_resort
@@ -52,9 +52,11 @@ class Shelf(Generic[T]):
         """Take one change."""
         if change.kind is ChangeKind.DELETED or change.document is None:
             return self._remove(change.key)
-        if self._keep_documents:
+        if self._keeps(change.document):
             change.document["metadata"].pop("managedFields", None)
             self.documents[change.key] = change.document
+        else:
+            self.documents.pop(change.key, None)
         return self._take(change.key, change.document)
 
     def read_again(self) -> Effect:

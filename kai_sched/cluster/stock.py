@@ -74,7 +74,12 @@ class Stock:
         self.taint_rules: Shelf[DeviceTaintRule] = Shelf(
             "DeviceTaintRule", partial(_tolerant, "DeviceTaintRule", translate_taint_rule)
         )
-        self.claims: Shelf[Claim] = Shelf("ResourceClaim", self._read_claim, last_resort=what_a_claim_holds)
+        self.claims: Shelf[Claim] = Shelf(
+            "ResourceClaim",
+            self._read_claim,
+            last_resort=what_a_claim_holds,
+            keep_documents=_awaits_allocation,
+        )
         self.volume_claims: Shelf[VolumeClaim] = Shelf("PersistentVolumeClaim", translate_volume_claim)
         self.volumes: Shelf[Volume] = Shelf("PersistentVolume", translate_volume)
         self.storage_classes: Shelf[StorageClass] = Shelf("StorageClass", translate_storage_class)
@@ -209,6 +214,11 @@ def what_a_claim_holds(document: Document) -> Claim | None:
         reserved_for=(Consumer("unknown", "unreadable", ""),),
         resource_version=str(metadata.get("resourceVersion")),
     )
+
+
+def _awaits_allocation(document: Document) -> bool:
+    """Whether we may have to write the claim: then the binder needs no call to read it. Held ones are many."""
+    return not _mapping(document.get("status")).get("allocation")
 
 
 def _one_node(node: Node, limits: VolumeLimits, *, is_known: bool) -> Node:

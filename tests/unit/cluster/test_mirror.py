@@ -319,3 +319,20 @@ def test_a_claim_that_a_command_makes_counts_before_anybody_sees_it() -> None:
 
     assert (made.key, made.allocation, made.is_extended_resource) == ("team/made", allocation, True)
     assert after == ()
+
+
+def test_a_claim_is_kept_whole_until_it_is_allocated() -> None:
+    """The binder writes it back then and needs no call to read it; afterwards it would only take memory."""
+    waiting, held = raw_claim("c"), raw_claim("c", devices=["gpu-0"], consumers=["a"])
+    waiting["metadata"]["managedFields"] = [{"manager": "m"}]
+    held["metadata"]["resourceVersion"] = "2"
+    mirror = _mirror(waiting)
+    documents = mirror.stock.claims.documents
+
+    kept = dict(documents)
+    _tell(mirror, held)
+
+    assert list(kept) == ["team/c"]
+    assert "managedFields" not in kept["team/c"]["metadata"]
+    assert documents == {}
+    assert mirror.stock.claims.records["team/c"].allocation is not None
