@@ -30,28 +30,28 @@ _SPEC = PodSpec(namespace="bench", requests=amounts({"cpu": 100, "memory": 1 << 
 
 def plain_selector() -> ClusterSnapshot:
     """One device by a selector."""
-    return _snapshot(_whole_devices, _request(f'device.attributes["{DRIVER}"].model == "large"'))
+    return _snapshot(whole_devices, device_request(f'device.attributes["{DRIVER}"].model == "large"'))
 
 
 def match_attribute() -> ClusterSnapshot:
     """Two devices of one island: the fleet is filled to the last one."""
     constraints = [{"matchAttribute": f"{DRIVER}/island"}]
-    return _snapshot(_whole_devices, _request(count=2), constraints=constraints)
+    return _snapshot(whole_devices, device_request(count=2), constraints=constraints)
 
 
 def partitionable() -> ClusterSnapshot:
     """Half a device, through the counters that it shares with the whole one and the other half."""
-    return _snapshot(_partitioned_devices, _request(f'device.attributes["{DRIVER}"].profile == "half"'))
+    return _snapshot(partitioned_devices, device_request(f'device.attributes["{DRIVER}"].profile == "half"'))
 
 
 def consumable_capacity() -> ClusterSnapshot:
     """A quarter of a device's memory."""
-    return _snapshot(_shared_devices, _request(capacity={"requests": {"memory": "20Gi"}}))
+    return _snapshot(shared_devices, device_request(capacity={"requests": {"memory": "20Gi"}}))
 
 
 def shared_by_gang() -> ClusterSnapshot:
     """Gangs of ten pods, each around one claim for one device."""
-    return _snapshot(_whole_devices, _request(), pods_a_claim=GANG)
+    return _snapshot(whole_devices, device_request(), pods_a_claim=GANG)
 
 
 INSTANCES: tuple[tuple[str, Callable[[], ClusterSnapshot]], ...] = (
@@ -63,7 +63,8 @@ INSTANCES: tuple[tuple[str, Callable[[], ClusterSnapshot]], ...] = (
 )
 
 
-def _request(*expressions: str, **fields: Any) -> Document:
+def device_request(*expressions: str, **fields: Any) -> Document:
+    """One request of a claim: a device of the class, by selectors."""
     selectors = [{"cel": {"expression": expression}} for expression in expressions]
     exactly = {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 1, "selectors": selectors}
     return {"name": "gpu", "exactly": {**exactly, **fields}}
@@ -127,11 +128,13 @@ def _group(key: PodGroupKey, gang: int) -> PodGroup:
     )
 
 
-def _whole_devices(node: str) -> list[Document]:
+def whole_devices(node: str) -> list[Document]:
+    """The slices of a node whose devices are given whole."""
     return [_slice(node, [_device(f"gpu-{index}", index) for index in range(DEVICES)])]
 
 
-def _shared_devices(node: str) -> list[Document]:
+def shared_devices(node: str) -> list[Document]:
+    """The slices of a node whose devices are given by their memory."""
     policy = {"default": "80Gi", "validRange": {"min": "1Gi", "max": "80Gi", "step": "1Gi"}}
     capacity = {"memory": {"value": "80Gi", "requestPolicy": policy}}
     devices = [
@@ -141,7 +144,8 @@ def _shared_devices(node: str) -> list[Document]:
     return [_slice(node, devices)]
 
 
-def _partitioned_devices(node: str) -> list[Document]:
+def partitioned_devices(node: str) -> list[Document]:
+    """The slices of a node whose devices may be given in halves."""
     devices: list[Document] = []
     counters: list[Document] = []
     for index in range(DEVICES):
