@@ -13,7 +13,8 @@ import typer
 from kai_sched.api.objects import ObjectSet
 from kai_sched.cli import options
 from kai_sched.cli.output import OutputFormat, console, print_document
-from kai_sched.cli.topology_views import View, print_view, view_document
+from kai_sched.cli.topology_document import view_document
+from kai_sched.cli.topology_views import View, print_view
 from kai_sched.cli.worlds import World, WorldOptions, load_world, world_of
 from kai_sched.cluster.snapshots import read_cluster
 from kai_sched.devices.allocator import DeviceIndex, DeviceState
@@ -117,7 +118,11 @@ def _supply(snapshot: ClusterSnapshot) -> Supply:
     damage = Damage(index, DeviceState.from_claims(snapshot.claims))
     return Supply(
         blocked={entry.device_id for entry in index.devices if not damage.can_be_had(entry)},
-        shared={entry.device_id for entry in index.devices if entry.device.allow_multiple_allocations},
+        shared={
+            entry.device_id: {name: capacity.value for name, capacity in entry.device.capacity}
+            for entry in index.devices
+            if entry.device.allow_multiple_allocations
+        },
     )
 
 

@@ -1,17 +1,18 @@
-"""The fleet for people and programs: a tree of lines, a picture, and a document, all of one inventory."""
+"""The fleet for people: a tree of lines and a picture, of one inventory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
 from kai_sched.model.nodes import Node
+from kai_sched.model.quantity import format_quantity
 from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 from kai_sched.topology.distance import bandwidth_gbps, meeting_place
 from kai_sched.topology.graph import BOARD, FleetGraph, Kind, Place
@@ -19,7 +20,6 @@ from kai_sched.topology.holders import Holders, Holding
 from kai_sched.topology.inventory import Entry, State
 from kai_sched.topology.picture import cell, letters_of, picture
 
-Document = dict[str, Any]
 _STYLE: Final = {
     State.FREE: "green",
     State.HELD: "yellow",
@@ -59,10 +59,10 @@ def print_view(view: View, depth: str, out: Console) -> None:
     tree = Tree(Text(f"cluster  {_counts(view.root)}"), guide_style="dim")
     _grow(tree, view.root, view, depth, letters)
     out.print(tree)
-    spans = list(_spans(view))
-    if spans:
+    held = list(spans(view))
+    if held:
         out.print(Text("\nHolders", style="bold"))
-    for name, holding, devices, place in spans:
+    for name, holding, devices, place in held:
         queue = f" (queue {holding.queue})" if holding.queue else ""
         gbps = bandwidth_gbps(view.graph, place)
         link = f", link about {gbps:g} GB/s" if gbps is not None else ""
@@ -84,26 +84,6 @@ def print_picture(root: Entry, out: Console) -> None:
         out.print(line)
     for note in drawn.notes():
         out.print(Text("  ").append(note[0], style=colour_of[note[0]]).append(note[1:]))
-
-
-def view_document(view: View, topology: str) -> Document:
-    """All of it, whatever its depth."""
-    return {
-        "topology": topology or None,
-        "fleet": _entry_document(view.root, view),
-        "holders": [
-            {
-                "name": name,
-                "podGroup": holding.group or None,
-                "queue": holding.queue or None,
-                "devices": [device.key for device in devices],
-                "nodes": sorted({_node_of(view.graph, device) for device in devices}),
-                "spans": {"kind": place.kind.value, "name": place.name},
-                "slowestLinkGBps": bandwidth_gbps(view.graph, place),
-            }
-            for name, holding, devices, place in _spans(view)
-        ],
-    }
 
 
 def _grow(tree: Tree, entry: Entry, view: View, depth: str, letters: Mapping[str, str]) -> None:
@@ -180,7 +160,7 @@ def _whereabouts(place: Place, view: View) -> str:
         return f"island {place.name}"
     if place.kind in {Kind.CLUSTER, Kind.DOMAIN, Kind.NODE, Kind.POOL}:
         return _title(place, view)
-    return f"{_title(place, view)} of {_node_of(view.graph, place)}"
+    return f"{_title(place, view)} of {node_of(view.graph, place)}"
 
 
 def _state(entry: Entry) -> Text:
@@ -188,6 +168,9 @@ def _state(entry: Entry) -> Text:
     text = Text(f" {state.value}", style=_STYLE[state])
     if entry.holders:
         text.append(f" {', '.join(_holder(holding) for holding in entry.holders)}", style="default")
+    if entry.holders and entry.capacity:
+        left = ", ".join(f"{each.name} {format_quantity(each.left)}" for each in entry.capacity)
+        text.append(f" ({left} left)", style="dim")
     parts = [part for part in entry.children if part.place.kind is Kind.PARTITION]
     if parts:
         free = sum(part.state is State.FREE for part in parts)
@@ -196,7 +179,7 @@ def _state(entry: Entry) -> Text:
 
 
 def _holder(holding: Holding) -> str:
-    amounts = ", ".join(f"{name} {float(amount):g}" for name, amount in holding.consumed)
+    amounts = ", ".join(f"{name} {format_quantity(amount)}" for name, amount in holding.consumed)
     return holding.name + (f" [{amounts}]" if amounts else "")
 
 
@@ -214,12 +197,12 @@ def _other_resources(entry: Entry, view: View) -> str:
     shown = {count.driver for count in entry.counts()}
     return "".join(
         f", {free} of {total} {name} free"
-        for name, (total, free) in _resources(entry.place, view).items()
+        for name, (total, free) in resources(entry.place, view).items()
         if name not in shown
     )
 
 
-def _resources(node: Place, view: View) -> dict[str, tuple[int, int]]:
+def resources(node: Place, view: View) -> dict[str, tuple[int, int]]:
     """Resource -> (allocatable, free) of a node, without what every node has."""
     return {
         name: (total, total - view.holders.used.get((node.key, name), 0))
@@ -228,7 +211,7 @@ def _resources(node: Place, view: View) -> dict[str, tuple[int, int]]:
     }
 
 
-def _spans(view: View) -> Iterator[tuple[str, Holding, list[Place], Place]]:
+def spans(view: View) -> Iterator[tuple[str, Holding, list[Place], Place]]:
     """Each holder with its devices and the smallest place that holds them all."""
     found: dict[str, tuple[Holding, list[Place]]] = {}
     for entry in view.root.walk():
@@ -238,45 +221,5 @@ def _spans(view: View) -> Iterator[tuple[str, Holding, list[Place], Place]]:
         yield name, holding, devices, meeting_place(view.graph, devices)
 
 
-def _node_of(graph: FleetGraph, device: Place) -> str:
+def node_of(graph: FleetGraph, device: Place) -> str:
     return next((place.key for place in graph.above(device) if place.kind is Kind.NODE), "")
-
-
-def _entry_document(entry: Entry, view: View) -> Document:
-    place = entry.place
-    document: Document = {"kind": place.kind.value, "name": place.name}
-    if place.kind is Kind.DOMAIN:
-        document |= {"level": place.level, "alias": view.titles.get(place.level)}
-    if place.kind is Kind.NODE:
-        node = view.nodes[place.key]
-        resources = {
-            name: {"allocatable": total, "free": free}
-            for name, (total, free) in _resources(place, view).items()
-        }
-        document |= {"ready": node.is_ready, "cordoned": node.is_cordoned, "resources": resources}
-    if entry.state is not None:
-        island = view.graph.island(place)
-        document |= {
-            "id": place.key,
-            "driver": place.level,
-            "state": entry.state.value,
-            "nvlinkIsland": island.name if island is not None else None,
-            "holders": [_holding_document(holding) for holding in entry.holders],
-        }
-    else:
-        document["devices"] = [
-            {"driver": count.driver, "total": count.total, "free": count.free} for count in entry.counts()
-        ]
-    if entry.children:
-        document["children"] = [_entry_document(child, view) for child in entry.children]
-    return document
-
-
-def _holding_document(holding: Holding) -> Document:
-    return {
-        "claim": holding.claim or None,
-        "pods": list(holding.pods),
-        "podGroup": holding.group or None,
-        "queue": holding.queue or None,
-        "consumed": {name: float(amount) for name, amount in holding.consumed},
-    }

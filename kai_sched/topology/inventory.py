@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from fractions import Fraction
 
 from kai_sched.topology.graph import FleetGraph, Kind, Place
 from kai_sched.topology.holders import Holders, Holding
@@ -33,6 +34,15 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """One capacity of a device that serves many."""
+
+    name: str
+    total: Fraction
+    left: Fraction
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A place, what is in it, and for devices who holds them."""
 
@@ -40,6 +50,8 @@ class Entry:
     children: tuple[Entry, ...] = ()
     state: State | None = None
     holders: tuple[Holding, ...] = ()
+    capacity: tuple[Capacity, ...] = ()
+    """Of a device that serves many."""
 
     @property
     def is_device(self) -> bool:
@@ -69,10 +81,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What the graph does not know of devices: ``blocked`` and ``shared`` hold device ids."""
+    """What the graph does not know of devices, by id. ``shared``: capacities of those that serve many."""
 
     blocked: Collection[str] = ()
-    shared: Collection[str] = ()
+    shared: Mapping[str, Mapping[str, Fraction]] = field(default_factory=dict)
 
 
 def inventory(graph: FleetGraph, root: Place, holders: Holders, supply: Supply) -> Entry:
@@ -81,16 +93,35 @@ def inventory(graph: FleetGraph, root: Place, holders: Holders, supply: Supply) 
     if root.kind not in {Kind.DEVICE, Kind.PARTITION}:
         return Entry(root, children)
     held_by = holders.by_device.get(root.key, ())
-    return Entry(root, children, _state(root, children, held_by, supply), held_by)
+    capacity = _capacity(supply.shared[root.key], held_by) if root.key in supply.shared else None
+    state = _state(children, held_by, capacity, is_blocked=root.key in supply.blocked)
+    return Entry(root, children, state, held_by, capacity or ())
 
 
-def _state(place: Place, parts: tuple[Entry, ...], held_by: tuple[Holding, ...], supply: Supply) -> State:
+def _capacity(offered: Mapping[str, Fraction], held_by: tuple[Holding, ...]) -> tuple[Capacity, ...]:
+    used: dict[str, Fraction] = {}
+    for holding in held_by:
+        for name, amount in holding.consumed:
+            used[name] = used.get(name, Fraction(0)) + amount
+    return tuple(
+        Capacity(name, total, total - used.get(name, Fraction(0))) for name, total in sorted(offered.items())
+    )
+
+
+def _state(
+    parts: tuple[Entry, ...],
+    held_by: tuple[Holding, ...],
+    capacity: tuple[Capacity, ...] | None,
+    *,
+    is_blocked: bool,
+) -> State:
     if held_by:
-        return State.SHARED if place.key in supply.shared else State.HELD
+        is_spent = capacity is None or any(each.left <= 0 for each in capacity)
+        return State.HELD if is_spent else State.SHARED
     if any(part.holders for part in parts):
         is_cut_up = all(part.state not in {State.FREE, State.SHARED} for part in parts)
         return State.HELD if is_cut_up else State.PARTLY
-    return State.BLOCKED if place.key in supply.blocked else State.FREE
+    return State.BLOCKED if is_blocked else State.FREE
 
 
 def pruned(entry: Entry, keep: Callable[[Entry], bool]) -> Entry:

@@ -131,6 +131,51 @@ def test_the_document_says_who_holds_each_device(show):
     assert len(train["devices"]) == 6
 
 
+def test_a_device_that_serves_many_says_what_is_left(run, tmp_path):
+    device = {
+        "name": "g0",
+        "allowMultipleAllocations": True,
+        "capacity": {"memory": {"value": "80Gi"}},
+    }
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "n1"},
+        "status": {"allocatable": {"cpu": "8"}},
+    }
+    pool = {"name": "n1", "generation": 1, "resourceSliceCount": 1}
+    published = {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceSlice",
+        "metadata": {"name": "s"},
+        "spec": {"driver": "gpu.example.com", "pool": pool, "nodeName": "n1", "devices": [device]},
+    }
+    result = {
+        "request": "gpu",
+        "driver": "gpu.example.com",
+        "pool": "n1",
+        "device": "g0",
+        "shareID": "a671734a-e8e5-11e4-8fde-42010af09327",
+        "consumedCapacity": {"memory": "10Gi"},
+    }
+    claim = {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceClaim",
+        "metadata": {"name": "c", "namespace": "team"},
+        "spec": {"devices": {"requests": [{"name": "gpu", "exactly": {"deviceClassName": "gpu"}}]}},
+        "status": {"allocation": {"devices": {"results": [result]}}},
+    }
+    file = tmp_path / "shared.yaml"
+    file.write_text(yaml.safe_dump_all([node, published, claim]))
+
+    out = run("topology", "-f", file).out
+    shared = named(run("topology", "-f", file, "-o", "json").document, "g0")
+
+    assert "g0 shared claim team/c [memory 10Gi] (memory 70Gi left)" in out
+    assert shared["capacity"] == {"memory": {"total": "80Gi", "free": "70Gi"}}
+    assert shared["holders"][0]["consumed"] == {"memory": "10Gi"}
+
+
 def test_yaml_says_the_same_as_json(show):
     assert yaml.safe_load(show("-o", "yaml").out) == show("-o", "json").document
 

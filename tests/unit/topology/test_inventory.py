@@ -1,11 +1,13 @@
 """Who holds what, what state that leaves each device in, and the picture of it."""
 
+from fractions import Fraction
+
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodState
 from kai_sched.topology.graph import CLUSTER
 from kai_sched.topology.holders import Holders
-from kai_sched.topology.inventory import Count, Entry, State, Supply, inventory, pruned
+from kai_sched.topology.inventory import Capacity, Count, Entry, State, Supply, inventory, pruned
 from kai_sched.topology.picture import picture
 from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec
 from tests.unit.topology.fleets import CLIQUE, DRIVER, a_device, a_graph, a_held_claim, a_slice
@@ -68,13 +70,18 @@ def test_a_device_of_which_a_partition_is_held_is_partly_free_and_counts_as_not_
     assert root.counts() == (Count(DRIVER, 1, 0),)
 
 
-def test_a_device_that_serves_many_is_shared():
+def test_a_device_that_serves_many_is_shared_while_capacity_is_left():
     claims = [a_held_claim(f"c{n}", "n1", "g0", share=10) for n in range(2)]
+    snapshot = a_node_of(a_device("g0"), claims=claims)
 
-    root = the_inventory(a_node_of(a_device("g0"), claims=claims), Supply(shared={f"{DRIVER}/n1/g0"}))
+    def with_memory(gibibytes: int) -> Entry:
+        offered = {f"{DRIVER}/n1/g0": {"memory": Fraction(gibibytes << 30)}}
+        root = the_inventory(snapshot, Supply(shared=offered))
+        return next(entry for entry in root.walk() if entry.place.name == "g0")
 
-    assert states(root) == {"g0": "shared"}
-    assert root.is_free()
+    assert (with_memory(80).state, with_memory(80).is_free()) == (State.SHARED, True)
+    assert with_memory(80).capacity == (Capacity("memory", Fraction(80 << 30), Fraction(60 << 30)),)
+    assert (with_memory(20).state, with_memory(20).is_free()) == (State.HELD, False)
 
 
 def test_pods_on_device_plugin_nodes_hold_recorded_ordinals_first_and_then_the_lowest():
