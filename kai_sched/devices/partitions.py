@@ -7,8 +7,10 @@ Claims for which that would not be exact are left to the search.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from typing import Final
 
 from kai_sched.devices.capacity import Number
@@ -70,6 +72,8 @@ class BoxNow:
 
     box: Box
     patterns: tuple[Pattern, ...]
+    is_whole: bool
+    """Nothing of it is taken."""
 
     def device(self, position: int) -> PooledDevice:
         return self.box.devices[position]
@@ -94,6 +98,8 @@ class Partitions:
         }
         self._losses: dict[tuple[Layout, int, int, int], float] = {}
         self._kinds: dict[PieceKey, dict[Box, int] | None] = {}
+        self._weights: dict[PieceKey, int] = {}
+        self._box_of: dict[tuple[PoolKey, str], Box] = {}
 
     def masks(self, key: PieceKey) -> dict[Box, int] | None:
         """Bits of the devices that a kind may use, by box; None where pieces do not describe it exactly."""
@@ -115,7 +121,7 @@ class Partitions:
             if patterns is None:
                 return None
             if patterns:
-                found.append(BoxNow(box, patterns))
+                found.append(BoxNow(box, patterns, is_whole=left == box.layout.whole))
         return found
 
     def most(self, state: DeviceState, node: int, key: PieceKey) -> int:
@@ -134,13 +140,43 @@ class Partitions:
 
     def weight(self, key: PieceKey) -> int:
         """How much of a box the smallest device of a kind takes, in millionths."""
-        parts = [
-            part
+        if key not in self._weights:
+            parts = [layout.fractions[position] for layout, position in self._choices(key)]
+            self._weights[key] = int(min(parts, default=0.0) * PIECE_UNIT)
+        return self._weights[key]
+
+    def box_of(self, pool_key: PoolKey, device: str) -> Box | None:
+        """The box that a device belongs to."""
+        if not self._box_of:
+            for boxes in self.on_node:
+                for box in boxes:
+                    self._box_of.update({(box.pool_key, entry.name): box for entry in box.devices})
+        return self._box_of.get((pool_key, device))
+
+    def least_opened(self, state: DeviceState, counts: Mapping[PieceKey, int]) -> int:
+        """How many whole boxes these pieces must open at least, by the counter that they need most of."""
+        need: dict[str, Fraction] = {}
+        for key, count in counts.items():
+            parts = [layout.parts(layout.uses[position]) for layout, position in self._choices(key)]
+            for name in set().union(*parts):
+                least = min(part.get(name, Fraction(0)) for part in parts)
+                need[name] = need.get(name, Fraction(0)) + count * least
+        usable = {box for key in counts for box in self.masks(key) or {}}
+        for box in usable:
+            left, _ = box.left(state)
+            if left != box.layout.whole:
+                for name, part in box.layout.parts(left).items():
+                    need[name] = need.get(name, Fraction(0)) - part
+        return max(0, *(ceil(part) for part in need.values())) if need else 0
+
+    def _choices(self, key: PieceKey) -> set[tuple[Layout, int]]:
+        """Every device that a kind may use, those alike once."""
+        return {
+            (box.layout, position)
             for box, mask in (self.masks(key) or {}).items()
-            for position, part in enumerate(box.layout.fractions)
+            for position in range(len(box.devices))
             if mask >> position & 1
-        ]
-        return int(min(parts, default=0.0) * PIECE_UNIT)
+        }
 
     def _masks(self, key: PieceKey) -> dict[Box, int] | None:
         selector_key, tolerations = key
@@ -204,7 +240,9 @@ class Partitions:
         key = (layout, count)
         short = self._layouts.get(key)
         if short is None:
-            short = Layout(layout.whole, layout.guards, layout.uses[:count], layout.fractions[:count])
+            short = Layout(
+                layout.whole, layout.guards, layout.uses[:count], layout.fractions[:count], layout.fields
+            )
             self._layouts[key] = short
         return short
 

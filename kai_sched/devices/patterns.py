@@ -40,6 +40,8 @@ class Layout:
     """What each device takes, packed."""
     fractions: tuple[float, ...]
     """The mean part of the counters that each device takes."""
+    fields: tuple[tuple[str, int, int], ...]
+    """(counter, offset, total) of the counters that there is something of."""
     known: dict[tuple[int, tuple[int, ...]], tuple[Pattern, ...] | None] = field(default_factory=dict)
 
     @classmethod
@@ -73,7 +75,17 @@ class Layout:
                 sum(float(use.get(name, 0) / totals[name]) for name in counted) / max(1, len(counted))
                 for use in uses
             ),
+            fields=tuple((name, offsets[name], int(totals[name] * scale)) for name in counted),
         )
+
+    def parts(self, amounts: int) -> dict[str, Fraction]:
+        """Packed amounts as parts of what the hardware has of each counter."""
+        found: dict[str, Fraction] = {}
+        for name, offset, total in self.fields:
+            guard = self.guards >> offset
+            width = (guard & -guard).bit_length() - 1
+            found[name] = Fraction(amounts >> offset & ((1 << width) - 1), total)
+        return found
 
     def without(self, left: int, used: int) -> int | None:
         """What remains of ``left`` without an amount; None where there is not so much."""
@@ -88,8 +100,8 @@ class Layout:
                 rest = self.without(after, use)
                 after = 0 if rest is None else rest
         return sum(
-            part
-            for position, (use, part) in enumerate(zip(self.uses, self.fractions, strict=True))
+            self.fractions[position]
+            for position, use in enumerate(self.uses)
             if (free & ~taken) >> position & 1
             and self.without(left, use) is not None
             and self.without(after, use) is None

@@ -30,10 +30,14 @@ class CapacityRow:
 
 @dataclass(frozen=True, slots=True)
 class BoxGroup:
-    """``count`` boxes of shared hardware alike; each takes one pattern, a number of pieces of every kind, or less."""
+    """``count`` boxes of shared hardware alike; each takes one pattern, a number of pieces of every kind, or less.
+
+    ``is_whole``: nothing of them is taken; opening one costs fragmentation.
+    """
 
     count: int
     patterns: tuple[tuple[int, ...], ...]
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,22 +43,24 @@ class Admission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tidied:
-    """``spans`` and ``opened`` are the two parts of what was minimised; ``least``: no arrangement has less, in order."""
+    """``spans``, ``opened`` and ``cut`` are what was minimised; ``least``: no arrangement has less, in order."""
 
     status: Status
     arrangement: Arrangement | None = None
     spans: int = 0
     opened: int = 0
-    least: tuple[int, int] = (0, 0)
+    cut: int = 0
+    least: tuple[int, int, int] = (0, 0, 0)
     deterministic_time: float = 0.0
 
 
 def fit_all(problem: AggregatedProblem, limits: Limits) -> Fit:
-    """The first arrangement found in which every mandatory item has its place."""
+    """The first arrangement found in which every mandatory item has its place; few whole boxes are cut for it."""
     if lacks_room(problem):
         return Fit(status=Status.INFEASIBLE)
     formed = formulate(problem, with_spans=False)
-    answer = solve(formed.model, replace(limits, stops_at_first=True))
+    formed.model.minimise((variable, 1) for variable in formed.cut)
+    answer = solve(formed.model, replace(limits, stops_at_first=not formed.cut))
     arrangement = formed.decode(answer.values) if answer.has_solution else None
     return Fit(status=answer.status, arrangement=arrangement, deterministic_time=answer.deterministic_time)
 
@@ -106,12 +108,14 @@ def admit(
 
 
 def tidy(problem: AggregatedProblem, limits: Limits, incumbent: Arrangement | None = None) -> Tidied:
-    """Fewest domains spanned, then fewest whole nodes opened, with everything mandatory in place."""
+    """Fewest domains spanned, then fewest whole nodes opened, then fewest whole boxes cut, all mandatory in place."""
     formed = formulate(problem, with_spans=True)
-    # One span outweighs all whole nodes there are: lexicographic, with small numbers.
-    weight = 1 + sum(unit.whole for unit in problem.units)
-    cost: list[Term] = [(variable, weight) for variable in formed.spans]
-    cost += [(variable, 1) for variable in formed.opened.values()]
+    # One span outweighs all whole nodes there are, one node all boxes: lexicographic, with small numbers.
+    of_node = 1 + sum(group.count for unit in problem.units for group in unit.boxes if group.is_whole)
+    of_span = of_node * (1 + sum(unit.whole for unit in problem.units))
+    cost: list[Term] = [(variable, of_span) for variable in formed.spans]
+    cost += [(variable, of_node) for variable in formed.opened.values()]
+    cost += [(variable, 1) for variable in formed.cut]
     formed.model.minimise(cost)
     answer = solve(formed.model, limits, _hint(formed, incumbent))
     if not answer.has_solution:
@@ -121,9 +125,15 @@ def tidy(problem: AggregatedProblem, limits: Limits, incumbent: Arrangement | No
         arrangement=formed.decode(answer.values),
         spans=sum(answer.values[variable] for variable in formed.spans),
         opened=sum(answer.values[variable] for variable in formed.opened.values()),
-        least=divmod(max(0, answer.bound or 0), weight),
+        cut=sum(answer.values[variable] for variable in formed.cut),
+        least=_in_order(max(0, answer.bound or 0), of_span, of_node),
         deterministic_time=answer.deterministic_time,
     )
+
+
+def _in_order(bound: int, of_span: int, of_node: int) -> tuple[int, int, int]:
+    spans, rest = divmod(bound, of_span)
+    return (spans, *divmod(rest, of_node))
 
 
 def pruned(problem: AggregatedProblem, most: int, incumbent: Arrangement | None = None) -> AggregatedProblem:

@@ -35,6 +35,8 @@ class Formulation:
     """Booleans of domains spanned at preferred levels, present ones left out."""
     patterns: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     """(unit, box group) -> variable of each pattern: boxes that take it."""
+    cut: list[int] = field(default_factory=list)
+    """Pattern variables of boxes that were whole."""
 
     def decode(self, values: Sequence[int]) -> Arrangement:
         """What an assignment means."""
@@ -207,6 +209,8 @@ def _add_pieces(formed: Formulation, index: int, load: Sequence[tuple[int, Term]
     for position, group in enumerate(problem.units[index].boxes):
         chosen = [model.variable(0, group.count) for _ in group.patterns]
         formed.patterns[index, position] = chosen
+        if group.is_whole:
+            formed.cut += chosen
         model.at_most([(variable, 1) for variable in chosen], group.count)
         for variable, pattern in zip(chosen, group.patterns, strict=True):
             for kind, pieces in enumerate(pattern):

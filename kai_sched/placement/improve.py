@@ -31,7 +31,7 @@ _FULL_BUDGET_NODES = 5000
 _CORE_DOMAINS = 4
 _SPARE_UNITS = 8
 _TRIES = 2
-_NODES_BY_THEMSELVES = 32
+NODES_BY_THEMSELVES = 32
 
 
 @dataclass(slots=True)
@@ -212,7 +212,7 @@ class Rescuer:
         bare.world.rollback(mark)
         self._effort.rejected += 1
         count = sum(len(nodes) for nodes in reduction.nodes)
-        if len(reduction.nodes) < count <= _NODES_BY_THEMSELVES:
+        if len(reduction.nodes) < count <= NODES_BY_THEMSELVES:
             return self._try(bare, reduce_world(bare, tenants, within, by_node=True), tenants, within)
         return Refuted(is_proof=False)
 

@@ -36,7 +36,11 @@ class PieceView:
     def groups(self, unit: int) -> tuple[BoxGroup, ...]:
         """The boxes of one unit as the model sees them."""
         return tuple(
-            BoxGroup(len(placed), tuple(pattern.counts for pattern in placed[0][1].patterns))
+            BoxGroup(
+                len(placed),
+                tuple(pattern.counts for pattern in placed[0][1].patterns),
+                is_whole=placed[0][1].is_whole,
+            )
             for placed in self.boxes[unit]
         )
 
@@ -56,13 +60,13 @@ def view_pieces(boards: Boards, shapes: Sequence[Shape], units: Sequence[NDArray
     is_listed = True
     found: list[tuple[tuple[Placed, ...], ...]] = []
     for nodes in units:
-        groups: dict[int, list[Placed]] = {}
+        groups: dict[tuple[int, bool], list[Placed]] = {}
         for node in nodes.tolist():
             boxes = partitions.boxes_now(devices, node, keys)
             is_listed = is_listed and boxes is not None
             for now in boxes or ():
                 # Patterns are listed once for all boxes alike, so that identity tells groups apart.
-                groups.setdefault(id(now.patterns), []).append((node, now))
+                groups.setdefault((id(now.patterns), now.is_whole), []).append((node, now))
         found.append(tuple(tuple(group) for group in groups.values()))
     return PieceView(keys, tuple(found), is_listed)
 

@@ -1,4 +1,4 @@
-"""Tidying: the same gangs in fewer domains at their preferred levels, then on fewer nodes that were all free.
+"""Tidying: the same gangs in fewer domains at their preferred levels, on fewer nodes that were all free, in fewer boxes.
 
 Where the cluster fits into one model it is solved whole, else neighbourhood by neighbourhood. Cost and bounds are
 counted on nodes, not taken from the solver.
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kai_sched.devices.allocator import Box, PieceKey, partitions_of
 from kai_sched.placement.arrange import Tidied, tidy
 from kai_sched.placement.cpsat import Status
 from kai_sched.placement.gangs import GangNode
 from kai_sched.placement.improve import (
+    NODES_BY_THEMSELVES,
     Effort,
     Neighbours,
     movable_of,
@@ -34,10 +36,11 @@ NEIGHBOURHOOD_UNITS = 10
 
 @dataclass(frozen=True, slots=True, order=True)
 class Layout:
-    """What tidying lowers, most important first: surplus domains spanned, whole-free nodes opened."""
+    """What tidying lowers, most important first: surplus domains spanned, whole-free nodes, then boxes opened."""
 
     surplus_domains: int
     opened_nodes: int
+    opened_boxes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,42 @@ class Ruler:
         surplus = sum(self.surplus_of(tenant, nodes) for tenant in tenants)
         shapes = _shapes_of(world)
         is_whole = whole_nodes(lanes_of(self.pristine, shapes), len(world.base.all_nodes))
-        return Layout(surplus, sum(bool(is_whole[node]) for node in sorted(set(nodes.values()))))
+        opened = sum(bool(is_whole[node]) for node in sorted(set(nodes.values())))
+        return Layout(surplus, opened, self._opened_boxes(world))
 
     def bound(self, world: World, tenants: Sequence[Tenant]) -> Layout:
-        """No arrangement of the same pods can cost less than this, in either part."""
+        """No arrangement of the same pods can cost less than this, in any part."""
         surplus = sum(
             self._least_surplus(node, members, label)
             for tenant in tenants
             for node, members, label in _preferences(self.pristine, tenant)
         )
-        return Layout(surplus, self._least_opened(world))
+        return Layout(surplus, self._least_opened(world), self._least_boxes(world))
+
+    def _opened_boxes(self, world: World) -> int:
+        """Hardware that was whole and is cut now."""
+        devices = self.pristine.world.now.devices
+        opened: set[Box] = set()
+        for seat in world.seats:
+            if seat.shape.pieces is None or seat.in_future:
+                continue
+            partitions = partitions_of(world.base.device_index)
+            for _, allocation in seat.allocations:
+                for result in allocation.results:
+                    box = partitions.box_of((result.driver, result.pool), result.device)
+                    if box is not None and box.left(devices)[0] == box.layout.whole:
+                        opened.add(box)
+        return len(opened)
+
+    def _least_boxes(self, world: World) -> int:
+        counts: dict[PieceKey, int] = {}
+        for seat in world.seats:
+            for need in () if seat.in_future else seat.shape.pieces or ():
+                counts[need.key] = counts.get(need.key, 0) + need.count
+        if not counts:
+            return 0
+        partitions = partitions_of(world.base.device_index)
+        return partitions.least_opened(self.pristine.world.now.devices, counts)
 
     def surplus_of(self, tenant: Tenant, nodes: Mapping[int, int]) -> int:
         """Domains beyond the first that a tenant spans, over all its preferred levels."""
@@ -136,9 +165,10 @@ class Tidying:
         if layout <= bound:
             return
         movable = movable_of(self.boards, self.tenants)
-        whole = reduce_world(without(self.boards, movable), movable)
+        by_node = _splits_boxes(self.boards, movable)
+        whole = reduce_world(without(self.boards, movable), movable, by_node=by_node)
         if size_of(whole.problem) <= self.effort.budget.max_variables:
-            found = _solve(self.boards, movable, None, self.effort, share=5.0)
+            found = _solve(self.boards, movable, None, self.effort, share=5.0, by_node=by_node)
             if found.answer is not None and len(movable) == len(self.tenants):
                 self.proven = self._layout_of(found.answer.least)
             if found.boards is not None and self.ruler.layout(found.boards.world, self.tenants) < layout:
@@ -154,7 +184,7 @@ class Tidying:
             self.boards = better
             yield better
 
-    def _layout_of(self, least: tuple[int, int]) -> Layout:
+    def _layout_of(self, least: tuple[int, int, int]) -> Layout:
         """A model counts the domains that pods enter anew, a layout those beyond the first."""
         free = 0
         for tenant in self.tenants:
@@ -162,8 +192,8 @@ class Tidying:
                 assert node.constraint is not None
                 present = codes_of_active(self.ruler.pristine, node, node.constraint.topology, label)
                 free += 1 - len(present)
-        spans, opened = least
-        return Layout(spans - free, opened)
+        spans, opened, boxes = least
+        return Layout(spans - free, opened, boxes)
 
 
 def _improve_once(
@@ -228,11 +258,12 @@ def _solve(
     effort: Effort,
     *,
     share: float = 1.0,
+    by_node: bool = False,
 ) -> _Found:
     if effort.is_spent:
         return _Found()
     bare = without(boards, movers)
-    reduction = reduce_world(bare, movers, within)
+    reduction = reduce_world(bare, movers, within, by_node=by_node)
     now = reduction.arrangement_of(seat_nodes(boards.world).get, len(boards.world.base.all_nodes))
     answer = tidy(reduction.problem, effort.limits(share), now)
     effort.note(answer.deterministic_time)
@@ -254,6 +285,15 @@ def _preferences(boards: Boards, tenant: Tenant) -> Iterator[tuple[GangNode, lis
         if members:
             for label in preferred_levels(boards, constraint):
                 yield node, members, label
+
+
+def _splits_boxes(boards: Boards, tenants: Sequence[Tenant]) -> bool:
+    """Whether pods take several pieces of one node, on a fleet small enough to look at each node by itself."""
+    base = boards.world.base
+    shapes = {base.shape_of(pod) for tenant in tenants for pod in tenant.pods}
+    return len(base.all_nodes) <= NODES_BY_THEMSELVES and any(
+        sum(need.count for need in shape.pieces or ()) > 1 for shape in shapes
+    )
 
 
 def _shapes_of(world: World) -> list[Shape]:

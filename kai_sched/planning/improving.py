@@ -125,12 +125,8 @@ def judged(state: CycleState, improver: Improver, greedy: Score, report: SolverR
     ruler = Ruler(Boards(improver.pristine))
     least = ruler.bound(state.boards.world, improver.tenants(state))
     layout = ruler.layout(state.boards.world, improver.tenants(state))
-    proven = improver.proven
-    if proven is not None and proven.surplus_domains == layout.surplus_domains:
-        least = max(least, proven)
-    elif proven is not None:
-        # The second part of a proof holds beside the first part only.
-        least = Layout(max(least.surplus_domains, proven.surplus_domains), least.opened_nodes)
+    if improver.proven is not None:
+        least = _joined(least, improver.proven, layout)
     bound = _bound_of(state, improver, least)
     return replace(
         report,
@@ -141,6 +137,19 @@ def judged(state: CycleState, improver: Improver, greedy: Score, report: SolverR
         models=improver.effort.models,
         rejected=improver.effort.rejected,
     )
+
+
+def _joined(counted: Layout, proven: Layout, reached: Layout) -> Layout:
+    """Two bounds as one: a later part of a proof holds only where the parts before it are reached."""
+    if proven.surplus_domains < reached.surplus_domains:
+        return Layout(
+            max(counted.surplus_domains, proven.surplus_domains), counted.opened_nodes, counted.opened_boxes
+        )
+    if proven.opened_nodes < reached.opened_nodes:
+        return Layout(
+            counted.surplus_domains, max(counted.opened_nodes, proven.opened_nodes), counted.opened_boxes
+        )
+    return max(counted, proven)
 
 
 def score_of(state: CycleState, improver: Improver) -> Score:
@@ -178,4 +187,5 @@ def _tiers(rescued: int, admitted: dict[int, int], layout: Layout) -> Score:
         ("evictedPods", 0),
         ("surplusDomains", layout.surplus_domains),
         ("openedNodes", layout.opened_nodes),
+        ("openedBoxes", layout.opened_boxes),
     )

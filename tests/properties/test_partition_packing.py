@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -126,7 +126,7 @@ def cases(draw: st.DrawFn, gangs: st.SearchStrategy[Gang] = single_pieces) -> Ca
     return Case(nodes, gpus, tuple(draw(st.lists(gangs, min_size=1, max_size=6))))
 
 
-def assert_as_brute_force(case: Case) -> None:
+def assert_as_brute_force(case: Case) -> Plan:
     snapshot = snapshot_of(case)
     plans = list(improving_plans(snapshot, Policy()))
 
@@ -136,11 +136,18 @@ def assert_as_brute_force(case: Case) -> None:
     refused = [verdict for verdict in plans[-1].verdicts if verdict.outcome is Outcome.UNPLACED]
     assert all(verdict.is_proof for verdict in refused)
     assert plans[-1].solver.status == "OPTIMAL"
+    return plans[-1]
 
 
 @given(cases())
 def test_gangs_of_partitions_are_admitted_as_brute_force_admits_them(case: Case) -> None:
-    assert_as_brute_force(case)
+    plan = assert_as_brute_force(case)
+
+    # And on as few GPUs as can be, so that the others stay whole.
+    admitted = Case(1, 0, tuple(case.gangs[number] for number in placed(plan)))
+    numbers = range(len(admitted.gangs))
+    fewest = next(gpus for gpus in itertools.count() if fits(replace(admitted, gpus=gpus), numbers))
+    assert dict(plan.solver.objective)["openedBoxes"] == fewest
 
 
 @given(cases(many_pieces))
