@@ -100,7 +100,8 @@ def _plugin_resources(devices: Devices) -> Mapping[str, int]:
     profile = profile_named(devices.profile)
     if devices.partitions is Partitions.STATIC:
         return static_counts(profile, devices, whole_devices(devices))
-    return {profile.resource: whole_devices(devices)}
+    replicas = devices.sharing if isinstance(devices.sharing, int) else 1
+    return {profile.resource: whole_devices(devices) * replicas}
 
 
 def _node_info() -> dict[str, str]:

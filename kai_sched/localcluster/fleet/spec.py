@@ -60,7 +60,8 @@ class Devices(Strict):
     partition_layout: tuple[str, ...] = ()
     """Partition profiles of each device (static only)."""
     sharing: Literal["none", "memory", "unlimited"] | int = "none"
-    """Consumable capacity: a claim's share is its memory, nothing, or one of so many shares."""
+    """Consumable capacity: a claim's share is its memory, nothing, or one of so many shares. By device plugin a number
+    is that of replicas, each counted as a device (time slicing, MPS)."""
     taints: tuple[Taint, ...] = ()
     """Taints that the driver publishes on every device."""
 
@@ -68,6 +69,12 @@ class Devices(Strict):
     def _layout_goes_with_static(self) -> Self:
         if bool(self.partition_layout) != (self.partitions is Partitions.STATIC):
             raise ValueError("partitionLayout goes with `partitions: static`, one needs the other")
+        return self
+
+    @model_validator(mode="after")
+    def _a_device_plugin_only_counts(self) -> Self:
+        if self.via is Via.DEVICE_PLUGIN and self.sharing in {"memory", "unlimited"}:
+            raise ValueError("by device plugin `sharing` is a number of replicas")
         return self
 
 

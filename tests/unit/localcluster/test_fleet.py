@@ -181,6 +181,19 @@ def test_static_partitions_by_device_plugin_are_counted_by_size() -> None:
     assert (allocatable["nvidia.com/mig-3g.40gb"], allocatable["nvidia.com/mig-1g.10gb"]) == ("8", "16")
 
 
+def test_replicas_of_a_device_plugin_are_counted_as_devices() -> None:
+    (node,) = a_fleet(
+        {
+            "name": "a",
+            "count": 1,
+            "devices": [{"profile": "nvidia-h100", "via": "devicePlugin", "sharing": 4}],
+        }
+    )
+
+    assert node["status"]["allocatable"]["nvidia.com/gpu"] == "32"
+    assert node["metadata"]["labels"]["nvidia.com/gpu.count"] == "8"
+
+
 def test_shares_become_a_capacity_with_a_policy() -> None:
     objects = a_fleet(
         {"name": "a", "count": 1, "devices": [{"profile": "nvidia-h100", "count": 1, "sharing": 10}]}
@@ -216,6 +229,13 @@ def test_attached_devices_are_reachable_by_label_or_from_everywhere() -> None:
         ("kind: Fleet\napiVersion: kai-sched.dev/v1alpha1\npools: [{name: a, count: 1, cpus: 3}]", "cpus"),
         ("kind: Fleet\napiVersion: v2\n", "apiVersion"),
         ("pools: [", "while parsing"),
+        (
+            (
+                "kind: Fleet\napiVersion: kai-sched.dev/v1alpha1\npools: [{name: a, count: 1, "
+                "devices: [{profile: nvidia-h100, via: devicePlugin, sharing: memory}]}]"
+            ),
+            "a number of replicas",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(text: str, says: str, tmp_path: Path) -> None:
