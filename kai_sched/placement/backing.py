@@ -41,6 +41,7 @@ class Backing:
     table: NodeTable
     class_of: Mapping[str, str]
     columns: Mapping[str, int]
+    _needs: dict[str, PlainNeed | None] = field(default_factory=dict)
     _creations: dict[tuple[int, tuple[str, ...]], tuple[PodSpec, ClaimCreation]] = field(default_factory=dict)
 
     @classmethod
@@ -63,6 +64,10 @@ class Backing:
         if not self.columns:
             return ()
         return tuple(sorted({one.resource for one in spec.extended if one.resource in self.columns}))
+
+    def is_counted(self, resources: Sequence[str]) -> bool:
+        """Whether counting devices is exact for all of them."""
+        return all(self._need(name) is not None for name in resources)
 
     def served_on(self, resources: Sequence[str], node: int) -> tuple[str, ...]:
         """Those of the resources that this node serves by DRA."""
@@ -92,7 +97,7 @@ class Backing:
         amounts = dict(spec.requests)
         for name in resources:
             is_backed = self.table.allocatable[nodes, self.columns[name]] == 0
-            need = self._need(name, amounts.get(name, 0))
+            need = self._need(name)
             if need is None:
                 np.minimum(slots, np.where(is_backed, 1, slots), out=slots)
                 continue
@@ -103,12 +108,15 @@ class Backing:
         self, resource: str, nodes: NDArray[np.intp], devices: DeviceState
     ) -> NDArray[np.int64] | None:
         """Free devices by node where counting tells; zero on nodes with a device plugin."""
-        need = self._need(resource, 1)
+        need = self._need(resource)
         if need is None:
             return None
         is_backed = self.table.allocatable[nodes, self.columns[resource]] == 0
         return np.where(is_backed, matching_free(self.index, devices, need, nodes), 0)
 
-    def _need(self, resource: str, count: int) -> PlainNeed | None:
-        request = DeviceRequest(name="r", device_class=self.class_of[resource], count=min(max(count, 1), 32))
-        return plain_requirement(self.index, ClaimSpec(requests=(request,)))
+    def _need(self, resource: str) -> PlainNeed | None:
+        """One device for the resource, if counting decides; else None."""
+        if resource not in self._needs:
+            request = DeviceRequest(name="one", device_class=self.class_of[resource])
+            self._needs[resource] = plain_requirement(self.index, ClaimSpec(requests=(request,)))
+        return self._needs[resource]

@@ -52,7 +52,7 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
         snapshot=snapshot,
         policy=policy,
         index=index,
-        shapes=ShapeTable(table.axis, claims, index.devices, fabric_of, backing.resources_of),
+        shapes=ShapeTable(table.axis, claims, index.devices, fabric_of, backing),
         claims=claims,
         fabric_of=fabric_of,
         backing=backing,
@@ -69,7 +69,16 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
 
 
 def _homes(base: WorldBase) -> Homes:
-    homes = Homes(base.domains.codes("", base.policy.clique_label))
+    label = base.policy.fabric_node_label
+    marks = (
+        [(number, node.label(label)) for number, node in enumerate(base.table.nodes)]
+        if base.fabric_of
+        else ()
+    )
+    homes = Homes(
+        base.domains.codes("", base.policy.clique_label),
+        tuple((number, name) for number, name in marks if name),
+    )
     for pod in base.pods if base.fabric_of else ():
         fabric = fabric_of_pod(pod, base.fabric_of)
         if fabric is not None and pod.state in ACTIVE and pod.node in base.table.index_of:

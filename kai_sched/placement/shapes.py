@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from kai_sched.devices.counting import PlainNeed, plain_requirement
 from kai_sched.model.devices import Claim, ClaimSpec
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.workloads import Pod, PodSpec
+from kai_sched.placement.backing import Backing
 from kai_sched.placement.fabrics import Fabric, FabricOf, fabric_of_pod
 
 
@@ -37,11 +38,14 @@ class Shape:
     """The multi-node fabric that its claims join."""
     backed: tuple[str, ...] = ()
     """Extended resources that a device class stands for: nodes without a device plugin serve them by DRA."""
+    is_backing_counted: bool = True
+    """Whether free devices alone tell how many of these pods such a node takes."""
 
     @property
     def is_countable(self) -> bool:
         """Whether free amounts alone tell how many pods of this shape a node takes."""
-        return self.plain is not None and not self.named and self.spec.gpu_share is None and not self.backed
+        is_counted = self.plain is not None and self.is_backing_counted
+        return is_counted and not self.named and self.spec.gpu_share is None
 
     @property
     def is_packable(self) -> bool:
@@ -59,9 +63,9 @@ class ShapeTable:
         claims: Mapping[ClaimKey, Claim],
         index: DeviceIndex,
         fabric_of: FabricOf | None = None,
-        backed_by: Callable[[PodSpec], tuple[str, ...]] = lambda _spec: (),
+        backing: Backing | None = None,
     ) -> None:
-        self._backed_by = backed_by
+        self._backing = backing
         self._fabric_of: FabricOf = fabric_of or {}
         self._position = {name: position for position, name in enumerate(axis)}
         self._claims = claims
@@ -107,6 +111,7 @@ class ShapeTable:
         needs = [plain_requirement(self._index, claim_spec) for claim_spec in own]
         plain = tuple(need for need in needs if need is not None)
         is_plain = len(plain) == len(own)
+        backed = self._backing.resources_of(spec) if self._backing is not None else ()
         shape = Shape(
             index=len(self.shapes),
             spec=spec,
@@ -116,7 +121,8 @@ class ShapeTable:
             plain=plain if is_plain else None,
             pieces=None if is_plain else piece_needs(self._index, own),
             fabric=fabric,
-            backed=self._backed_by(spec),
+            backed=backed,
+            is_backing_counted=self._backing is None or self._backing.is_counted(backed),
         )
         self.shapes.append(shape)
         return shape
