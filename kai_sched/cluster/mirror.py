@@ -19,7 +19,7 @@ from kai_sched.cluster.overlay import Overlay
 from kai_sched.cluster.pod_shelf import PodShelf
 from kai_sched.cluster.ports import Document, PodGrouper
 from kai_sched.cluster.shelf import Effect
-from kai_sched.cluster.sightings import Change, Sightings
+from kai_sched.cluster.sightings import Change, ChangeKind, Sightings
 from kai_sched.cluster.stock import Stock
 from kai_sched.cluster.view import View
 from kai_sched.model.commands import BindGang
@@ -137,7 +137,9 @@ class Mirror:
             key = ClaimKey(change.key)
             self._overlay.claim_seen(key, self.stock.claims.records.get(key))
         if self._grouper is not None and kind in self._grouper.kinds:
-            for pod, membership in self._grouper.owner_seen(kind, change.key, change.document):
+            # A watch says how an object looked when it went; for the grouper it is gone.
+            document = None if change.kind is ChangeKind.DELETED else change.document
+            for pod, membership in self._grouper.owner_seen(kind, change.key, document):
                 effect = max(effect, self.pods.regroup(pod, membership))
         return effect
 
