@@ -25,7 +25,7 @@ build)
   echo "go: downloading example.com/x v1.0.0" >&2
   echo example.com/x >&2
   echo "$PWD" "$@" >> "$LOG"
-  sleep 0.3
+  while [ -e "$GATE" ]; do sleep 0.05; done
   while [ "$1" != -o ]; do shift; done
   printf '#!/bin/sh\\n' > "$2"; chmod +x "$2" ;;
 esac
@@ -98,19 +98,24 @@ def test_only_what_is_missing_is_built_and_a_second_run_builds_nothing(
 def test_two_runs_at_once_build_once(
     cache: Path, on_path: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = tmp_path / "log"
+    log, gate = tmp_path / "log", tmp_path / "gate"
     monkeypatch.setenv("LOG", str(log))
+    monkeypatch.setenv("GATE", str(gate))
     on_path("go", FAKE_GO)
-    program = "from kai_sched.localcluster.binaries import *; ensure([Tool.KWOK])"
+    gate.touch()
+    program = [sys.executable, "-c", "from kai_sched.localcluster.binaries import *; ensure([Tool.KWOK])"]
 
-    runs = [
-        subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    said = [run.communicate(timeout=60)[1] for run in runs]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as first:
+        # It builds from its first line until the gate opens.
+        assert "building" in first.stderr.readline()
+        with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as second:
+            assert "another run is building" in second.stderr.readline()
+            gate.unlink()
+            second.communicate(timeout=60)
+        first.communicate(timeout=60)
 
-    assert [run.returncode for run in runs] == [0, 0]
+    assert [first.returncode, second.returncode] == [0, 0]
     assert len(log.read_text().splitlines()) == 1
-    assert any("another run is building" in text for text in said)
 
 
 def test_progress_is_told_without_a_terminal_too(
