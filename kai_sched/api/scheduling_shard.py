@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from kai_sched.api.schema import Column, CustomResource
-from kai_sched.api.wire import Condition, Count, Duration, Int32, Int64, Quantity, Time, WireModel
+from kai_sched.api.wire import Condition, Count, Duration, Int32, Quantity, Time, WireModel
 from kai_sched.model.policy import DeviceChoice, Strategy
 
 AtLeastZero = Annotated[float, Field(ge=0)]
@@ -89,13 +89,13 @@ class Action(WireModel):
 class SolverOptions(WireModel):
     """Limits of one cycle's solving; deterministic units, so that a decision can be repeated."""
 
-    seed: Int32 | None = Field(default=None, ge=0, description="Seed of every random choice.")
+    seed: Count | None = Field(default=None, description="Seed of every random choice.")
     deterministic_time: AtLeastZero | None = Field(default=None, description="Work of one cycle.")
     deterministic_time_per_model: AtLeastZero | None = Field(default=None, description="Work of one model.")
     lns_iterations: Count | None = Field(default=None, description="Rounds of improvement.")
     max_variables: Count | None = Field(default=None, description="Size of one model.")
-    search_steps: Int64 | None = Field(
-        default=None, ge=0, description="Steps of the device search of one pod on one node."
+    search_steps: Count64 | None = Field(
+        default=None, description="Steps of the device search of one pod on one node."
     )
 
 
