@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.localcluster.fleet import Fleet, fleet_objects
@@ -167,3 +170,30 @@ def test_nodes_with_drivers_are_left_to_pods_that_claim():
     plan = planned(a_snapshot(fleet, *(a_gpu_pod(f"p{number}") for number in range(5))))
 
     assert kinds_of(plan) == {"deviceplugin": 4, "dra": 1}
+
+
+@settings(max_examples=25)
+@given(
+    plugin=st.integers(0, 2),
+    dra=st.integers(0, 2),
+    gpus=st.integers(1, 4),
+    sizes=st.lists(st.integers(1, 3), min_size=1, max_size=8),
+)
+def test_whatever_is_asked_nothing_is_given_twice_and_what_waits_fits_nowhere(
+    plugin: int, dra: int, gpus: int, sizes: list[int]
+) -> None:
+    pods = [a_gpu_pod(f"p{index}", size) for index, size in enumerate(sizes)]
+    snapshot = a_snapshot(a_fleet(plugin=plugin, dra=dra, gpus=gpus), *pods)
+
+    first = planned(snapshot)
+    after = apply_plan(snapshot, first)
+    second = planned(after)
+
+    free = {node.name: gpus for node in snapshot.fleet.nodes}
+    size_of = {f"team/p{index}": size for index, size in enumerate(sizes)}
+    for bind in first.binds:
+        free[bind.node] -= size_of.pop(bind.pod)
+    assert all(left >= 0 for left in free.values())
+    assert not [size for size in size_of.values() if size <= max(free.values(), default=0)]
+    device_count(first.binds)
+    assert second.binds == ()
