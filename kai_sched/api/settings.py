@@ -161,6 +161,10 @@ class Settings(Section):
         default=("compute-domain.nvidia.com",),
         description="DRA drivers whose claims join pods to one multi-node fabric, kept inside one NVLink domain.",
     )
+    fabric_node_label: str = Field(
+        default="resource.nvidia.com/computeDomain",
+        description="Node label by which such a driver marks the nodes of one fabric; others keep off them.",
+    )
     bandwidths: Bandwidths = Field(default_factory=Bandwidths, description="Links of the topology graph.")
     sharing_enabled: bool = Field(
         default=False, description="Whether fractions of GPUs can be realised here (webhook installed)."

@@ -69,6 +69,7 @@ def base_policy(settings: Settings) -> Policy:
         island_attributes=settings.island_attributes,
         clique_label=settings.clique_label,
         fabric_drivers=settings.fabric_drivers,
+        fabric_node_label=settings.fabric_node_label,
     )
 
 

@@ -80,6 +80,8 @@ class Policy:
     clique_label: str = "nvidia.com/gpu.clique"
     fabric_drivers: tuple[str, ...] = ("compute-domain.nvidia.com",)
     """Drivers whose claims join their pods to one multi-node fabric, which lies in one clique."""
+    fabric_node_label: str = "resource.nvidia.com/computeDomain"
+    """Label by which such a driver marks nodes that a fabric has; its value is named in the claims' configuration."""
     queue_depth: int | None = None
     queue_depth_of: tuple[tuple[StageName, int], ...] = ()
     """Limits of single stages; a stage that is not here has none (``queue_depth`` is the one of allocate)."""

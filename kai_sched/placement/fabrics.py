@@ -45,14 +45,19 @@ def fabric_of_pod(pod: Pod, fabric_of: FabricOf) -> Fabric | None:
 
 @dataclass(slots=True)
 class Homes:
-    """Where each fabric lives. ``codes``: the clique of each node, -1 without one."""
+    """Where each fabric lives.
+
+    ``codes``: the clique of each node, -1 without one. ``marks``: nodes that a driver has marked as one fabric's, with
+    that fabric's name.
+    """
 
     codes: NDArray[np.int32]
+    marks: tuple[tuple[int, str], ...] = ()
     pods: dict[Fabric, dict[int, int]] = field(default_factory=dict)
     """Fabric -> pods in each clique."""
 
     def fork(self) -> Homes:
-        return Homes(self.codes, {fabric: dict(count) for fabric, count in self.pods.items()})
+        return Homes(self.codes, self.marks, {fabric: dict(count) for fabric, count in self.pods.items()})
 
     def change(self, fabric: Fabric, node: int, sign: int) -> None:
         """A pod of the fabric comes to a node (+1) or goes (-1)."""
@@ -67,9 +72,11 @@ class Homes:
     def mask(self, fabric: Fabric) -> NDArray[np.bool_]:
         """bool[N]: nodes that a further pod of the fabric may use."""
         present = self.cliques(fabric)
-        if not present:
-            return self.codes >= 0
-        return np.isin(self.codes, [code for code in present if code >= 0])
+        mask = np.isin(self.codes, [code for code in present if code >= 0]) if present else self.codes >= 0
+        for node, name in self.marks:
+            if f'"{name}"' not in fabric[1]:
+                mask[node] = False
+        return mask
 
 
 def bound_by_fabric(gang: Gang, pods: Sequence[Pod], fabric_of: FabricOf, clique_label: str) -> Gang:
@@ -98,7 +105,9 @@ def _bound(node: GangNode, pods: Sequence[Pod], fabric_of: FabricOf, clique_labe
     return replace(node, children=children)
 
 
-def mixed_fabrics(pods: Sequence[Pod], wanted: AbstractSet[int], fabric_of: FabricOf) -> dict[Fabric, list[int]]:
+def mixed_fabrics(
+    pods: Sequence[Pod], wanted: AbstractSet[int], fabric_of: FabricOf
+) -> dict[Fabric, list[int]]:
     """Fabrics of which some of the wanted pods are, while others are not; with those pods."""
     members: dict[Fabric, list[int]] = {}
     for position in sorted(wanted):

@@ -227,6 +227,23 @@ def test_room_is_made_for_a_compute_domain_that_earlier_pods_would_strand() -> N
     assert (bound(plan, "train"), len(where(plan, "train"))) == (3, 1)
 
 
+def test_nodes_that_the_driver_has_marked_for_another_domain_are_left_alone() -> None:
+    fleet = nvl_fleet(3, 4)
+    mark = ("resource.nvidia.com/computeDomain", "other")
+    nodes = tuple(
+        replace(node, labels=tuple(sorted((*node.labels, mark)))) if node.name == "r0-1" else node
+        for node in fleet.nodes
+    )
+    work = Workloads()
+    work.gang("train", 3, domain="d1")
+    work.gang("theirs", 3, domain="other")
+
+    plan = decide(work.on(replace(fleet, nodes=nodes)))
+
+    assert where(plan, "train") == {"r1"}
+    assert where(plan, "theirs") == {"r0"}
+
+
 def fabric_fleet(*nodes: int) -> Fleet:
     """Hosts in groups of so many, each group with four accelerators on a network of its own."""
     pools = [
