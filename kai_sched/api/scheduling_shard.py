@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from kai_sched.api.schema import Column, CustomResource
-from kai_sched.api.wire import Condition, Count, Duration, Int32, Quantity, Time, WireModel
+from kai_sched.api.wire import Condition, Count, Count64, Duration, Int32, Quantity, Time, WireModel
 from kai_sched.model.policy import DeviceChoice, Strategy
 
 AtLeastZero = Annotated[float, Field(ge=0)]
