@@ -57,7 +57,6 @@ Int32 = Annotated[int, WithJsonSchema({"type": "integer", "format": "int32"})]
 Int64 = Annotated[int, WithJsonSchema({"type": "integer", "format": "int64"})]
 Count = Annotated[int, Field(ge=0), WithJsonSchema({"type": "integer", "format": "int32", "minimum": 0})]
 Count64 = Annotated[int, Field(ge=0), WithJsonSchema({"type": "integer", "format": "int64", "minimum": 0})]
-LongCount = Annotated[int, Field(ge=0), WithJsonSchema({"type": "integer", "format": "int64", "minimum": 0})]
 NullableCount = Annotated[
     int | None,
     Field(ge=0),
