@@ -1,7 +1,7 @@
 """A proxy between one operator and the API server: tests act between any two of its writes.
 
 Everything passes unchanged, watches too. Writes of claims and bindings pass one at a time, are recorded, and may be
-preceded or followed by an action of the test (``before``, ``after``): kill the operator, change a claim, delete a pod.
+preceded, followed or replaced by an action of the test (``before``, ``after``, ``instead``): kill the operator, change a claim, delete a pod.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Write:
     method: str
     path: str
     status: int
+    body: bytes = b""
 
     @property
     def line(self) -> str:
@@ -51,6 +52,7 @@ class _Trap:
     action: Action
     skip: int
     is_after: bool
+    is_refusal: bool = False
 
 
 class Proxy:
@@ -84,6 +86,10 @@ class Proxy:
     def after(self, pattern: str, action: Action, *, skip: int = 0) -> None:
         """Once, after such a write was answered, and before the operator hears of it."""
         self._traps.append(_Trap(pattern, action, skip, is_after=True))
+
+    def instead(self, pattern: str, action: Action, *, skip: int = 0) -> None:
+        """Once, such a write does not pass: the operator hears that the server is not available."""
+        self._traps.append(_Trap(pattern, action, skip, is_after=False, is_refusal=True))
 
     def cut(self) -> None:
         """Nothing passes any more."""
@@ -135,7 +141,8 @@ class Proxy:
         if not re.fullmatch(DECIDED, line):
             return await self._pass_on(request, body)
         async with self._lock:
-            await self._act(line, is_after=False)
+            if await self._act(line, is_after=False):
+                return web.Response(status=503, text="not now")
             return await self._pass_on(request, body)
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.StreamResponse:
@@ -148,7 +155,7 @@ class Proxy:
                 request.method, address, data=body or None, headers=headers, timeout=timeout
             ) as answer:
                 if request.method != "GET":
-                    self.writes.append(Write(request.method, request.path, answer.status))
+                    self.writes.append(Write(request.method, request.path, answer.status, body))
                     text = await answer.read()
                     await self._act(f"{request.method} {request.path}", is_after=True)
                     self._check(request)
@@ -169,7 +176,9 @@ class Proxy:
             _hang_up(request)
             raise ConnectionResetError
 
-    async def _act(self, line: str, *, is_after: bool) -> None:
+    async def _act(self, line: str, *, is_after: bool) -> bool:
+        """What tests want done at this write; whether one of them wants it refused."""
+        is_refused = False
         for trap in list(self._traps):
             if trap.is_after is not is_after or not re.fullmatch(trap.pattern, line):
                 continue
@@ -177,10 +186,12 @@ class Proxy:
                 trap.skip -= 1
                 continue
             self._traps.remove(trap)
+            is_refused = is_refused or trap.is_refusal
             try:
                 await asyncio.to_thread(trap.action)
             except BaseException as failure:  # noqa: BLE001 — told at the end of the test
                 self.failures.append(failure)
+        return is_refused
 
 
 @contextmanager
