@@ -32,6 +32,8 @@ QUEUE_CALM_SECONDS: Final = 1.0
 GROUP_CALM_SECONDS: Final = 15.0
 POD_CALM_SECONDS: Final = 60.0
 EVENT_CALM_SECONDS: Final = 300.0
+REPAIR_SECONDS: Final = 5.0
+"""A status that was written and does not show: longer than a watch takes to tell of our own write."""
 NOT_READY_PATIENCE_SECONDS: Final = 2.0
 """A gang whose pods and claims are just being made is nobody's problem yet."""
 _NOBODY: Final = GroupTally()
@@ -169,6 +171,7 @@ class Narrator:
             send=send,
             calm_seconds=calm.seconds,
             patience_seconds=calm.patience_seconds,
+            repair_seconds=REPAIR_SECONDS,
         )
         if _says(document.get("status") or {}, status):
             self._publisher.is_so(saying)

@@ -55,6 +55,8 @@ class Saying:
     """How long the same gist with another detail is held back."""
     patience_seconds: float = 0.0
     """How long a new gist must hold before it is written: what passes by itself is not told."""
+    repair_seconds: float | None = None
+    """The object is seen not to say it: after so long it is written again, somebody else wrote over it."""
 
 
 @dataclass(slots=True)
@@ -81,6 +83,8 @@ class Publisher:
         self._said: dict[Hashable, _Said] = {}
         self._held: dict[Hashable, _Held] = {}
         self._queue: OrderedDict[Hashable, Saying] = OrderedDict()
+        self._sending: set[Hashable] = set()
+        """Subjects with a write on its way: the next one about them waits, or it might arrive first."""
         self._news = asyncio.Event()
         self.writes = 0
         self.dropped = 0
@@ -99,8 +103,11 @@ class Publisher:
         since = held.since if held is not None and held.saying.gist == saying.gist else now
         if said is not None and said.gist == saying.gist:
             if said.detail == saying.detail:
-                return
-            due_at = said.at + saying.calm_seconds
+                if saying.repair_seconds is None or subject in self._queue or subject in self._sending:
+                    return
+                due_at = said.at + saying.repair_seconds
+            else:
+                due_at = said.at + saying.calm_seconds
         else:
             due_at = since + saying.patience_seconds
         if now < due_at:
@@ -165,11 +172,21 @@ class Publisher:
         while True:
             await self._news.wait()
             await self._let_traffic_pass()
-            if not self._queue:
+            saying = self._next()
+            if saying is None:
                 self._news.clear()
                 continue
-            _, saying = self._queue.popitem(last=False)
-            await self._send(saying)
+            self._sending.add(saying.subject)
+            try:
+                await self._send(saying)
+            finally:
+                self._sending.discard(saying.subject)
+            if self._queue:
+                self._news.set()
+
+    def _next(self) -> Saying | None:
+        subject = next((subject for subject in self._queue if subject not in self._sending), None)
+        return None if subject is None else self._queue.pop(subject)
 
     async def _let_traffic_pass(self) -> None:
         if self._traffic.backlog:
@@ -180,7 +197,8 @@ class Publisher:
 
     async def _send(self, saying: Saying) -> None:
         for pause in (*_RETRY_SECONDS, None):
-            if not self._fence.may_write():
+            if not self._fence.may_write() or saying.subject in self._queue:
+                # Not ours to say any more, or there is something newer to say.
                 return
             try:
                 await saying.send()
