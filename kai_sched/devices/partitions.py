@@ -25,6 +25,8 @@ from kai_sched.model.devices import AllocationMode, ClaimSpec, DeviceRequest
 from kai_sched.model.selectors import Toleration
 
 PieceKey = tuple[SelectorKey, tuple[Toleration, ...]]
+_ITSELF: Final = ""
+"""The counter of a device that has none: it can be had once."""
 PIECE_UNIT: Final = 1_000_000
 """Weight of a piece that takes all of its hardware."""
 
@@ -45,6 +47,10 @@ class Box:
     devices: tuple[PooledDevice, ...]
     layout: Layout
     odd: tuple[tuple[str, int], ...] = ()
+
+    def is_whole(self, state: DeviceState) -> bool:
+        """Whether it can be cut and nothing of it is taken. A device without counters is no loss to others."""
+        return bool(self.devices[0].uses) and self.left(state)[0] == self.layout.whole
 
     def left(self, state: DeviceState) -> tuple[int, int]:
         """(counters left, bits of the devices still free); nothing is left of overdrawn counters."""
@@ -73,7 +79,7 @@ class BoxNow:
     box: Box
     patterns: tuple[Pattern, ...]
     is_whole: bool
-    """Nothing of it is taken."""
+    """It can be cut, and nothing of it is taken."""
 
     def device(self, position: int) -> PooledDevice:
         return self.box.devices[position]
@@ -121,7 +127,7 @@ class Partitions:
             if patterns is None:
                 return None
             if patterns:
-                found.append(BoxNow(box, patterns, is_whole=left == box.layout.whole))
+                found.append(BoxNow(box, patterns, is_whole=box.is_whole(state)))
         return found
 
     def most(self, state: DeviceState, node: int, key: PieceKey) -> int:
@@ -163,11 +169,10 @@ class Partitions:
                 need[name] = need.get(name, Fraction(0)) + count * least
         usable = {box for key in counts for box in self.masks(key) or {}}
         for box in usable:
-            left, _ = box.left(state)
-            if left != box.layout.whole:
-                for name, part in box.layout.parts(left).items():
+            if box.devices[0].uses and not box.is_whole(state):
+                for name, part in box.layout.parts(box.left(state)[0]).items():
                     need[name] = need.get(name, Fraction(0)) - part
-        return max(0, *(ceil(part) for part in need.values())) if need else 0
+        return max(0, *(ceil(part) for name, part in need.items() if name != _ITSELF), 0)
 
     def _choices(self, key: PieceKey) -> set[tuple[Layout, int]]:
         """Every device that a kind may use, those alike once."""
@@ -206,7 +211,7 @@ class Partitions:
             elif entry.device.consumes_counters:
                 sets.setdefault(entry.device.consumes_counters[0].counter_set, []).append(entry)
             else:
-                yield Box(pool.key, (entry,), self._layout({"": 1}, [{"": 1}]))
+                yield Box(pool.key, (entry,), self._layout({_ITSELF: 1}, [{_ITSELF: 1}]))
         for name, entries in sets.items():
             totals = {counter: amount for (owner, counter), amount in pool.counters.items() if owner == name}
             odd = [

@@ -78,7 +78,7 @@ class Ruler:
             for _, allocation in seat.allocations:
                 for result in allocation.results:
                     box = partitions.box_of((result.driver, result.pool), result.device)
-                    if box is not None and box.left(devices)[0] == box.layout.whole:
+                    if box is not None and box.is_whole(devices):
                         opened.add(box)
         return len(opened)
 
