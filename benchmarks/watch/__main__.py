@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -27,6 +25,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import machine, machine_line
 from benchmarks.watch.recording import NAMESPACE, History, a_fleet, make_history
 from kai_sched.localcluster import LocalCluster
 
@@ -56,24 +55,6 @@ def measure(folder: Path, pods: int, rounds: int) -> dict[str, Any]:
         "memory": memory,
         "goals": {"events_per_second": GOAL_EVENTS_PER_SECOND, "bytes_per_pod": GOAL_BYTES_PER_POD},
     }
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "cpus": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def _save(history: History, folder: Path) -> None:
@@ -139,9 +120,8 @@ def _median(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 def tell(report: dict[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 100)
-    about = report["machine"]
+    console.print(machine_line(), highlight=False)
     console.print(
-        f"{about['cpus']} cores {about['processor']}, {about['system']}, Python {about['python']}, load {about['load']}; "
         f"{report['pods']} pods, {report['events']} events of {report['bytes_per_event']} bytes",
         highlight=False,
     )
