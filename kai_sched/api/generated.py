@@ -1,4 +1,4 @@
-"""The files of the repository that are generated from models: CRDs and the JSON schema of the settings."""
+"""The files of the repository that are generated from models: CRDs, and schema and page of the settings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from kai_sched.api.queue import QUEUE
 from kai_sched.api.scheduling_shard import SCHEDULING_SHARD
 from kai_sched.api.schema import CustomResource, crd_document
 from kai_sched.api.settings import settings_schema
+from kai_sched.api.settings_page import settings_page
 from kai_sched.api.topology import TOPOLOGY
 
 RESOURCES: Final[tuple[CustomResource, ...]] = (QUEUE, POD_GROUP, TOPOLOGY, SCHEDULING_SHARD)
 CRD_FOLDER: Final = "crds"
 SETTINGS_SCHEMA: Final = "docs/reference/configuration.schema.json"
+SETTINGS_PAGE: Final = "docs/reference/configuration.md"
 _HEADER: Final = "# Generated from kai_sched/api by `kai-sched crds generate`; do not edit.\n"
 
 
@@ -34,7 +36,7 @@ def generated_files() -> dict[str, str]:
         f"{CRD_FOLDER}/{resource.group}_{resource.plural}.yaml": _crd_text(resource) for resource in RESOURCES
     }
     schema = orjson.dumps(settings_schema(), option=orjson.OPT_INDENT_2).decode() + "\n"
-    return {**crds, SETTINGS_SCHEMA: schema}
+    return {**crds, SETTINGS_SCHEMA: schema, SETTINGS_PAGE: settings_page()}
 
 
 def drifted(root: Path) -> tuple[str, ...]:
