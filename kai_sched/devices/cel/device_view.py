@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from kai_sched.devices.cel.library.quantities import scale_of
 from kai_sched.devices.cel.library.versions import parse_semver
 from kai_sched.devices.cel.values import CelMap, Quantity
-from kai_sched.model.devices import AttributeValue, Device
+from kai_sched.model.devices import AttributeValue, Device, DeviceCapacity
 
 Path = tuple[str, ...]
 
 _ATTRIBUTES: Final = "attributes"
 _CAPACITY: Final = "capacity"
+_QUANTITY: Final = "quantity"
 _PLAIN_KINDS: Final = frozenset({"bool", "int", "string", "bools", "ints", "strings"})
 
 
@@ -53,7 +55,7 @@ class DeviceFacts:
             if fault:
                 self._problem = self._problem or f"attribute {name}: {fault}"
         _add(facts, _ATTRIBUTES, driver, device.attributes)
-        _add(facts, _CAPACITY, driver, [(name, capacity.value) for name, capacity in device.capacity])
+        _add(facts, _CAPACITY, driver, [(name, _amount(capacity)) for name, capacity in device.capacity])
         self._facts = facts
         return facts
 
@@ -69,6 +71,12 @@ def _add(facts: dict[Path, object], kind: str, driver: str, entries: Iterable[tu
     facts[(kind,)] = tuple(ids_by_domain)
     for domain, ids in ids_by_domain.items():
         facts[kind, domain] = tuple(ids)
+
+
+def _amount(capacity: DeviceCapacity) -> tuple[str, object]:
+    """What is published as text counts by that text: the reference tells integers by how they are written."""
+    scale = scale_of(capacity.text) if capacity.text else 0
+    return _QUANTITY, (capacity.value, scale)
 
 
 def _fault(attribute: AttributeValue) -> str:
@@ -175,10 +183,11 @@ class IdsMap(CelMap):
 
 def _converted(fact: object) -> object:
     """An attribute or a capacity as CEL value."""
-    if not isinstance(fact, tuple):
-        return Quantity(fact)  # type: ignore[arg-type]
+    assert isinstance(fact, tuple)
     kind, value = fact
     match kind:
+        case "quantity":
+            return Quantity(*value)
         case "version":
             return parse_semver(value)
         case "versions":

@@ -7,7 +7,7 @@ that 1 == 1u as CEL wants, and a type of its own, so that 1 + 1u finds no overlo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
@@ -88,9 +88,14 @@ NOTHING: Final = OptionalValue(is_present=False)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Quantity:
-    """resource.Quantity by value."""
+    """resource.Quantity by value.
+
+    ``scale``: the power of ten in which the reference holds the amount, None beyond its short form. It tells integers
+    by that, so that neither "5000m" nor "100Ti" is one.
+    """
 
     value: Fraction
+    scale: int | None = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
