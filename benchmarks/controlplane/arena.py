@@ -21,7 +21,7 @@ from kai_sched.localcluster.kinds import collection_path
 Document = dict[str, Any]
 NAMESPACE = "race"
 CRDS = Path(__file__).parents[2] / "crds"
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.05
 _QUIET_SECONDS = 1.5
 """So long without a write is quiet: the events and statuses that come after the binds have been counted then."""
 _PATIENCE_SECONDS = 120.0
@@ -39,8 +39,12 @@ class Round:
     first_bind_seconds: float
     """From the start of the scheduler's process to its first bind."""
     refused_binds: int
+    start_cpu_seconds: float
+    """The scheduler's, until its first bind was seen: starting, reading the cluster, the first decision."""
     scheduler_cpu_seconds: float
+    """The scheduler's from there to the last bind."""
     apiserver_cpu_seconds: float
+    """From the start of the scheduler to the last bind."""
     scheduler_mib: float
     writes_per_pod: dict[str, float]
     """``POST pods/binding`` -> how many for each pod until all was quiet; those of kubelets and controllers included."""
@@ -73,9 +77,11 @@ class Arena:
         cpu_before = cpu_seconds(apiserver)
         began_at = time.time()
         with rival.running(self.cluster) as scheduler:
+            self._wait_bound(1, rival)
+            start_cpu = cpu_seconds(scheduler)
             self._wait_bound(len(pods), rival)
             apiserver_cpu = cpu_seconds(apiserver) - cpu_before
-            scheduler_cpu, memory = cpu_seconds(scheduler), memory_mib(scheduler)
+            scheduler_cpu, memory = cpu_seconds(scheduler) - start_cpu, memory_mib(scheduler)
             self._wait_quiet()
             writes = writes_so_far(api) - writes_before
         bindings = self._audit.bindings()
@@ -85,6 +91,7 @@ class Arena:
             seconds=bindings.seconds,
             first_bind_seconds=bindings.at[0] - began_at,
             refused_binds=bindings.refused,
+            start_cpu_seconds=start_cpu,
             scheduler_cpu_seconds=scheduler_cpu,
             apiserver_cpu_seconds=apiserver_cpu,
             scheduler_mib=memory,
@@ -107,7 +114,7 @@ class Arena:
         api, deadline = self.cluster.api, time.monotonic() + _PATIENCE_SECONDS
         before, since = writes_so_far(api), time.monotonic()
         while time.monotonic() - since < _QUIET_SECONDS:
-            time.sleep(_POLL_SECONDS * 2)
+            time.sleep(_POLL_SECONDS * 4)
             now = writes_so_far(api)
             if now != before:
                 before, since = now, time.monotonic()

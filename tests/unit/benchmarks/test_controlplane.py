@@ -31,7 +31,7 @@ def a_round(rival: str, seconds: float, **more: object) -> Round:
         "scheduler_cpu_seconds": 1.0,
         "scheduler_mib": 1.0,
     }
-    rest = {"apiserver_cpu_seconds": 1.0, "writes_per_pod": {}, "violations": ()}
+    rest = {"apiserver_cpu_seconds": 1.0, "start_cpu_seconds": 1.0, "writes_per_pod": {}, "violations": ()}
     return Round(rival=rival, pods=100, seconds=seconds, **{**plain, **rest, **more})
 
 
