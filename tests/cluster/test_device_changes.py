@@ -1,0 +1,134 @@
+"""Drivers say something new about devices between decision and bind: generations, taints, devices that are prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kai_sched.localcluster import LocalCluster
+from tests.cluster.objects import a_pod
+from tests.cluster.proxy import ALLOCATION, BINDING
+from tests.cluster.test_claim_writes import Scene, scene, using  # noqa: F401 — fixture
+
+Document = dict[str, Any]
+READY, BROKEN = "example.com/ready", "example.com/broken"
+
+
+def republish(cluster: LocalCluster, change: Callable[[Document], None], node: str = "") -> None:
+    """Every driver, or that of one node, publishes its pool anew: next generation, each device changed."""
+    for one in cluster.api.list("ResourceSlice"):
+        if node not in {"", one["spec"].get("nodeName")}:
+            continue
+        one["spec"]["pool"]["generation"] += 1
+        for device in one["spec"]["devices"]:
+            change(device)
+        cluster.api.replace({"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", **one})
+
+
+def unchanged(device: Document) -> None:
+    """The driver was restarted."""
+
+
+def taint(device: Document) -> None:
+    """For new pods only."""
+    device["taints"] = [{"key": "example.com/worn", "effect": "NoSchedule"}]
+
+
+def wait_for_preparation(device: Document) -> None:
+    """Pods may be bound once the driver says so."""
+    device["bindingConditions"] = [READY]
+    device["bindingFailureConditions"] = [BROKEN]
+
+
+def say(where: Scene, claim: str, condition: str) -> None:
+    """The driver tells about the device that a claim was given."""
+    document = where.claim(claim)
+    entries = [
+        {
+            **{key: result[key] for key in ("driver", "pool", "device")},
+            "conditions": [
+                {
+                    "type": condition,
+                    "status": "True",
+                    "reason": "Said",
+                    "message": "",
+                    "lastTransitionTime": "2026-11-21T00:00:00Z",
+                }
+            ],
+        }
+        for result in document["status"]["allocation"]["devices"]["results"]
+    ]
+    document["status"]["devices"] = entries
+    where.api.replace(document, subresource="status")
+
+
+def test_a_pool_published_anew_meanwhile_holds_up_nobody(scene: Scene) -> None:  # noqa: F811
+    scene.create_claims("c0", "c1", "next")
+    scene.proxy.before(ALLOCATION, lambda: republish(scene.cluster, unchanged))
+    scene.proxy.before(BINDING, lambda: republish(scene.cluster, unchanged))
+
+    scene.create_gang("g", p0="c0", p1="c1")
+    scene.wait_bound("p0", "p1")
+    scene.api.create(using(a_pod("later", scene.namespace), "next"))
+
+    scene.wait_bound("later")
+    assert len({scene.device(claim) for claim in ("c0", "c1", "next")}) == 3
+    assert not scene.proxy.is_armed()
+
+
+def test_a_taint_that_comes_meanwhile_leaves_the_gang_whole_and_keeps_the_next_away(
+    scene: Scene,  # noqa: F811
+) -> None:
+    scene.create_claims("c0", "c1", "next")
+    scene.proxy.before(ALLOCATION, lambda: republish(scene.cluster, taint, "dra-0"))
+    scene.api.patch("Node", "dra-1", body={"spec": {"unschedulable": True}})
+    scene.create_gang("g", p0="c0")
+    scene.wait_bound("p0")
+    assert scene.device("c0")[0] == "dra-0"
+    assert not scene.proxy.is_armed()
+
+    scene.api.create(using(a_pod("later", scene.namespace), "next"))
+    scene.api.create(a_pod("witness", scene.namespace))
+
+    # A pod without claims goes to the node on which a device is free but tainted.
+    scene.wait_bound("witness")
+    assert "later" not in scene.nodes()
+    scene.api.patch("Node", "dra-1", body={"spec": {"unschedulable": None}})
+    scene.wait_bound("later")
+    assert scene.device("next")[0] == "dra-1"
+
+
+def test_a_pod_is_bound_once_the_driver_has_prepared_its_device(scene: Scene) -> None:  # noqa: F811
+    republish(scene.cluster, wait_for_preparation)
+    scene.create_claims("c0", "c1")
+    scene.create_gang("g", p0="c0", p1="c1")
+    scene.operator.wait_until(lambda: bool(scene.allocation("c0") and scene.allocation("c1")), "allocations")
+
+    say(scene, "c0", READY)
+
+    scene.api.create(a_pod("witness", scene.namespace))
+    scene.wait_bound("witness")
+    assert scene.nodes().keys() == {"witness"}
+    say(scene, "c1", READY)
+    scene.wait_bound("p0", "p1")
+    assert scene.lines(BINDING) == [201, 201, 201]
+
+
+def test_a_device_that_cannot_be_prepared_is_given_back_and_decided_anew(scene: Scene) -> None:  # noqa: F811
+    republish(scene.cluster, wait_for_preparation)
+    scene.create_claims("c0", "c1")
+    scene.create_gang("g", p0="c0", p1="c1")
+    scene.operator.wait_until(lambda: bool(scene.allocation("c0") and scene.allocation("c1")), "allocations")
+    say(scene, "c1", READY)
+    given = len(scene.lines(ALLOCATION))
+
+    say(scene, "c0", BROKEN)
+
+    # Both are taken back, and given out again.
+    scene.operator.wait_until(lambda: len(scene.lines(ALLOCATION)) >= given + 4, "another decision")
+    scene.operator.wait_until(lambda: bool(scene.allocation("c0") and scene.allocation("c1")), "allocations")
+    assert scene.nodes() == {}
+    for claim in ("c0", "c1"):
+        assert not scene.claim(claim)["status"].get("devices")
+        say(scene, claim, READY)
+    scene.wait_bound("p0", "p1")
