@@ -229,6 +229,9 @@ def equal(left: object, right: object) -> bool:
             return left.is_present == right.is_present and equal(left.value, right.value)
         return left == right
     if kind in _NUMBERS and other in _NUMBERS:
+        if float in {kind, other} and isinstance(left, int | float) and isinstance(right, int | float):
+            # Rounded to doubles first, as the reference does.
+            return float(left) == float(right)
         return left == right
     if isinstance(left, CelMap) and isinstance(right, CelMap):
         return _equal_maps(left, right)

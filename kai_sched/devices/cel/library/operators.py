@@ -140,7 +140,8 @@ def _of_numbers(compare: Callable[[Any, Any], bool]) -> Implementation:
     def call(_budget: Budget, left: float, right: float) -> bool:
         if math.isnan(left) or math.isnan(right):
             raise CelError("NaN values cannot be ordered")
-        return compare(left, right)
+        # Integers are rounded to doubles first, as the reference does, which shows beyond 2**53.
+        return compare(float(left), float(right))
 
     return call
 
