@@ -164,9 +164,9 @@ def mixed_queue(seed: int, *, nodes: int, gpus: int, load: float) -> Case:
     return Case(nodes, gpus, tuple(gangs))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_large_queue_is_served_no_worse_than_by_first_fit(seed: int) -> None:
-    case = mixed_queue(seed, nodes=8, gpus=8, load=0.98)
+    case = mixed_queue(seed, nodes=6, gpus=8, load=0.98)
     snapshot = snapshot_of(case)
 
     first_fit = placed(plan_cycle(snapshot, Policy(use_solver=False, device_choice=DeviceChoice.REFERENCE)))
@@ -178,9 +178,9 @@ def test_a_large_queue_is_served_no_worse_than_by_first_fit(seed: int) -> None:
     assert slices(placed(plan), case) >= slices(first_fit, case)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_large_gang_that_first_fit_seats_is_seated(seed: int) -> None:
-    queue = mixed_queue(seed, nodes=8, gpus=8, load=0.9)
+    queue = mixed_queue(seed, nodes=6, gpus=8, load=0.9)
     gang = tuple(itertools.chain.from_iterable(queue.gangs))
     snapshot = snapshot_of(Case(queue.nodes, queue.gpus, (gang,)))
 
