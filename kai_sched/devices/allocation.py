@@ -67,18 +67,20 @@ def allocate(
         if plain is False:
             return _no_fit(claims, pools)
         query = recall_of(index).query(index, state, node, claims, options.preference)
-    allowance = state.meter.search_allowance(options.max_steps, options.max_steps_a_cycle)
-    answer = query.answer(claims) if query is not None else None
-    if answer is not None and answer.steps <= allowance:
-        state.meter.count_search(answer.steps)
-    else:
-        selection = Selection(index, pools, state.meter)
+    meter = state.meter
+    allowance = meter.search_allowance(options.max_steps, options.max_steps_a_cycle)
+    question = None if query is None else query.identity
+    answer = None if query is None else query.answer(claims)
+    if answer is None or (answer.steps > allowance and not meter.has_searched(question)):
+        selection = Selection(index, pools, meter)
         found = _searched(_Question(index, state, pools, selection, options), claims, allowance)
         if isinstance(found, DeviceRefusal):
             return found
         answer = found
         if query is not None:
             query.keep(answer)
+    if question is None or not meter.has_searched(question):
+        meter.count_search(answer.steps, question)
     if answer.found is None:
         return _no_fit(claims, pools)
     return tuple(allocation_of(*part, node, index.features, options.now) for part in answer.found)
@@ -94,11 +96,10 @@ def _searched(question: _Question, claims: Sequence[Claim], allowance: int) -> A
             culprit = claim
             prepared.append(prepare_claim(claim, question.pools, question.selection))
         search = question.search(tuple(prepared), allowance)
-        try:
-            is_found = search.run()
-        finally:
-            question.state.meter.count_search(search.steps)
+        is_found = search.run()
     except Refused as refused:
+        if search is not None:
+            question.state.meter.count_search(search.steps)
         culprit = culprit if search is None else claims[search.current]
         return DeviceRefusal(
             kind=refused.kind,

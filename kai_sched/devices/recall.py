@@ -3,7 +3,7 @@
 Two nodes are alike for some claims if everything that a search for them reads is equal, position by position: verdicts
 of selectors, attributes under constraints, taints, counters, capacity, places, and what is held of each device. Only
 what was found and plain "no" are kept: an error names a device, and a budget belongs to a cycle. The steps of the
-search are kept too and counted again, so that a decision does not depend on what was decided before.
+search are kept too and counted once in each cycle, so that a decision does not depend on what was decided before.
 """
 
 from __future__ import annotations
@@ -66,6 +66,11 @@ class Query:
     pools: tuple[Pool, ...]
     key: Hashable
     likeness: _Likeness
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for questions that have one answer."""
+        return id(self.likeness), self.key
 
     def answer(self, claims: Sequence[Claim]) -> Answer | None:
         """What is known; the devices are those of this question's node."""

@@ -47,11 +47,12 @@ class WorkMeter:
     Shared by forks: it belongs to the cycle.
     """
 
-    __slots__ = ("_long_steps", "_paid", "spent")
+    __slots__ = ("_long_steps", "_paid", "_searched", "spent")
 
     def __init__(self) -> None:
         self.spent = 0
         self._long_steps = 0
+        self._searched: set[object] = set()
         self._paid: set[tuple[object, int]] = set()
 
     def has_paid(self, key: object, ordinal: int) -> bool:
@@ -67,9 +68,15 @@ class WorkMeter:
         """Steps that the next search may take: ``most``, less if earlier searches of the cycle were long."""
         return min(most, _FREE_STEPS + max(0, most_of_cycle - self._long_steps))
 
-    def count_search(self, steps: int) -> None:
+    def has_searched(self, question: object) -> bool:
+        """Whether this cycle has paid for the answer already: nodes alike are searched once."""
+        return question in self._searched
+
+    def count_search(self, steps: int, question: object = None) -> None:
         """Count what a search has taken."""
         self._long_steps += max(0, steps - _FREE_STEPS)
+        if question is not None:
+            self._searched.add(question)
 
 
 class DeviceState:

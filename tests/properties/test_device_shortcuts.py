@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -95,23 +96,44 @@ def test_recalled_answers_are_those_of_a_search(preference, monkeypatch):
     assert placed > 100
 
 
+def zoned(count: int) -> DeviceIndex:
+    """Nodes of 18 devices in six zones: nobody gets seven of different zones, which takes thousands of steps to see."""
+    slices = []
+    for number, node in enumerate(nodes(count)):
+        zones = [a_device(f"gpu-{n:02d}", attributes={"zone": n % 6, "odd": number % 2}) for n in range(18)]
+        entry = a_slice(*zones, pool=node.name, name=node.name)
+        entry["spec"]["nodeName"] = node.name
+        slices.append(translate_slice(entry))
+    return DeviceIndex(slices, [translate_class(a_class())], nodes=nodes(count))
+
+
+def refusals(index: DeviceIndex, names: Sequence[str], budget: int) -> list[str]:
+    """How a cycle ends for claims of seven devices of different zones, one node and claim after another."""
+    state = DeviceState()
+    found = []
+    for name in names:
+        request = a_request("gpu", f'"{name}" != ""', count=7)
+        claim = a_claim(request, name=name, constraints=[{"distinctAttribute": f"{DRIVER}/zone"}])
+        for node in index.nodes:
+            outcome = allocate(index, state, node, [claim], Options(max_steps_a_cycle=budget))
+            assert isinstance(outcome, DeviceRefusal)
+            found.append(str(outcome.kind))
+    return found
+
+
 def test_steps_of_a_recalled_search_count_like_those_of_a_search():
     """Else the budget of a cycle would depend on what earlier cycles have seen."""
-    zones = [a_device(f"gpu-{n:02d}", attributes={"zone": n % 6}) for n in range(18)]
-    claim = a_claim(a_request(count=7), constraints=[{"distinctAttribute": f"{DRIVER}/zone"}])
-    index = DeviceIndex([translate_slice(a_slice(*zones))], [translate_class(a_class())], nodes=ONE)
-    budget = Options(max_steps=100_000, max_steps_a_cycle=30_000)
+    index = zoned(1)
+    claims = [f"c{number}" for number in range(6)]
 
-    def kinds() -> list[str]:
-        state = DeviceState()
-        outcomes = [allocate(index, state, ONE[0], [claim], budget) for _ in range(8)]
-        assert all(isinstance(outcome, DeviceRefusal) for outcome in outcomes)
-        return [str(outcome.kind) for outcome in outcomes]  # type: ignore[union-attr]
+    cold = refusals(index, claims, 30_000)
 
-    cold = kinds()
-
-    assert kinds() == cold
+    assert refusals(index, claims, 30_000) == cold
     assert set(cold) == {"no_fit", "budget"}
+
+
+def test_nodes_alike_are_searched_and_paid_for_once():
+    assert refusals(zoned(40), ["c"], 30_000) == ["no_fit"] * 40
 
 
 ONE = (Node(name=NodeName("n1"), labels=(("kubernetes.io/hostname", "n1"),)),)
