@@ -153,7 +153,7 @@ def test_generated_files_say_the_same_each_time_and_are_yaml() -> None:
     first, second = generated_files(), generated_files()
 
     assert first == second
-    assert len(first) == len(RESOURCES) + 1
+    assert len(first) == len(RESOURCES) + 2
     for name, text in first.items():
         if name.endswith(".yaml"):
             assert yaml.safe_load(text)["kind"] == "CustomResourceDefinition"
