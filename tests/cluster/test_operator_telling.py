@@ -44,6 +44,8 @@ def test_kubectl_get_queues_shows_shares_and_the_worst_reason(
     cluster.api.create(a_queue("team-a", gpu_quota=4, gpu_limit=4, parentQueue="all", priority=120))
     cluster.api.create(a_queue("team-b", gpu_quota=4, parentQueue="all"))
     cluster.api.create(a_pod("runs", namespace, gpus=3))
+    # One after the other: pods of one second are ordered by their uid.
+    operator.wait_until(lambda: condition_of(cluster, "runs", namespace).get("status") == "True")
     cluster.api.create(a_pod("waits", namespace, gpus=2))
 
     def rows() -> dict[str, list[str]]:
@@ -73,10 +75,7 @@ def test_kubectl_get_queues_shows_shares_and_the_worst_reason(
         "team-a": ["team-a", "120", "all", "[]", "", "4", "4", "3", "5", "1", "1", "QueueLimit"],
         "team-b": ["team-b", "", "all", "[]", "", "4", "0", "0", "0", "0", "0", ""],
     }
-    try:
-        operator.wait_until(lambda: rows() == wanted, "the table of queues", 15)
-    finally:
-        assert rows() == wanted
+    operator.wait_until(lambda: rows() == wanted, f"the table of queues; it was {rows()}")
 
     status = cluster.api.get("Queue", "team-a")["status"]
     assert status["allocated"]["nvidia.com/gpu"] == "3"
