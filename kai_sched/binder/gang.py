@@ -31,11 +31,11 @@ BIND_ATTEMPTS: Final = 24
 
 
 class NotRefused(StrEnum):
-    """A binding that failed without being refused."""
+    """A binding that was not refused."""
 
     AGAIN = "again"
     OURS = "ours"
-    """The pod is on the chosen node already, by an earlier attempt of ours."""
+    """The pod is on the chosen node, by this attempt or an earlier one."""
 
 
 class GangRun:
@@ -205,23 +205,30 @@ class GangRun:
             "target": {"kind": "Node", "name": placement.node},
         }
         for attempt in range(BIND_ATTEMPTS):
-            try:
-                await self._calls.post(PODS.item_of_key(placement.pod, "binding"), body)
-            except ApiFailure as failure:
-                refusal = await self._explain(placement, failure)
-            else:
-                self._progress.saw_bound(placement.pod)
-                return
+            refusal = await self._try_to_bind(placement, body, is_first=attempt == 0)
             if isinstance(refusal, Refusal):
                 self._progress.lost_pod(placement.pod, refusal)
                 return
-            if refusal is NotRefused.OURS:
+            if refusal is not NotRefused.AGAIN:
                 self._progress.saw_bound(placement.pod)
                 return
             await asyncio.sleep(backoff_seconds(attempt))
         self._progress.lost_pod(
             placement.pod, Refusal(Result.RETRY, f"pod {placement.pod} could not be bound")
         )
+
+    async def _try_to_bind(
+        self, placement: Placement, body: Document, *, is_first: bool
+    ) -> Refusal | NotRefused:
+        """One attempt. Between attempts the world goes on: a node that went away meanwhile takes no pods."""
+        if not is_first and (broken := self._known.broken_preconditions((placement,))):
+            # An earlier attempt may have arrived although its answer did not.
+            return await self._explain_conflict(placement, Refusal(Result.STALE, broken[placement.pod]))
+        try:
+            await self._calls.post(PODS.item_of_key(placement.pod, "binding"), body)
+        except ApiFailure as failure:
+            return await self._explain(placement, failure)
+        return NotRefused.OURS
 
     async def _explain(self, placement: Placement, failure: ApiFailure) -> Refusal | NotRefused:
         """What a failed binding means."""
@@ -230,10 +237,12 @@ class GangRun:
             return Refusal(Result.STALE, f"pod {pod} is gone")
         if failure.status != HTTPStatus.CONFLICT:
             return NotRefused.AGAIN if failure.retryable else Refusal(Result.FAILED, f"pod {pod}: {failure}")
-        return await self._explain_conflict(placement)
+        return await self._explain_conflict(placement, NotRefused.AGAIN)
 
-    async def _explain_conflict(self, placement: Placement) -> Refusal | NotRefused:
-        """A conflict may be our own earlier binding, somebody else's, or a pod that ends."""
+    async def _explain_conflict(
+        self, placement: Placement, unbound: Refusal | NotRefused
+    ) -> Refusal | NotRefused:
+        """A conflict may be our own earlier binding, somebody else's, or a pod that ends; else it is ``unbound``."""
         pod = placement.pod
         try:
             document = await self._calls.get(PODS.item_of_key(pod))
@@ -249,7 +258,7 @@ class GangRun:
             return Refusal(Result.STALE, f"pod {pod} was bound to {node} by somebody else")
         if document["spec"].get("schedulingGates"):
             return Refusal(Result.STALE, f"pod {pod} is gated")
-        return NotRefused.AGAIN
+        return unbound
 
 
 async def _all(calls: list[Coroutine[None, None, None]]) -> None:
