@@ -110,7 +110,7 @@ def sweep(cluster: LocalCluster, namespace: str, proxy: Proxy, start_operator: S
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_crash_after_any_write_ends_with_the_gang_whole_or_not_begun(sweep: Sweep) -> None:
     writes = sweep.proxy.decided()
     binds = [bool(re.fullmatch(BINDING, write.line)) for write in writes]
