@@ -141,6 +141,9 @@ class Mirror:
             document = None if change.kind is ChangeKind.DELETED else change.document
             for pod, membership in self._grouper.owner_seen(kind, change.key, document):
                 effect = max(effect, self.pods.regroup(pod, membership))
+        if kind == kinds.POD_GROUP and effect is Effect.MATERIAL:
+            # Its pods may have their nodes already: what there is to say of them is said on the new object.
+            self._dirty.groups.add(PodGroupKey(change.key))
         return effect
 
     def _follow_up(self, kind: Kind) -> Effect:

@@ -171,7 +171,7 @@ class Narrator:
             send=send,
             calm_seconds=calm.seconds,
             patience_seconds=calm.patience_seconds,
-            repair_seconds=REPAIR_SECONDS,
+            repair_seconds=None if _is_pruned(document.get("status") or {}, status) else REPAIR_SECONDS,
         )
         if _says(document.get("status") or {}, status):
             self._publisher.is_so(saying)
@@ -311,6 +311,13 @@ def _patience(verdict: Verdict | None) -> float:
 
 def _group_gist(verdict: Verdict | None) -> Hashable:
     return None if verdict is None else (verdict.outcome, verdict.blocker)
+
+
+def _is_pruned(present: Document, wanted: Document) -> bool:
+    """Whether our own part is all that is missing: a CRD that is not ours does not keep it."""
+    return "kaiSched" not in present and _says(
+        present, {name: part for name, part in wanted.items() if name != "kaiSched"}
+    )
 
 
 def _says(present: Document, wanted: Document) -> bool:

@@ -20,6 +20,7 @@ from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, Uid
 from kai_sched.model.plan import ClaimCreation, ClaimPlacement, Placement
 from kai_sched.model.policy import Policy
 from kai_sched.model.workloads import PodState
+from tests.documents import a_pod_group_document
 from tests.unit.cluster.raw import raw_claim, raw_node, raw_other, raw_pod
 
 NOW = 1_764_036_000.0
@@ -336,3 +337,44 @@ def test_a_claim_is_kept_whole_until_it_is_allocated() -> None:
     assert "managedFields" not in kept["team/c"]["metadata"]
     assert documents == {}
     assert mirror.stock.claims.records["team/c"].allocation is not None
+
+
+def test_a_pod_group_that_comes_after_its_pods_is_told_of_them():
+    mirror = _mirror(raw_pod("p0"))
+
+    _tell(mirror, a_pod_group_with_uid(), event_type="ADDED")
+
+    assert mirror.take_dirty().groups == {"team/g"}
+
+
+class _Recorder:
+    """A grouper that only notes which owners it is told of."""
+
+    version = 0
+    kinds = frozenset({kinds.POD_GROUP})
+
+    def __init__(self):
+        self.seen = []
+
+    def owner_seen(self, kind, key, document):
+        self.seen.append((key, document is not None))
+        return ()
+
+    def groups(self):
+        return ()
+
+
+def test_an_owner_that_was_deleted_is_gone_for_the_grouper_however_it_looked():
+    grouper = _Recorder()
+    mirror = Mirror(grouper=grouper)
+
+    _tell(mirror, a_pod_group_with_uid(), event_type="ADDED")
+    _tell(mirror, a_pod_group_with_uid(), event_type="DELETED")
+
+    assert grouper.seen == [("team/g", True), ("team/g", False)]
+
+
+def a_pod_group_with_uid():
+    group = a_pod_group_document("g")
+    group["metadata"] |= {"uid": "uid-g", "resourceVersion": "7"}
+    return group
