@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from kai_sched.api.objects import ObjectSet
@@ -41,6 +41,12 @@ def a_mig_fleet(nodes: int, gpus: int) -> Fleet:
     return a_fleet({"name": "mig", "count": nodes, "devices": [devices]})
 
 
+@cache
+def _interned(spec: ClaimSpec) -> ClaimSpec:
+    """Claims of one template share their spec, as those that are read do."""
+    return spec
+
+
 def asks_mig(profile: str, *, count: int = 1, name: str = "gpu") -> DeviceRequest:
     """Partitions of one profile, as NVIDIA's examples ask for them."""
     return DeviceRequest(
@@ -60,10 +66,11 @@ def a_claim(name: str, *requests: DeviceRequest, owner: str = "", **more: Any) -
     """A claim of namespace team; ``owner``: the pod it was made for."""
     configs: tuple[OpaqueConfig, ...] = more.pop("configs", ())
     constraints = more.pop("constraints", ())
+    spec = ClaimSpec(requests=requests, configs=configs, constraints=constraints)
     return Claim(
         key=ClaimKey(f"team/{name}"),
         uid=Uid(f"uid-c-{name}"),
-        spec=ClaimSpec(requests=requests, configs=configs, constraints=constraints),
+        spec=_interned(spec),
         owner_uid=f"uid-team/{owner}" if owner else "",
         **more,
     )

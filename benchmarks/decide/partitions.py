@@ -33,19 +33,18 @@ def mixed_partitions(seed: int = 3, nodes: int = 8, load: float = 0.98) -> Clust
         }
     )
     base = snapshot_of(ObjectSet(fleet_objects(fleet)), now=NOW, policy=Policy()).fleet
+    specs = {profile: _asking_for(profile) for profile in _SIZES}
     pods, groups, claims = [], [], []
     wanted = 0
     while wanted < load * 7 * 8 * nodes:
         profile = rng.choices(list(_SIZES), (8, 4, 2, 2, 1))[0]
         wanted += _SIZES[profile]
         name = f"m{len(pods):04d}"
-        selector = f"device.attributes['gpu.nvidia.com'].profile == '{profile}'"
-        request = DeviceRequest(name="gpu", device_class="mig.nvidia.com", selectors=(selector,))
         pod = replace(a_pod(name, name, 1), spec=_SPEC)
         claim = Claim(
             key=ClaimKey(f"bench/{name}"),
             uid=Uid(f"uid-c-{name}"),
-            spec=ClaimSpec(requests=(request,)),
+            spec=specs[profile],
             owner_uid=pod.uid,
         )
         pods.append(replace(pod, claims=(PodClaimRef("gpu", claim.key, is_own=True),)))
@@ -57,4 +56,12 @@ def mixed_partitions(seed: int = 3, nodes: int = 8, load: float = 0.98) -> Clust
         fleet=replace(base, version=1),
         pods=PodTable.sorted_by_key(pods),
         claims=tuple(sorted(claims, key=lambda claim: claim.key)),
+    )
+
+
+def _asking_for(profile: str) -> ClaimSpec:
+    """Claims of one template share their spec."""
+    selector = f"device.attributes['gpu.nvidia.com'].profile == '{profile}'"
+    return ClaimSpec(
+        requests=(DeviceRequest(name="gpu", device_class="mig.nvidia.com", selectors=(selector,)),)
     )

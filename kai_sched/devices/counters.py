@@ -23,7 +23,9 @@ def allocated_devices(pool: Pool, state: DeviceState) -> Iterable[PooledDevice]:
     use = state.use_of(pool.key)
     if not use.dedicated and not use.shared:
         return ()
-    return (entry for entry in (*pool.devices, *pool.others) if use.is_used(entry.name))
+    places, here = pool.places, len(pool.devices)
+    held = (places[name] for name in dict.fromkeys((*use.dedicated, *use.shared)) if name in places)
+    return [pool.devices[place] if place < here else pool.others[place - here] for place in held]
 
 
 class CounterLedger:
