@@ -78,6 +78,35 @@ def test_an_object_is_heard_again_once_it_is_mended(
     operator.wait_until(lambda: invalid_of(cluster.api.get("Queue", "a")).get("status") == "False")
 
 
+def test_a_shard_that_moves_to_another_node_pool_schedules_there(
+    cluster: LocalCluster, namespace: str, operator: RunningOperator
+) -> None:
+    pool = {"kai.scheduler/node-pool": "gold"}
+    with_nodes(cluster, plugin=1, labels=pool)
+    cluster.api.create(a_queue())
+    gold_queue = a_queue("team-gold")
+    gold_queue["metadata"]["labels"] = pool
+    cluster.api.create(gold_queue)
+    gold = a_pod("gold", namespace, queue="team-gold")
+    gold["metadata"]["labels"] |= pool
+    cluster.api.create(gold)
+    cluster.api.create(a_pod("plain", namespace))
+    operator.wait_until(lambda: any(entry["verdicts"] for entry in operator.entries("cycle")))
+    assert nodes_of(cluster, namespace) == {}
+
+    cluster.api.create(
+        {
+            "apiVersion": "kai.scheduler/v1",
+            "kind": "SchedulingShard",
+            "metadata": {"name": "default"},
+            "spec": {"partitionLabelValue": "gold"},
+        }
+    )
+
+    operator.wait_until(lambda: nodes_of(cluster, namespace).keys() == {"gold"}, seconds=60)
+    assert len(operator.entries("started")) == 2
+
+
 def test_pods_of_another_scheduler_only_take_room(
     cluster: LocalCluster, namespace: str, start_operator: StartOperator
 ) -> None:
