@@ -54,10 +54,10 @@ def with_odd_claims(cluster: LocalCluster, namespace: str) -> tuple[str, ...]:
     strange = a_claim("strange-constraint", namespace, count=2)
     strange["spec"]["devices"]["constraints"] = [{"matchAttribute": "example.com/nothing"}]
     cluster.api.create(strange)
-    # Somebody wrote an allocation of a device that nobody published.
+    # Somebody wrote an allocation that can be used nowhere.
     made = cluster.api.create(a_claim("haunted", namespace))
     made |= {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim"}
-    result = {"request": "gpus", "driver": "ghost.example.com", "pool": "attic", "device": "ghost"}
+    result = {"request": "gpus", "driver": CLASS, "pool": "half", "device": "gpu-0"}
     made["metadata"]["finalizers"] = ["resource.kubernetes.io/delete-protection"]
     made = cluster.api.replace(made)
     nowhere = {
