@@ -3,50 +3,45 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import ClassVar
 
 import typer
 
-from kai_sched import __version__
-from kai_sched.cli import crds, demo, dev, options
-from kai_sched.cli.output import OutputFormat, error_console, print_document
-from kai_sched.cli.plan import plan
-from kai_sched.cli.run import run
-from kai_sched.cli.simulate import simulate
-from kai_sched.cli.snapshot import snapshot
-from kai_sched.cli.topology import topology
-from kai_sched.cli.webhook import webhook
+from kai_sched.cli.lazy import LazyGroup
+from kai_sched.cli.output import error_console
 from kai_sched.errors import ApiFailure, KaiSchedError
+
+
+class Commands(LazyGroup):
+    """All commands of ``kai-sched``."""
+
+    places: ClassVar[Mapping[str, str]] = {
+        "run": "kai_sched.cli.run:run",
+        "plan": "kai_sched.cli.plan:plan",
+        "simulate": "kai_sched.cli.simulate:simulate",
+        "snapshot": "kai_sched.cli.snapshot:snapshot",
+        "topology": "kai_sched.cli.topology:topology",
+        "webhook": "kai_sched.cli.webhook:webhook",
+        "demo": "kai_sched.cli.demo:demo",
+        "dev": "kai_sched.cli.dev:app",
+        "crds": "kai_sched.cli.crds:app",
+        "version": "kai_sched.cli.version:version",
+    }
+
 
 app = typer.Typer(
     name="kai-sched",
-    help="A Kubernetes scheduler for GPU clusters: gangs, topology, fair share and DRA decided together.",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(run)
-app.command()(plan)
-app.command()(simulate)
-app.command()(snapshot)
-app.command()(topology)
-app.command()(webhook)
-app.command("demo")(demo.demo)
-app.add_typer(dev.app, name="dev")
-app.add_typer(crds.app, name="crds")
 
 
-@app.command()
-def version(
-    output: options.Output = OutputFormat.TABLE,
-) -> None:
-    """Print the version.
-
-    Example: kai-sched version -o json
-    """
-    if output is OutputFormat.TABLE:
-        sys.stdout.write(f"kai-sched {__version__}\n")
-    else:
-        print_document({"version": __version__}, output)
+@app.callback()
+def kai_sched() -> None:
+    """A Kubernetes scheduler for GPU clusters: gangs, topology, fair share and DRA decided together."""
 
 
 def main() -> None:

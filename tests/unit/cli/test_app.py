@@ -11,8 +11,9 @@ from tests.unit.cli.conftest import Run
 def commands(group=None, path=()):
     """Every command with its path."""
     group = group or get_command(app)
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if hasattr(command, "list_commands"):
             yield from commands(command, (*path, name))
         else:
             yield (*path, name), command
