@@ -202,6 +202,7 @@ def test_the_role_holds_no_right_that_is_not_used(
     operator.wait_until(lambda: operator.calls()["create", "podgroups", 201] == 1)
     operator.wait_until(lambda: ("patch", "podgroups/status") in operator.writes())
     operator.wait_until(lambda: ("patch", "queues/status") in operator.writes())
+    operator.wait_until(lambda: ("update", "leases") in operator.writes())
     operator.wait_until(lambda: operator.calls()["create", "events", 201] == 2)
 
     used = {(verb, resource) for verb, resource, _ in operator.calls()}
