@@ -18,7 +18,7 @@ from kai_sched.errors import InvalidInput
 from kai_sched.grouping import group_objects
 from kai_sched.model.policy import Policy, StageName
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.planning.cycle import BUILT_STAGES
+from kai_sched.planning.stages import BUILT_STAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

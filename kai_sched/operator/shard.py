@@ -15,7 +15,7 @@ from kai_sched.cluster.ports import Document
 from kai_sched.errors import InvalidInput
 from kai_sched.model.policy import Policy
 from kai_sched.operator.options import DEFAULT_SHARD
-from kai_sched.planning.cycle import BUILT_STAGES
+from kai_sched.planning.stages import BUILT_STAGES
 
 
 class ShardPolicy:

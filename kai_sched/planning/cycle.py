@@ -10,7 +10,7 @@ from kai_sched.fairness.ledger import Ledger
 from kai_sched.fairness.shares import divide_capacity
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.plan import Plan, SolverReport, StageReport
-from kai_sched.model.policy import Policy, StageName
+from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.base import FleetCache
 from kai_sched.placement.build import build_world
@@ -21,10 +21,9 @@ from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.decode import decode
 from kai_sched.planning.demand import select_demand
 from kai_sched.planning.improving import Improver, judged, may_improve, score_of, tidied_states
+from kai_sched.planning.stages import BUILT_STAGES
 from kai_sched.planning.stages.allocate import allocate
 from kai_sched.planning.verdicts import verdicts_of
-
-BUILT_STAGES = (StageName.ALLOCATE,)
 
 
 def plan_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache | None = None) -> Plan:

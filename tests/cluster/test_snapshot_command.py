@@ -23,7 +23,7 @@ from kai_sched.cluster.snapshots import read_cluster
 from kai_sched.grouping import group_objects
 from kai_sched.localcluster import LocalCluster
 from kai_sched.localcluster.setup import wait_for
-from kai_sched.planning.cycle import BUILT_STAGES
+from kai_sched.planning.stages import BUILT_STAGES
 from kai_sched.solving.in_process import decide_in_process
 from tests.cluster.objects import a_claim_template, a_job, a_pod, a_pod_group, a_queue, with_nodes
 
