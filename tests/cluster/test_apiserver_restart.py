@@ -63,15 +63,21 @@ def test_work_goes_on_after_the_api_server_was_killed_and_came_back(
     )
     assert operator.answer("/healthz")[0] == 200
     cluster.start_apiserver()
+    cluster.api.create(a_pod("at-once", namespace, gpus=1))
 
     operator.wait_leading()
     wait_served(cluster, operator)
-    assert uids(cluster) == before
+    now = uids(cluster)
+    assert len(now["Pod"] - before["Pod"]) == 1
+    assert {**now, "Pod": before["Pod"]} == before
+    assert now["Pod"] > before["Pod"]
     cluster.api.create(a_pod_group("after", namespace, minMember=2))
     cluster.api.create_all(a_pod(f"q{n}", namespace, group="after", template="two-gpus") for n in range(2))
-    operator.wait_until(lambda: len(bound(cluster, namespace)) == 6, "work after the restart")
+    operator.wait_until(lambda: len(bound(cluster, namespace)) == 7, "work after the restart")
     assert bound(cluster, namespace).items() >= nodes.items()
     after = uids(cluster)
     grown = {kind: len(after[kind]) - len(before[kind]) for kind in KEPT if after[kind] != before[kind]}
-    assert grown == {"Pod": 2, "ResourceClaim": 2, "PodGroup": 1}
+    assert grown == {"Pod": 3, "ResourceClaim": 2, "PodGroup": 1}
     assert all(after[kind] >= before[kind] for kind in KEPT)
+    binds = [call for call in operator.calls().elements() if call[:2] == ("create", "pods/binding")]
+    assert [status for *_, status in binds] == [201] * 7

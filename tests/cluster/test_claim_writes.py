@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -195,8 +196,9 @@ def test_a_claim_deleted_meanwhile_takes_back_the_gang_until_there_is_another(sc
 
     scene.create_gang("g", p0="c0", p1="c1")
 
-    scene.operator.wait_until(lambda: not scene.proxy.is_armed())
-    scene.operator.wait_until(lambda: scene.allocation("c0") is None and not scene.holders("c0"), "the undo")
+    scene.operator.wait_until(lambda: scene.lines(r"PUT .*/c0/status") == [200, 200], "the undo")
+    assert scene.allocation("c0") is None
+    assert scene.holders("c0") == []
     assert scene.nodes() == {}
     scene.create_claims("c1")
     scene.wait_bound("p0", "p1")
@@ -247,17 +249,20 @@ def test_a_pod_replaced_by_another_of_its_name_undoes_the_gang_and_it_is_decided
 
 def test_a_pod_deleted_before_the_first_bind_takes_the_whole_gang_back(scene: Scene) -> None:
     scene.create_claims("c0", "c1")
-    scene.proxy.before(
-        ALLOCATION, lambda: scene.api.delete("Pod", "p1", scene.namespace, gracePeriodSeconds=0)
-    )
+
+    def delete_pod() -> None:
+        scene.api.delete("Pod", "p1", scene.namespace, gracePeriodSeconds=0)
+        # The operator's watches tell it meanwhile.
+        time.sleep(0.5)
+
+    scene.proxy.before(ALLOCATION, delete_pod)
 
     scene.create_gang("g", p0="c0", p1="c1")
 
-    scene.operator.wait_until(lambda: not scene.proxy.is_armed())
-    scene.operator.wait_until(
-        lambda: scene.allocation("c0") is None and scene.allocation("c1") is None and not scene.holders("c0"),
-        "the undo",
-    )
+    scene.operator.wait_until(lambda: scene.lines(r"PUT .*/c0/status") == [200, 200], "the undo")
+    scene.operator.wait_until(lambda: scene.allocation("c1") is None and not scene.holders("c1"))
+    assert scene.allocation("c0") is None
+    assert scene.holders("c0") == []
     assert scene.nodes() == {}
 
 
