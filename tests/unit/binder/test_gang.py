@@ -214,6 +214,32 @@ async def test_a_pod_that_went_away_before_the_binds_takes_the_gang_back() -> No
     assert is_untouched(shelf, command)
 
 
+@pytest.mark.parametrize("arrived", [False, True])
+async def test_a_bind_without_an_answer_is_not_tried_again_on_a_node_that_went_away(*, arrived: bool) -> None:
+    command = a_gang_with_claims()
+    shelf = a_shelf_for(command)
+    known = NothingKnown()
+    tries: list[str] = []
+
+    def lose(writes: int, call: str) -> None:
+        if call == f"POST {pod_path('team/p3')}/binding":
+            tries.append(call)
+            known.broken[PodKey("team/p3")] = "node n3 of pod team/p3 is gone"
+            raise ApiFailure("no answer", status=0, retryable=True)
+
+    if arrived:
+        shelf.after_write = lose
+    else:
+        shelf.before_write = lose
+
+    outcome = await run(command, shelf, known=known)
+
+    assert len(tries) == 1
+    assert len(outcome.bound) == (4 if arrived else 3)
+    assert outcome.result is (Result.DONE if arrived else Result.STALE)
+    assert shelf.node_of("team/p3") == ("n3" if arrived else None)
+
+
 async def test_after_the_first_bind_the_rest_is_completed_and_nothing_taken_back() -> None:
     command = a_gang_with_claims()
     shelf = a_shelf_for(command)
