@@ -114,7 +114,7 @@ class Client(Section):
 
 
 class Bandwidths(Section):
-    """Gigabytes per second of one device, by the narrowest link between two."""
+    """Gigabytes per second of one device in one direction, by the narrowest link between two."""
 
     nvlink: Gigabytes = Field(default=450.0, description="Inside one NVLink domain.")
     pcie: Gigabytes = Field(default=55.0, description="Inside one PCIe root.")
@@ -122,7 +122,7 @@ class Bandwidths(Section):
     node: Gigabytes = Field(default=30.0, description="Between NUMA nodes of a node.")
     network: Gigabytes = Field(default=50.0, description="Between nodes, where no level says otherwise.")
     levels: dict[str, Gigabytes] = Field(
-        default_factory=dict, description="By node label of a topology level."
+        default_factory=dict, description="By node label of a topology level: between nodes of one such domain."
     )
 
 

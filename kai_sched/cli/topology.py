@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -69,7 +70,7 @@ def topology(
     view = view_of(world, topology_name)
     depth = _depth(level, view)
     root = _filtered(view.root, node or [], only_free=free)
-    view = View(root, view.graph, view.holders, view.nodes, view.titles)
+    view = replace(view, root=root)
     if output is not OutputFormat.TABLE:
         print_document(view_document(view, topology_name), output)
         return
@@ -110,7 +111,8 @@ def view_of(world: World, topology_name: str = "") -> View:
         for each in known_topology.levels
     }
     nodes = {str(each.name): each for each in snapshot.fleet.nodes}
-    return View(inventory(graph, CLUSTER, holders, _supply(snapshot)), graph, holders, nodes, titles)
+    root = inventory(graph, CLUSTER, holders, _supply(snapshot))
+    return View(root, graph, holders, nodes, titles, world.speeds)
 
 
 def _supply(snapshot: ClusterSnapshot) -> Supply:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kai_sched.cli.topology_views import View, node_of, resources, spans
+from kai_sched.cli.topology_views import View, all_reduce_of, node_of, resources, spans
 from kai_sched.model.quantity import format_quantity
-from kai_sched.topology.distance import bandwidth_gbps
 from kai_sched.topology.graph import Kind
 from kai_sched.topology.holders import Holding
 from kai_sched.topology.inventory import Entry
@@ -27,7 +26,7 @@ def view_document(view: View, topology: str) -> Document:
                 "devices": [device.key for device in devices],
                 "nodes": sorted({node_of(view.graph, device) for device in devices}),
                 "spans": {"kind": place.kind.value, "name": place.name},
-                "slowestLinkGBps": bandwidth_gbps(view.graph, place),
+                "allReduceGBps": all_reduce_of(devices, view),
             }
             for name, holding, devices, place in spans(view)
         ],

@@ -14,7 +14,7 @@ from rich.tree import Tree
 from kai_sched.model.nodes import Node
 from kai_sched.model.quantity import format_quantity
 from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
-from kai_sched.topology.distance import bandwidth_gbps, meeting_place
+from kai_sched.topology.distance import LinkSpeeds, all_reduce_gbps, meeting_place
 from kai_sched.topology.graph import BOARD, FleetGraph, Kind, Place
 from kai_sched.topology.holders import Holders, Holding
 from kai_sched.topology.inventory import Entry, State
@@ -51,6 +51,7 @@ class View:
     holders: Holders
     nodes: Mapping[str, Node]
     titles: Mapping[str, str]
+    speeds: LinkSpeeds
 
 
 def print_view(view: View, depth: str, out: Console) -> None:
@@ -64,8 +65,8 @@ def print_view(view: View, depth: str, out: Console) -> None:
         out.print(Text("\nHolders", style="bold"))
     for name, holding, devices, place in held:
         queue = f" (queue {holding.queue})" if holding.queue else ""
-        gbps = bandwidth_gbps(view.graph, place)
-        link = f", link about {gbps:g} GB/s" if gbps is not None else ""
+        gbps = all_reduce_of(devices, view)
+        link = f", all-reduce ~{gbps:g} GB/s" if gbps is not None else ""
         count = f"{len(devices)} device{'s' if len(devices) != 1 else ''}"
         where = _whereabouts(place, view)
         out.print(Text(f"{letters.get(name, '+')} {name}{queue}: {count} in {where}{link}"))
@@ -213,12 +214,18 @@ def resources(node: Place, view: View) -> dict[str, tuple[int, int]]:
 
 def spans(view: View) -> Iterator[tuple[str, Holding, list[Place], Place]]:
     """Each holder with its devices and the smallest place that holds them all."""
-    found: dict[str, tuple[Holding, list[Place]]] = {}
+    found: dict[str, tuple[Holding, dict[Place, None]]] = {}
     for entry in view.root.walk():
         for holding in entry.holders:
-            found.setdefault(holding.name, (holding, []))[1].append(entry.place)
+            found.setdefault(holding.name, (holding, {}))[1][entry.place] = None
     for name, (holding, devices) in sorted(found.items()):
-        yield name, holding, devices, meeting_place(view.graph, devices)
+        yield name, holding, list(devices), meeting_place(view.graph, list(devices))
+
+
+def all_reduce_of(devices: Sequence[Place], view: View) -> float | None:
+    """Estimated bus bandwidth among the GPUs of a holder; network cards held with them take no part."""
+    gpus = [device for device in devices if "gpu" in device.level]
+    return all_reduce_gbps(view.graph, gpus or devices, view.speeds)
 
 
 def node_of(graph: FleetGraph, device: Place) -> str:

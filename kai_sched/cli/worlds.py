@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kai_sched.api.objects import ObjectSet
-from kai_sched.api.settings import load_settings
+from kai_sched.api.settings import Bandwidths, load_settings
 from kai_sched.api.shard_policy import policy_of
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.api.snapshot_file import read_snapshot, snapshot_time
@@ -19,6 +19,7 @@ from kai_sched.grouping import group_objects
 from kai_sched.model.policy import Policy, StageName
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.planning.stages import BUILT_STAGES
+from kai_sched.topology.distance import LinkSpeeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +34,11 @@ class WorldOptions:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A snapshot and the policy it is decided under."""
+    """A snapshot, the policy it is decided under, and what links carry."""
 
     snapshot: ClusterSnapshot
     policy: Policy
+    speeds: LinkSpeeds
 
 
 def load_world(paths: Sequence[Path], options: WorldOptions) -> World:
@@ -54,14 +56,27 @@ def world_of(objects: ObjectSet, options: WorldOptions, source: str) -> World:
     Raises:
         InvalidInput: the shard or an option is wrong.
     """
-    policy = policy_of(objects, load_settings(options.config), shard=options.shard)
+    settings = load_settings(options.config)
+    policy = policy_of(objects, settings, shard=options.shard)
     policy = replace(policy, stages=_stages(options.stages, policy))
     snapshot = snapshot_of(
         objects, now=_now(options.now, objects, source), policy=policy, group=group_objects
     )
     for problem in snapshot.unreadable:
         error_console().print(f"warning: {source}: {problem}", style="yellow", markup=False, soft_wrap=True)
-    return World(snapshot, policy)
+    return World(snapshot, policy, link_speeds(settings.bandwidths))
+
+
+def link_speeds(bandwidths: Bandwidths) -> LinkSpeeds:
+    """The speeds that the settings say."""
+    return LinkSpeeds(
+        nvlink_gbps=bandwidths.nvlink,
+        pcie_gbps=bandwidths.pcie,
+        numa_gbps=bandwidths.numa,
+        node_gbps=bandwidths.node,
+        network_gbps=bandwidths.network,
+        by_level=bandwidths.levels,
+    )
 
 
 def _now(option: str | None, objects: ObjectSet, source: str) -> float:

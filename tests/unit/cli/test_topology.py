@@ -48,7 +48,7 @@ def test_the_tree_goes_from_racks_and_cliques_to_partitions(show):
         "    │       │   ├── gpu-0-mig-1g10gb-19-4 held team/eval",
         "            └── pci0000:26 · gpu-1 partly (8 of 12 partitions can be had)",
         "                └── gpu-1-mig-2g20gb-14-2 held team/eval",
-        "D team/train (queue training): 6 devices in clique c1.0, link about 450 GB/s",
+        "D team/train (queue training): 6 devices in clique c1.0, all-reduce ~450 GB/s",
     ):
         assert line in lines, line
     assert max(map(len, lines)) <= 80
@@ -123,12 +123,34 @@ def test_the_document_says_who_holds_each_device(show):
     assert named(document, "nvl-1")["devices"] == [{"driver": "gpu.nvidia.com", "total": 4, "free": 2}]
     assert named(document, "old-0")["resources"] == {"nvidia.com/gpu": {"allocatable": 8, "free": 6}}
     train = next(holder for holder in document["holders"] if holder["name"] == "team/train")
-    assert (train["nodes"], train["spans"], train["slowestLinkGBps"]) == (
+    assert (train["nodes"], train["spans"], train["allReduceGBps"]) == (
         ["nvl-0", "nvl-1"],
         {"kind": "domain", "name": "c1.0"},
         450.0,
     )
     assert len(train["devices"]) == 6
+
+
+def all_reduce_of(document: dict[str, Any], name: str) -> float | None:
+    return next(holder["allReduceGBps"] for holder in document["holders"] if holder["name"] == name)
+
+
+def test_what_links_carry_comes_from_the_settings(show, tmp_path, monkeypatch):
+    file = tmp_path / "settings.yaml"
+    settings = {"bandwidths": {"nvlink": 900, "node": 21, "levels": {"nvidia.com/gpu.clique": 700}}}
+    file.write_text(
+        yaml.safe_dump({"apiVersion": "kai-sched.dev/v1alpha1", "kind": "Configuration"} | settings)
+    )
+
+    def shown(*arguments: object) -> tuple[float | None, float | None]:
+        document = show("-o", "json", *arguments).document
+        return all_reduce_of(document, "team/train"), all_reduce_of(document, "team/notebook")
+
+    assert shown() == (450.0, 30.0)
+    assert shown("--config", file) == (700.0, 21.0)
+    assert "all-reduce ~700 GB/s" in " ".join(show("--config", file).out.split())
+    monkeypatch.setenv("KAI_SCHED_BANDWIDTHS_LEVELS", "{nvidia.com/gpu.clique: 650}")
+    assert shown("--config", file) == (650.0, 21.0), "the environment wins over the file"
 
 
 def test_a_device_that_serves_many_says_what_is_left(run, tmp_path):
