@@ -232,14 +232,16 @@ class CycleLoop:
     async def _until_due(self) -> None:
         pace = self._pace
         try:
-            await asyncio.wait_for(self._mirror.wake.wait(), self._idle_seconds())
+            async with asyncio.timeout(self._idle_seconds()):
+                await self._mirror.wake.wait()
         except TimeoutError:
             return
         due_in = self._began_at + pace.min_interval_seconds - time.monotonic()
         await asyncio.sleep(max(pace.batch_seconds, due_in))
         if self._binder.backlog > pace.busy_backlog:
             try:
-                await asyncio.wait_for(self._binder.drained(), pace.busy_seconds)
+                async with asyncio.timeout(pace.busy_seconds):
+                    await self._binder.drained()
             except TimeoutError:
                 return
 

@@ -191,7 +191,8 @@ class Publisher:
     async def _let_traffic_pass(self) -> None:
         if self._traffic.backlog:
             try:
-                await asyncio.wait_for(self._traffic.drained(), _YIELD_SECONDS)
+                async with asyncio.timeout(_YIELD_SECONDS):
+                    await self._traffic.drained()
             except TimeoutError:
                 return
 

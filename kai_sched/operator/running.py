@@ -71,7 +71,8 @@ async def _first_policy(options: OperatorOptions, client: KubeClient, stop: asyn
             if failure.retryable:
                 _log.warning("the API server does not answer", failure=str(failure))
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), RESTART_SECONDS)
+                    async with asyncio.timeout(RESTART_SECONDS):
+                        await stop.wait()
                 continue
         break
     return shard.current(documents) or base_policy(options.settings)
@@ -183,7 +184,8 @@ class Operator:
     async def _come_to_rest(self) -> None:
         if self._fence.may_write():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._binder.drained(), GRACE_SECONDS)
+                async with asyncio.timeout(GRACE_SECONDS):
+                    await self._binder.drained()
         await self._binder.abandon()
         self._loop.reset()
         _log.info("stopped deciding")

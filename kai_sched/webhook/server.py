@@ -106,7 +106,8 @@ async def serve(
         _log.info("webhook serves", port=serving.port, device_class=sharing.device_class)
         while not stop.is_set():
             try:
-                await asyncio.wait_for(stop.wait(), _CERTIFICATE_SECONDS)
+                async with asyncio.timeout(_CERTIFICATE_SECONDS):
+                    await stop.wait()
             except TimeoutError:
                 # Certificates are renewed in place; connections made from now on show the new one.
                 _load(context, serving)

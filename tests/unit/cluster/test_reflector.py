@@ -25,7 +25,8 @@ def _follow(server: ScriptedServer, *, pace: Pace | None = None) -> tuple[Reflec
             server, Source(name="things", path="/things"), sink, chance=lambda: 0.5, pace=pace, sleep=sleep
         )
         with pytest.raises(Done):
-            await asyncio.wait_for(reflector.run(), 10)
+            async with asyncio.timeout(10):
+                await reflector.run()
         return reflector
 
     return asyncio.run(run()), sink, delays
