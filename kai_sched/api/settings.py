@@ -122,7 +122,8 @@ class Bandwidths(Section):
     node: Gigabytes = Field(default=30.0, description="Between NUMA nodes of a node.")
     network: Gigabytes = Field(default=50.0, description="Between nodes, where no level says otherwise.")
     levels: dict[str, Gigabytes] = Field(
-        default_factory=dict, description="By node label of a topology level: between nodes of one such domain."
+        default_factory=dict,
+        description="By node label of a topology level: between nodes of one such domain.",
     )
 
 
