@@ -67,6 +67,9 @@ class Shelf:
     def touch(self, key: str) -> None:
         self._store(claim_path(key), self.claim(key))
 
+    async def open_ahead(self, count: int) -> None:
+        """There are no connections here."""
+
     async def get(self, path: str) -> dict[str, Any]:
         return copy.deepcopy(self._found(path))
 
@@ -156,12 +159,16 @@ class NothingKnown:
 
     def __init__(self, broken: Mapping[PodKey, str] | None = None) -> None:
         self.broken = dict(broken or {})
+        self.broken_device: dict[PodKey, str] = {}
 
     def claim_document(self, claim: ClaimKey) -> dict[str, Any] | None:
         return None
 
     def broken_preconditions(self, placements: Iterable[Placement]) -> dict[PodKey, str]:
         return {p.pod: self.broken[p.pod] for p in placements if p.pod in self.broken}
+
+    def broken_devices(self, placements: Iterable[Placement]) -> dict[PodKey, str]:
+        return {p.pod: self.broken_device[p.pod] for p in placements if p.pod in self.broken_device}
 
 
 class OpenFence:

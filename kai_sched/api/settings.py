@@ -109,7 +109,7 @@ class Client(Section):
         default=None, gt=0, description="None: as much as the server admits."
     )
     burst: int = Field(default=100, ge=1, description="Calls at once above the rate.")
-    pool_size: int = Field(default=64, ge=1, description="Connections kept open.")
+    pool_size: int = Field(default=128, ge=1, description="Most connections, and so calls at once.")
     timeout_seconds: Seconds = Field(default=60.0, description="Time limit of one call.")
 
 

@@ -18,7 +18,7 @@ from kai_sched.binder.single import evict, undo_reservation
 from kai_sched.binder.writes import FenceClosed, FencedCalls
 from kai_sched.model.commands import BindGang, Command, Evict, UndoReservation
 
-GANGS_AT_ONCE: Final = 64
+GANGS_AT_ONCE: Final = 128
 
 OutcomeSink = Callable[[Outcome], None]
 
@@ -34,12 +34,14 @@ class Binder:
         report: OutcomeSink,
         gangs_at_once: int = GANGS_AT_ONCE,
     ) -> None:
+        self._api = api
         self._calls = FencedCalls(api, fence)
         self._known = known
         self._report = report
         self._limit = gangs_at_once
         self._waiting: deque[Command] = deque()
         self._workers: set[asyncio.Task[None]] = set()
+        self._opening: asyncio.Task[None] | None = None
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -48,6 +50,11 @@ class Binder:
     def backlog(self) -> int:
         """Commands not finished yet."""
         return len(self._waiting) + self._running
+
+    def expect(self, writes: int) -> None:
+        """So many writes may come soon: connections are opened for them while the decision is being made."""
+        if writes > 1 and (self._opening is None or self._opening.done()):
+            self._opening = asyncio.get_running_loop().create_task(self._api.open_ahead(writes))
 
     def submit(self, commands: Iterable[Command]) -> None:
         """Queue commands in order; they begin at once as far as the limit allows."""
@@ -66,9 +73,10 @@ class Binder:
     async def abandon(self) -> None:
         """Stop where we are without another write; what is half written is found again from the API's state."""
         self._waiting.clear()
-        for worker in tuple(self._workers):
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        tasks = [*self._workers] if self._opening is None else [*self._workers, self._opening]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._idle.set()
 
     async def _work(self) -> None:

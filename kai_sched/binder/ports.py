@@ -25,6 +25,9 @@ class ApiCalls(Protocol):
 
     async def add_finalizer(self, path: str, finalizer: str) -> Document: ...
 
+    async def open_ahead(self, count: int) -> None:
+        """Be ready for so many calls at once. Never fails."""
+
 
 class KnownObjects(Protocol):
     """What the watches say, as of now."""
@@ -34,6 +37,12 @@ class KnownObjects(Protocol):
 
     def broken_preconditions(self, placements: Iterable[Placement]) -> Mapping[PodKey, str]:
         """The pods that must not be bound, with the reason: gone or replaced, or their node went away."""
+
+    def broken_devices(self, placements: Iterable[Placement]) -> Mapping[PodKey, str]:
+        """The pods to which a device would be given that went away or was tainted, with the reason.
+
+        Devices that a claim had before are its pods' to keep.
+        """
 
 
 class Fence(Protocol):

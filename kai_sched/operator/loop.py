@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -23,6 +23,7 @@ from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.workloads import PodState
 from kai_sched.operator.narrator import Narrator
 from kai_sched.operator.telemetry import Telemetry
 from kai_sched.planning.commands import commands_for
@@ -130,6 +131,7 @@ class CycleLoop:
         dirty = self._mirror.take_dirty()
         snapshot = self._mirror.snapshot(time.time(), policy)
         seen = time.perf_counter()
+        self._binder.expect(_waiting_among(dirty.groups, snapshot))
         decision = await self._solver.decide(snapshot, policy, self._decide_seconds)
         self._adapt_deadline(decision)
         self._telemetry.decided(decision, self._solver.stats)
@@ -251,6 +253,13 @@ class CycleLoop:
         waits = [failure.retry_at - now for failure in self._failures.values() if failure.retry_at > now]
         idle = self._pace.settle_seconds if self._is_unsettled else self._pace.idle_seconds
         return min([idle, *waits])
+
+
+def _waiting_among(groups: Collection[PodGroupKey], snapshot: ClusterSnapshot) -> int:
+    """How many pods without a node the groups have that changed; those that wait for long do not count."""
+    return (
+        sum(pod.state is PodState.PENDING and pod.group in groups for pod in snapshot.pods) if groups else 0
+    )
 
 
 def _log_cycle(

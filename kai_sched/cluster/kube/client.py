@@ -58,6 +58,10 @@ class KubeClient:
         """Close all connections; watches that are open end."""
         await self._transport.close()
 
+    async def open_ahead(self, count: int) -> None:
+        """Have connections open for so many calls at once; what cannot be opened is not missed."""
+        await self._transport.open_ahead(count, self._timeout_seconds)
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -20,6 +20,9 @@ from kai_sched.errors import ApiFailure
 _TRIES_WHEN_BUSY: Final = 6
 _LONGEST_WAIT_SECONDS: Final = 5.0
 _READ_BUFFER_BYTES: Final = 1 << 21
+_KEPT_OPEN_SECONDS: Final = 60.0
+_WARM_PATH: Final = "/version"
+"""Small, and every account may read it."""
 _NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -27,7 +30,7 @@ _NO_ANSWER: Final = (aiohttp.ClientError, OSError, TimeoutError)
 class ClientOptions:
     """How much the client may ask of the server. ``requests_per_second`` None: as much as the server admits."""
 
-    pool_size: int = 64
+    pool_size: int = 128
     requests_per_second: float | None = None
     burst: int = 100
     timeout_seconds: float = 60.0
@@ -53,14 +56,31 @@ class Transport:
         # Watches live for minutes: in a pool of their own they never take the place of a call.
         self._calls = self._session(limit=options.pool_size)
         self._streams = self._session(limit=0)
+        self._pool_size = options.pool_size
         rate = options.requests_per_second
-        clock = asyncio.get_running_loop().time
-        self._limit = None if rate is None else RequestLimit(rate, options.burst, clock)
+        self._clock = asyncio.get_running_loop().time
+        self._limit = None if rate is None else RequestLimit(rate, options.burst, self._clock)
+        self._in_flight = 0
+        self._peak = 0
+        """Most calls at once lately; so many connections are open."""
+        self._peak_until = 0.0
 
     async def close(self) -> None:
         """Close all connections; streams that are open end."""
         await self._calls.close()
         await self._streams.close()
+
+    async def open_ahead(self, count: int, timeout_seconds: float) -> None:
+        """Have ``count`` connections open, as far as the pool allows, before so many calls come at once.
+
+        A burst that had to begin with the TLS handshakes of its connections would be slower by all of them.
+        """
+        count = min(count, self._pool_size)
+        if self._limit is not None or (count <= self._peak and self._clock() < self._peak_until):
+            return
+        call = Call(method="GET", path=_WARM_PATH, timeout_seconds=timeout_seconds)
+        # Side by side: one after the other they would share one connection. What they answer matters to nobody.
+        await asyncio.gather(*(self.answer(call) for _ in range(count)), return_exceptions=True)
 
     async def answer(self, call: Call) -> bytes:
         """The body of a good answer. Raises ``ApiFailure``.
@@ -105,14 +125,23 @@ class Transport:
             raise
 
     async def _once(self, call: Call, authorization: str | None) -> bytes:
+        self._count_in()
         try:
             async with await self._send(self._calls, call, authorization) as answer:
                 content = await answer.read()
         except _NO_ANSWER as cause:
             raise no_answer(call.method, call.path, cause) from cause
+        finally:
+            self._in_flight -= 1
         if answer.status >= 400:
             raise failure_of(call.method, call.path, answer.status, content, answer.headers)
         return content
+
+    def _count_in(self) -> None:
+        self._in_flight += 1
+        now = self._clock()
+        if self._in_flight >= self._peak or now >= self._peak_until:
+            self._peak, self._peak_until = self._in_flight, now + _KEPT_OPEN_SECONDS
 
     async def _send(
         self, session: aiohttp.ClientSession, call: Call, authorization: str | None
@@ -137,7 +166,7 @@ class Transport:
         connector = aiohttp.TCPConnector(
             limit=limit,
             ssl=context if context is not None else True,
-            keepalive_timeout=60.0,
+            keepalive_timeout=_KEPT_OPEN_SECONDS,
             socket_factory=_socket_with_keepalive,
         )
         return aiohttp.ClientSession(
