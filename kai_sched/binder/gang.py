@@ -57,6 +57,8 @@ class GangRun:
     async def run(self) -> Outcome:
         """Until the gang is bound, or taken back."""
         progress = self._progress
+        if any(placement.claims for placement in self._command.placements):
+            self._has_broken(self._command.placements)
         while True:
             if progress.is_undoing and self._told:
                 await self._untell()
@@ -144,8 +146,8 @@ class GangRun:
             self._progress.must_reread(claim)
 
     def _has_broken(self, placements: tuple[Placement, ...]) -> bool:
-        """Whether a pod or node went away while the claims were written; the gang is told."""
-        broken = self._known.broken_preconditions(placements)
+        """Whether a pod, node or device went away since the decision; the gang is told."""
+        broken = {**self._known.broken_devices(placements), **self._known.broken_preconditions(placements)}
         for pod, reason in broken.items():
             self._progress.refuse_pod(pod, Refusal(Result.STALE, reason))
         return bool(broken)

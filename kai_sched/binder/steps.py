@@ -145,9 +145,12 @@ class GangProgress:
 
     def refuse_pod(self, pod: PodKey, refusal: Refusal) -> None:
         """This pod must not be bound: the gang fails as one, or, if it runs already, goes on without it."""
+        self._lost.setdefault(pod, refusal)
         if self._command.already_bound == 0:
             self.fail(refusal)
-        self._lost.setdefault(pod, refusal)
+        else:
+            left = [placement for placement in self._command.placements if placement.pod not in self._lost]
+            self._intents = {intent.claim: intent for intent in intents_of(left)}
 
     def fail(self, refusal: Refusal) -> None:
         """Give up; the first reason stands. Ignored once a pod is bound: then there is only forward."""
@@ -163,10 +166,6 @@ class GangProgress:
             reason = next((refused[part.claim] for part in placement.claims if part.claim in refused), None)
             if reason is not None:
                 self.refuse_pod(placement.pod, reason)
-        if self._failure is not None:
-            return True
-        left = [placement for placement in self._command.placements if placement.pod not in self._lost]
-        self._intents = {intent.claim: intent for intent in intents_of(left)}
         return True
 
     def _next_bind(self) -> GangStep:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from kai_sched.cluster.mirror import Mirror
 from kai_sched.cluster.ports import Document
+from kai_sched.devices.standing import PublishedDevices
 from kai_sched.model.ids import ClaimKey, PodKey
 from kai_sched.model.plan import Placement
 
@@ -15,6 +16,8 @@ class MirrorKnowledge:
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
+        self._published = PublishedDevices((), ())
+        self._published_at = (-1, -1)
 
     def claim_document(self, claim: ClaimKey) -> Document | None:
         return self._mirror.stock.claims.documents.get(claim)
@@ -31,3 +34,21 @@ class MirrorKnowledge:
             elif placement.node not in nodes:
                 broken[placement.pod] = f"node {placement.node} of pod {placement.pod} is gone"
         return broken
+
+    def broken_devices(self, placements: Iterable[Placement]) -> Mapping[PodKey, str]:
+        broken: dict[PodKey, str] = {}
+        for placement in placements:
+            for part in placement.claims:
+                if part.allocation is not None and (
+                    problem := self._devices().problem(part.allocation.results)
+                ):
+                    broken[placement.pod] = f"claim {part.claim}: {problem}"
+        return broken
+
+    def _devices(self) -> PublishedDevices:
+        stock = self._mirror.stock
+        versions = (stock.slices.version, stock.taint_rules.version)
+        if versions != self._published_at:
+            self._published = PublishedDevices(stock.slices.in_order(), stock.taint_rules.in_order())
+            self._published_at = versions
+        return self._published

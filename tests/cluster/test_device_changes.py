@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from tests.cluster.proxy import ALLOCATION, BINDING
 from tests.cluster.test_claim_writes import Scene, scene, using  # noqa: F401 — fixture
 
 Document = dict[str, Any]
+WATCH_SECONDS = 1.0
+"""A watch delivers within milliseconds; a loaded machine takes longer."""
 READY, BROKEN = "example.com/ready", "example.com/broken"
 
 
@@ -38,6 +41,24 @@ def wait_for_preparation(device: Document) -> None:
     """Pods may be bound once the driver says so."""
     device["bindingConditions"] = [READY]
     device["bindingFailureConditions"] = [BROKEN]
+
+
+def take_away(where: Scene) -> None:
+    """The driver publishes its pool without the device that a claim was given first."""
+    (gone,) = [where.device(name) for name in ("c0", "c1") if where.allocation(name)][:1]
+    for one in where.api.list("ResourceSlice"):
+        if one["spec"]["pool"]["name"] == gone[0]:
+            one["spec"]["pool"]["generation"] += 1
+            one["spec"]["devices"] = [
+                device for device in one["spec"]["devices"] if device["name"] != gone[1]
+            ]
+            where.api.replace({"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", **one})
+
+
+def seen_by_the_operator(change: Callable[..., None], *arguments: object) -> None:
+    """The change, and time for the operator's watch: the proxy holds its write up so long."""
+    change(*arguments)
+    time.sleep(WATCH_SECONDS)
 
 
 def say(where: Scene, claim: str, condition: str) -> None:
@@ -76,26 +97,66 @@ def test_a_pool_published_anew_meanwhile_holds_up_nobody(scene: Scene) -> None: 
     assert not scene.proxy.is_armed()
 
 
-def test_a_taint_that_comes_meanwhile_leaves_the_gang_whole_and_keeps_the_next_away(
+def test_a_device_that_is_tainted_meanwhile_is_given_back_and_another_one_taken(
     scene: Scene,  # noqa: F811
 ) -> None:
-    scene.create_claims("c0", "c1", "next")
-    scene.proxy.before(ALLOCATION, lambda: republish(scene.cluster, taint, "dra-0"))
+    scene.create_claims("c0", "next")
+    scene.api.patch("Node", "dra-1", body={"spec": {"unschedulable": True}})
+    scene.proxy.after(ALLOCATION, lambda: seen_by_the_operator(republish, scene.cluster, taint, "dra-0"))
+    scene.create_gang("g", p0="c0")
+    scene.operator.wait_until(lambda: not scene.proxy.is_armed(), "the allocation")
+
+    scene.api.create(a_pod("witness", scene.namespace))
+
+    # A pod without claims goes to the node on which devices are free but tainted.
+    scene.wait_bound("witness")
+    scene.operator.wait_until(lambda: scene.allocation("c0") is None, "the device to be given back")
+    assert scene.nodes().keys() == {"witness"}
+    scene.api.patch("Node", "dra-1", body={"spec": {"unschedulable": None}})
+    scene.wait_bound("p0")
+    assert scene.device("c0")[0] == "dra-1"
+
+
+def test_a_taint_that_comes_after_the_bind_leaves_the_gang_and_keeps_the_next_away(
+    scene: Scene,  # noqa: F811
+) -> None:
+    scene.create_claims("c0", "next")
     scene.api.patch("Node", "dra-1", body={"spec": {"unschedulable": True}})
     scene.create_gang("g", p0="c0")
     scene.wait_bound("p0")
-    assert scene.device("c0")[0] == "dra-0"
-    assert not scene.proxy.is_armed()
+    republish(scene.cluster, taint, "dra-0")
 
     scene.api.create(using(a_pod("later", scene.namespace), "next"))
     scene.api.create(a_pod("witness", scene.namespace))
 
-    # A pod without claims goes to the node on which a device is free but tainted.
     scene.wait_bound("witness")
+    assert scene.device("c0")[0] == "dra-0"
     assert "later" not in scene.nodes()
     scene.api.patch("Node", "dra-1", body={"spec": {"unschedulable": None}})
     scene.wait_bound("later")
     assert scene.device("next")[0] == "dra-1"
+
+
+def test_a_device_that_is_published_no_more_is_given_back_and_the_whole_gang_decided_anew(
+    scene: Scene,  # noqa: F811
+) -> None:
+    scene.create_claims("c0", "c1")
+    scene.proxy.after(ALLOCATION, lambda: seen_by_the_operator(take_away, scene))
+
+    scene.create_gang("g", p0="c0", p1="c1")
+
+    scene.wait_bound("p0", "p1")
+    devices = {scene.device("c0"), scene.device("c1")}
+    published = {
+        (one["spec"]["pool"]["name"], device["name"])
+        for one in scene.api.list("ResourceSlice")
+        for device in one["spec"]["devices"]
+    }
+    assert len(devices) == 2
+    assert devices <= published
+    # Nobody was bound to what went away: two allocations, both taken back, two others.
+    assert len(scene.lines(ALLOCATION)) >= 6
+    assert scene.lines(BINDING) == [201, 201]
 
 
 def test_a_pod_is_bound_once_the_driver_has_prepared_its_device(scene: Scene) -> None:  # noqa: F811

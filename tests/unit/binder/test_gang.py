@@ -203,15 +203,61 @@ async def test_a_deleted_claim_takes_the_gang_back() -> None:
     assert is_untouched(shelf, others)
 
 
-async def test_a_pod_that_went_away_before_the_binds_takes_the_gang_back() -> None:
+@pytest.mark.parametrize("writes_before", [0, 1, 6])
+@pytest.mark.parametrize("what", ["pod", "device"])
+async def test_what_went_away_before_the_binds_takes_the_gang_back(what: str, writes_before: int) -> None:
     command = a_gang_with_claims()
     shelf = a_shelf_for(command)
-    known = NothingKnown({PodKey("team/p2"): "pod team/p2 is gone"})
+    known = NothingKnown()
+
+    def go_away(writes: int, call: str) -> None:
+        if writes >= writes_before:
+            broken = known.broken if what == "pod" else known.broken_device
+            broken[PodKey("team/p2")] = f"{what} is gone"
+
+    go_away(0, "")
+    shelf.after_write = go_away
 
     outcome = await run(command, shelf, known=known)
 
-    assert (outcome.result, outcome.reason) == (Result.STALE, "pod team/p2 is gone")
+    assert (outcome.result, outcome.reason) == (Result.STALE, f"{what} is gone")
     assert is_untouched(shelf, command)
+    assert bool(shelf.writes) == bool(writes_before)
+
+
+async def test_a_device_that_goes_after_the_first_bind_changes_nothing_any_more() -> None:
+    command = a_gang_with_claims()
+    shelf = a_shelf_for(command)
+    known = NothingKnown()
+    lost: list[str] = []
+
+    def lose_the_answer(writes: int, call: str) -> None:
+        if call == f"POST {pod_path('team/p3')}/binding" and not lost:
+            lost.append(call)
+            known.broken_device[PodKey("team/p3")] = "device gpu/n3/gpu-0 is not published any more"
+            raise ApiFailure("no answer", status=0, retryable=True)
+
+    shelf.before_write = lose_the_answer
+
+    outcome = await run(command, shelf, known=known)
+
+    assert outcome.result is Result.DONE
+    assert len(outcome.bound) == 4
+
+
+async def test_a_running_gang_writes_no_claim_for_a_pod_whose_device_went_away() -> None:
+    command = replace(a_gang_with_claims(), already_bound=2)
+    shelf = a_shelf_for(command)
+    known = NothingKnown()
+    known.broken_device[PodKey("team/p1")] = "claim team/c1: device gpu/n1/gpu-0 is not published any more"
+
+    outcome = await run(command, shelf, known=known)
+
+    assert len(outcome.bound) == 3
+    assert outcome.result is Result.STALE
+    assert not any("/c1" in call for call in shelf.writes)
+    reserved = {consumer["uid"] for consumer in shelf.claim("team/shared")["status"]["reservedFor"]}
+    assert reserved == {"uid-team/p0", "uid-team/p2", "uid-team/p3"}
 
 
 @pytest.mark.parametrize("arrived", [False, True])
