@@ -1,5 +1,8 @@
 """The only module that imports OR-Tools: solves a LinearModel with CP-SAT, reproducibly.
 
+OR-Tools takes a third of a second to import and most decisions end without it, so that is done by the first solve, or
+by ``load`` at a time when nobody waits.
+
 One worker, a fixed seed and a limit in deterministic time make the answer a function of the model. Measured on the
 aggregated models of this package: probing, symmetry and repeated presolve cost more than they bring, more workers
 change the answer from run to run, and ``interleave_search`` can abort the process.
@@ -9,10 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-
-from ortools.sat.python import cp_model
+from typing import TYPE_CHECKING, Any
 
 from kai_sched.placement.linear import LinearModel
+
+if TYPE_CHECKING:
+    from ortools.sat.python import cp_model
 
 
 class Status(StrEnum):
@@ -49,15 +54,16 @@ class Answer:
         return self.status in {Status.OPTIMAL, Status.FEASIBLE}
 
 
-_STATUS = {
-    cp_model.OPTIMAL: Status.OPTIMAL,
-    cp_model.FEASIBLE: Status.FEASIBLE,
-    cp_model.INFEASIBLE: Status.INFEASIBLE,
-}
+def load() -> Any:
+    """The solver's module; imported now if it was not yet."""
+    from ortools.sat.python import cp_model  # noqa: PLC0415 — most decisions end without it
+
+    return cp_model
 
 
 def solve(model: LinearModel, limits: Limits, hint: dict[int, int] | None = None) -> Answer:
     """Minimise the model's objective, or find any solution where there is none."""
+    cp_model = load()
     solver = cp_model.CpSolver()
     parameters = solver.parameters
     parameters.num_workers = 1
@@ -68,7 +74,12 @@ def solve(model: LinearModel, limits: Limits, hint: dict[int, int] | None = None
     parameters.max_presolve_iterations = 1
     parameters.stop_after_first_solution = limits.stops_at_first
     # An invalid model answers MODEL_INVALID; here that is a model nobody can solve within any limit.
-    status = _STATUS.get(solver.solve(_emit(model, hint)), Status.UNKNOWN)
+    meanings = {
+        cp_model.OPTIMAL: Status.OPTIMAL,
+        cp_model.FEASIBLE: Status.FEASIBLE,
+        cp_model.INFEASIBLE: Status.INFEASIBLE,
+    }
+    status = meanings.get(solver.solve(_emit(model, hint, cp_model.CpModel())), Status.UNKNOWN)
     response = solver.response_proto
     found = status in {Status.OPTIMAL, Status.FEASIBLE}
     return Answer(
@@ -85,9 +96,8 @@ def _rounded_up(bound: float) -> int:
     return -int((-bound + 1e-6) // 1)
 
 
-def _emit(model: LinearModel, hint: dict[int, int] | None) -> cp_model.CpModel:
+def _emit(model: LinearModel, hint: dict[int, int] | None, emitted: cp_model.CpModel) -> cp_model.CpModel:
     """Fill the protocol buffer in place: the fastest of the ways to build a model from Python."""
-    emitted = cp_model.CpModel()
     proto = emitted.proto
     variables, constraints = proto.variables, proto.constraints
     for low, high in zip(model.lower, model.upper, strict=True):

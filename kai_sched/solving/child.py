@@ -18,6 +18,7 @@ from typing import BinaryIO
 from kai_sched.errors import InvalidInput, SolverFailed
 from kai_sched.model.plan import Plan
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
+from kai_sched.placement import cpsat
 from kai_sched.placement.base import FleetCache
 from kai_sched.planning.cycle import improving_plans
 from kai_sched.solving.frames import decode, read_frame_from, write_frame
@@ -35,6 +36,9 @@ def main() -> None:
     threading.Thread(target=_read, args=(sys.stdin.buffer, requests), daemon=True).start()
     worker = _Worker(replies)
     write_frame(replies, Ready(process=os.getpid()))
+    worker.serve(requests.get())
+    # Nobody waits now. Before the first decision everybody would, and most need no solver.
+    cpsat.load()
     while True:
         worker.serve(requests.get())
 
