@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from kai_sched.binder.execute import Binder
+from kai_sched.binder.gang import GangRun
 from kai_sched.binder.outcomes import Outcome
+from kai_sched.binder.writes import FencedCalls
 from kai_sched.model.commands import BindGang, Command
 from kai_sched.model.devices import ClaimAllocation, DeviceResult
 from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, Uid
 from kai_sched.model.plan import ClaimPlacement, Placement
-from tests.shelf import NothingKnown, OpenFence, Shelf
+from tests.shelf import Crash, NothingKnown, OpenFence, Shelf
 
 
 def a_claim_placement(key: str, device: str, *, is_allocated: bool = False) -> ClaimPlacement:
@@ -70,3 +74,27 @@ async def run(
     await binder.drained()
     assert len(outcomes) == 1
     return outcomes[0]
+
+
+def is_whole(shelf: Shelf, command: BindGang) -> bool:
+    return all(shelf.node_of(p.pod) == p.node for p in command.placements)
+
+
+def is_untouched(shelf: Shelf, command: BindGang) -> bool:
+    claims = {claim.claim for placement in command.placements for claim in placement.claims}
+    return not any(shelf.node_of(p.pod) for p in command.placements) and not any(
+        shelf.claim(claim)["status"].get(part) for claim in claims for part in ("allocation", "reservedFor")
+    )
+
+
+async def crash_after(writes: int, command: BindGang, shelf: Shelf) -> None:
+    """Run the gang until so many writes have arrived, or to its end."""
+
+    def crash(done: int, _call: str) -> None:
+        if done >= writes:
+            raise Crash
+
+    shelf.before_write = crash
+    with contextlib.suppress(Crash):
+        await GangRun(command, FencedCalls(shelf, OpenFence()), NothingKnown()).run()
+    shelf.before_write = lambda *_: None

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 
-from kai_sched.binder import gang as gang_module
-from kai_sched.binder import writes as writes_module
-from kai_sched.binder.gang import GangRun
 from kai_sched.binder.outcomes import Result
-from kai_sched.binder.writes import FencedCalls
 from kai_sched.errors import ApiFailure
 from kai_sched.model.commands import BindGang, UndoReservation
 from kai_sched.model.devices import AllocationMode, ClaimAllocation, ClaimSpec, DeviceRequest, DeviceResult
 from kai_sched.model.ids import ClaimKey, PodGroupKey, Uid
 from kai_sched.model.plan import ClaimCreation, ClaimPlacement, RequestMapping
-from tests.shelf import Crash, NothingKnown, OpenFence, Shelf, allocation, claim_path, pod_path
-from tests.unit.binder.gangs import a_placement, run
+from tests.shelf import Shelf, allocation, claim_path, pod_path
+from tests.unit.binder.gangs import a_placement, crash_after, run
 
 REQUEST = "container-0-request-0"
-
-
-@pytest.fixture(autouse=True)
-def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writes_module, "BACKOFF_SECONDS", (0.0,))
-    monkeypatch.setattr(gang_module, "DEVICE_POLL_SECONDS", 0.0)
 
 
 def a_made_claim(pod: str, device: str) -> ClaimPlacement:
@@ -152,14 +140,7 @@ async def test_a_gang_killed_after_any_write_is_undone_or_completed(writes_befor
     command = a_gang()
     shelf = a_shelf(command)
 
-    def crash(writes: int, _call: str) -> None:
-        if writes >= writes_before_the_crash:
-            raise Crash
-
-    shelf.before_write = crash
-    with contextlib.suppress(Crash):
-        await GangRun(command, FencedCalls(shelf, OpenFence()), NothingKnown()).run()
-    shelf.before_write = lambda *_: None
+    await crash_after(writes_before_the_crash, command, shelf)
     assert len(shelf.writes) == min(writes_before_the_crash, 10)
 
     bound = [placement for placement in command.placements if shelf.node_of(placement.pod)]
