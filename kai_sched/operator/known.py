@@ -40,7 +40,7 @@ class MirrorKnowledge:
         for placement in placements:
             for part in placement.claims:
                 if part.allocation is not None and (
-                    problem := self._devices().problem(part.allocation.results)
+                    problem := self._devices().problem(placement.node, part.allocation.results)
                 ):
                     broken[placement.pod] = f"claim {part.claim}: {problem}"
         return broken

@@ -9,6 +9,7 @@ import pytest
 from kai_sched.api.dra import translate_slice
 from kai_sched.devices.standing import PublishedDevices
 from kai_sched.model.devices import DeviceResult, DeviceTaintRule, ResourceSlice
+from kai_sched.model.ids import NodeName
 from kai_sched.model.selectors import Taint, Toleration
 from tests.unit.devices.dra import DRIVER, a_device, a_slice
 
@@ -24,7 +25,7 @@ def published(*names: str, slice_name: str = "s0", of: int = 1, generation: int 
 def problem(
     *slices: ResourceSlice, rules: tuple[DeviceTaintRule, ...] = (), chosen: DeviceResult = CHOSEN
 ) -> str:
-    return PublishedDevices(slices, rules).problem([chosen])
+    return PublishedDevices(slices, rules).problem(NodeName("n1"), [chosen])
 
 
 def test_a_device_of_the_newest_generation_stands() -> None:
@@ -49,6 +50,21 @@ def test_a_pool_that_is_not_complete_says_nothing_about_what_is_missing() -> Non
 
     assert problem(published("gpu-1"), half) == ""
     assert "not published" in problem(half, published("gpu-2", slice_name="s1", of=2, generation=2))
+
+
+def test_another_nodes_slice_of_the_pool_may_be_ahead() -> None:
+    here = published("gpu-1", of=2)
+    there = replace(published("gpu-7", slice_name="s1", of=2, generation=2), node_name=NodeName("n2"))
+
+    assert problem(here, there) == ""
+
+
+def test_a_pool_over_several_nodes_is_complete_when_all_its_slices_are_there() -> None:
+    here = published("gpu-0", of=2, generation=2)
+    there = replace(published("gpu-7", slice_name="s1", of=2, generation=2), node_name=NodeName("n2"))
+
+    assert problem(here) == ""
+    assert "not published any more" in problem(here, there)
 
 
 @pytest.mark.parametrize(
