@@ -22,6 +22,8 @@ WHOLE: Final[Exact] = (10**12, 10**6, 1)
 """The unit that shares are rounded to, as KAI does: one GPU, one millicore, one byte."""
 
 _PER_MODEL_UNIT: Final[Exact] = (10**12, 10**6, 10**6)
+_MOST: Final = 10.0**15
+"""More GPUs, millicores or megabytes than any cluster has; a queue that says more means no more."""
 _TOLERANCE: Final[Exact] = (10**3, 0, 0)
 """A billionth of a GPU, KAI's own: three thirds of a device fill it exactly."""
 
@@ -81,4 +83,4 @@ def exceeds(part: int, bound: int, index: int) -> bool:
 def _bound(value: float, name: QuotaResource) -> int:
     if value == UNLIMITED:
         return UNBOUNDED
-    return round(value * _PER_MODEL_UNIT[QUOTA_RESOURCES.index(name)])
+    return round(min(value, _MOST) * _PER_MODEL_UNIT[QUOTA_RESOURCES.index(name)])

@@ -9,6 +9,8 @@ from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.queues import QueueResource, QuotaVector
 from tests.builders import a_queue
 
+ROOM = QuotaVector(gpu=8, cpu=100, memory=100)
+
 
 def gpu_shares(queues, wanted, total, **more):
     """Fair shares of GPUs by queue; ``wanted`` are pending requests."""
@@ -265,3 +267,14 @@ def test_usage_of_a_broken_queue_counts_in_its_parent():
 
 def test_cluster_with_less_than_nothing_divides_nothing():
     assert gpu_shares(flat(("a", -1, 1)), {"a": 4}, -3) == {"a": 0}
+
+
+@pytest.mark.parametrize("amount", [1e16, 1e300, 1.7e308])
+def test_absurdly_large_amounts_bound_nothing_and_fit_a_json_integer(amount):
+    huge = QueueResource(amount, 1, amount)
+    queues = [replace(a_queue("a", parent=None), gpu=huge, cpu=huge, memory=huge)]
+
+    shares = divide_capacity(QueueTree.build(queues), {"a": LeafUsage(pending=QuotaVector(4, 10, 10))}, ROOM)
+
+    assert shares["a"].fair_share == QuotaVector(4, 10, 10)
+    assert max(shares["a"].deserved.gpu, shares["a"].limit.gpu, shares["a"].limit.memory) < 2**63
