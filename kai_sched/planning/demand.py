@@ -6,7 +6,7 @@ enough of its pods exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey, QueueName, Uid
@@ -42,13 +42,16 @@ def select_demand(
 ) -> tuple[list[Gang], list[Verdict]]:
     """Gangs to consider, in key order, and early verdicts for the others with a waiting pod."""
     groups = {group.key: group for group in snapshot.pod_groups}
+    damage = {(found.kind, found.key): f"{found.field}: {found.reason}" for found in snapshot.unreadable}
     claims = ClaimReadiness(snapshot)
     gangs: list[Gang] = []
     verdicts: list[Verdict] = []
     for key, members in sorted(members_by_group(snapshot).items()):
         group = groups.get(key) or _missing_group(key, snapshot.pods[members[0]], policy)
         gang = build_gang(group, members, snapshot.pods, claims.is_placeable)
-        verdict = _refuse_early(gang, members, snapshot, policy, tree, domains, claims)
+        verdict = _refuse_unreadable(gang, damage) or _refuse_early(
+            gang, members, snapshot, policy, tree, domains, claims
+        )
         if verdict is None:
             gangs.append(bound_by_fabric(gang, snapshot.pods, fabric_of, policy.clique_label))
         else:
@@ -83,6 +86,17 @@ def _refuse_early(
         or _refuse_fields(gang, pods, policy)
         or _refuse_readiness(gang, pods, claims)
     )
+
+
+def _refuse_unreadable(gang: Gang, damage: Mapping[tuple[str, str], str]) -> Verdict | None:
+    """An object that exists and cannot be read is wrong, not missing."""
+    group = gang.group
+    text = damage.get(("PodGroup", group.key), "") if group.origin is GroupOrigin.MISSING else ""
+    if text:
+        return unplaced(gang, Blocker.INVALID, text, "correct the PodGroup")
+    if text := damage.get(("Queue", group.queue), ""):
+        return unplaced(gang, Blocker.INVALID, f"queue {group.queue}: {text}", "correct the queue")
+    return None
 
 
 def _refuse_object(gang: Gang, pods: Sequence[Pod]) -> Verdict | None:

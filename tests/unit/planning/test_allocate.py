@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from kai_sched.model.plan import Blocker, Outcome, Plan, Verdict
 from kai_sched.model.policy import Policy
+from kai_sched.model.snapshot import Unreadable
 from kai_sched.model.workloads import GpuShare, GroupOrigin, PodState, SubGroup, TopologyConstraint
 from kai_sched.planning.cycle import plan_cycle
 from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec, racks
@@ -213,6 +214,28 @@ def test_what_is_wrong_with_one_group_harms_no_other():
         "orphan": Blocker.GANG_NOT_READY,
     }
     assert "spec.topologyConstraint" in verdict_of(plan, "strange").message
+
+
+def test_an_object_that_cannot_be_read_is_called_wrong_and_not_missing():
+    damage = (
+        Unreadable("PodGroup", "team/torn", "spec.minMember", "must be an integer, is a string"),
+        Unreadable("Queue", "torn-queue", "spec.preemptMinRuntime", "'soon' is not a duration"),
+    )
+    snapshot = a_snapshot(
+        nodes=[a_node("a")],
+        pods=[a_pod("torn", group="torn"), a_pod("whole", group="whole")],
+        groups=[a_group("whole", queue="torn-queue")],
+        unreadable=damage,
+    )
+
+    plan = plan_cycle(snapshot, POLICY)
+
+    assert {v.blocker for v in plan.verdicts} == {Blocker.INVALID}
+    assert verdict_of(plan, "torn").message == "spec.minMember: must be an integer, is a string"
+    assert (
+        verdict_of(plan, "whole").message
+        == "queue torn-queue: spec.preemptMinRuntime: 'soon' is not a duration"
+    )
 
 
 def test_a_gang_with_gated_pods_is_not_ready():
