@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.model.workloads import ACTIVE, Pod, PodGroup, PodState
+from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, Pod, PodGroup, PodState
 
 _WAITING = frozenset({PodState.PENDING, PodState.GATED})
 
@@ -18,16 +19,23 @@ class GroupTally:
 
     active: int = 0
     waiting: list[Pod] = field(default_factory=list)
+    holding: list[Pod] = field(default_factory=list)
+    """Active or not gone yet."""
+
+
+NOBODY: Final = GroupTally()
 
 
 def tally_groups(snapshot: ClusterSnapshot) -> dict[PodGroupKey, GroupTally]:
-    """Every group that has a pod which runs or waits."""
+    """Every group that has a pod which has not ended."""
     tallies: dict[PodGroupKey, GroupTally] = {}
     for pod in snapshot.pods:
         if pod.group is None:
             continue
-        if pod.state in ACTIVE:
-            tallies.setdefault(pod.group, GroupTally()).active += 1
+        if pod.state in HOLDS_ROOM:
+            tally = tallies.setdefault(pod.group, GroupTally())
+            tally.active += pod.state in ACTIVE
+            tally.holding.append(pod)
         elif pod.state in _WAITING:
             tallies.setdefault(pod.group, GroupTally()).waiting.append(pod)
     return tallies
