@@ -14,7 +14,8 @@ from kai_sched.model.plan import Plan, Verdict
 from kai_sched.model.policy import GpuClassRule
 from kai_sched.model.snapshot import ClusterSnapshot, Unreadable
 from kai_sched.model.workloads import PodGroup
-from kai_sched.operator.group_resources import DeviceCounts, GroupResources
+from kai_sched.operator.claim_counts import DeviceCounts
+from kai_sched.operator.group_resources import GroupResources
 from kai_sched.operator.group_status import group_status, invalid_status, is_waiting
 from kai_sched.operator.pod_teller import PodCalls, PodTeller, Speaker, patience_for
 from kai_sched.operator.pruning import PRUNED, Pruning, first_root, without_it

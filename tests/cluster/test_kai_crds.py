@@ -11,7 +11,7 @@ import orjson
 import pytest
 import yaml
 
-from kai_sched.api.crd_compare import CrdState, compare
+from kai_sched.api.crd_compare import CrdState, compare, replacement
 from kai_sched.api.generated import RESOURCES
 from kai_sched.api.schema import OURS, crd_document
 from kai_sched.localcluster import Audit, LocalCluster
@@ -66,6 +66,10 @@ def test_the_operator_runs_on_the_crds_of_kai(
         group = cluster.api.get("PodGroup", "big", "team")
         return bool((group.get("status") or {}).get("schedulingConditions"))
 
+    def pruned_on(kind: str, name: str) -> Document:
+        conditions = (cluster.api.get(kind, name).get("status") or {}).get("conditions") or []
+        return next((entry for entry in conditions if entry["type"] == "FieldsPruned"), {})
+
     operator.wait_until(lambda: nodes() == {"p0", "p1"}, "the gang that fits")
     operator.wait_until(told, "the reason of the one that does not")
     operator.wait_until(
@@ -73,12 +77,42 @@ def test_the_operator_runs_on_the_crds_of_kai(
         "the queue's status",
     )
     assert OURS not in cluster.api.get("Queue", "team-a")["status"]
+    operator.wait_until(
+        lambda: "podgroups" in pruned_on("Queue", "team-a").get("message", ""), "the word about it"
+    )
+    said = pruned_on("Queue", "team-a")
+    assert (said["status"], said["reason"]) == ("True", "OtherDefinitions")
+    assert "podgroups.scheduling.run.ai and queues.scheduling.run.ai" in said["message"]
+    assert cluster.api.get("PodGroup", "big", "team")["status"]["resourcesStatus"]["requested"] == {
+        "cpu": "2",
+        "nvidia.com/gpu": "6",
+    }
     time.sleep(WATCH_SECONDS)
     before = operator.writes("queues/status", "podgroups/status")
     time.sleep(WATCH_SECONDS)
     assert operator.writes("queues/status", "podgroups/status") == before
+
+    # A shard, which KAI's installation has, says it from then on; the queue no more.
+    cluster.api.create(
+        {"apiVersion": "kai.scheduler/v1", "kind": "SchedulingShard", "metadata": {"name": "default"}}
+    )
+    operator.wait_until(lambda: pruned_on("SchedulingShard", "default") != {}, "the word on the shard")
+    operator.wait_until(lambda: pruned_on("Queue", "team-a") == {}, "its end on the queue")
+    assert pruned_on("SchedulingShard", "default")["message"] == said["message"]
     for resource in RESOURCES:
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource.name}"
         found = compare(resource, cluster.api.request("GET", path))
         has_ours = OURS in orjson.dumps(crd_document(resource)).decode()
         assert (found.state is CrdState.BEHIND, found.lacks_our_fields) == (has_ours, has_ours)
+
+    # Our own definitions in their place: everything is shown, and the condition is taken back.
+    for resource in RESOURCES:
+        present = cluster.api.get("CustomResourceDefinition", resource.name)
+        cluster.api.replace(replacement(resource, present))
+    for name in ("p0", "b0", "b1"):
+        cluster.api.delete("Pod", name, "team")
+    operator.wait_until(lambda: OURS in cluster.api.get("Queue", "team-a")["status"], "our part")
+    operator.wait_until(
+        lambda: "podgroups" not in pruned_on("SchedulingShard", "default")["message"], "the condition's end"
+    )
+    assert pruned_on("SchedulingShard", "default")["status"] == "False"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kai_sched.localcluster import LocalCluster
-from tests.cluster.objects import a_job, a_pod, a_pod_group, a_queue, with_nodes
+from tests.cluster.objects import a_claim_template, a_job, a_pod, a_pod_group, a_queue, with_nodes
 from tests.cluster.operators import RunningOperator
 
 Document = dict[str, Any]
@@ -116,14 +116,49 @@ def test_a_waiting_gang_is_told_why_once_and_told_nothing_more_when_it_runs(
     assert operator.writes("pods/status", "podgroups/status") == before
     assert [event["reason"] for event in events_about(cluster, "gang", namespace)] == ["Unschedulable"]
 
+    asked = {"cpu": "3", "nvidia.com/gpu": "3"}
+    assert cluster.api.get("PodGroup", "gang", namespace)["status"]["resourcesStatus"] == {"requested": asked}
     with_nodes(cluster, dra=0, plugin=1, gpus=2, nodeName="more-{n}")
     operator.wait_until(lambda: condition_of(cluster, "p2", namespace).get("status") == "True")
     operator.wait_until(lambda: verdict_of(cluster, "gang", namespace).get("runningPods") == 3)
     status = cluster.api.get("PodGroup", "gang", namespace)["status"]
     assert status["schedulingConditions"] == []
     assert (status["kaiSched"]["verdict"], status["kaiSched"]["pendingPods"]) == ("Placed", 0)
+    assert status["resourcesStatus"] == {"requested": asked, "allocated": asked}
     operator.wait_until(lambda: len(events_about(cluster, "p0", namespace)) == 1)
     assert events_about(cluster, "p0", namespace)[0]["reason"] == "Scheduled"
+
+
+def test_devices_of_claims_are_listed_and_what_others_write_there_stays(
+    cluster: LocalCluster, namespace: str, operator: RunningOperator
+) -> None:
+    with_nodes(cluster, dra=1, gpus=4)
+    cluster.api.create(a_queue())
+    cluster.api.create(a_claim_template("two", namespace, gpus=2))
+    cluster.api.create(a_pod_group("gang", namespace, minMember=2, preemptibility="non-preemptible"))
+    cluster.api.create_all(a_pod(f"p{n}", namespace, group="gang", template="two") for n in range(2))
+
+    def listed() -> Document:
+        status: Document = cluster.api.get("PodGroup", "gang", namespace).get("status", {})
+        return status.get("resourcesStatus") or {}
+
+    held = {"cpu": "2", "gpu.nvidia.com": "4"}
+    wanted = {"allocated": held, "allocatedNonPreemptible": held, "requested": held}
+    operator.wait_until(lambda: listed() == wanted, f"the lists; they were {listed()}")
+    # The pods that were bound in one burst cost no write each.
+    assert len(operator.writes("podgroups/status")) <= 3
+
+    theirs = {**wanted, "allocated": {"cpu": "2000m", "gpu.nvidia.com": "7"}}
+    cluster.api.patch(
+        "PodGroup", "gang", namespace, body={"status": {"resourcesStatus": theirs}}, subresource="status"
+    )
+    before = operator.writes("podgroups/status")
+    cluster.api.create(a_pod("other", namespace))
+    operator.wait_until(lambda: condition_of(cluster, "other", namespace).get("status") == "True")
+    cycles = len(operator.entries("cycle"))
+    operator.wait_until(lambda: len(operator.entries("cycle")) > cycles)
+    assert operator.writes("podgroups/status") == before
+    assert listed() == theirs
 
 
 def test_a_gang_that_is_just_being_made_is_not_reported(
