@@ -6,6 +6,7 @@ have devices in.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -16,8 +17,10 @@ from kai_sched.model.devices import (
     ClaimAllocation,
     ClaimSpec,
     DeviceRequest,
+    DeviceResult,
     ResourceSlice,
 )
+from kai_sched.model.ids import ClaimKey
 from kai_sched.model.policy import GpuClassRule
 from kai_sched.model.snapshot import Fleet
 from kai_sched.planning.gpu_counting import GpuCounting
@@ -27,6 +30,9 @@ Sums = dict[str, Fraction]
 _Pool = tuple[str, str]
 """(driver, pool)."""
 _THOUSANDTHS: Final = 1000
+_MOST_CLAIMS: Final = 20_000
+_MOST_POOLS: Final = 1000
+"""Kept at a time, that memory stays bounded."""
 
 
 class DeviceCounts:
@@ -41,6 +47,7 @@ class DeviceCounts:
         self._slices: tuple[ResourceSlice, ...] = ()
         self._pools: dict[_Pool, list[ResourceSlice]] = {}
         self._by_pool: dict[_Pool, GpuCounting] = {}
+        self._by_claim: dict[ClaimKey, tuple[Claim, Sums]] = {}
 
     def use(self, fleet: Fleet) -> None:
         """Count by this fleet from now on."""
@@ -53,12 +60,18 @@ class DeviceCounts:
             pool: known for pool, known in self._by_pool.items() if before.get(pool) == self._pools.get(pool)
         }
         self._slices = fleet.slices
+        self._by_claim.clear()
 
     def of_claim(self, claim: Claim) -> Sums:
         """GPUs by device class: of its devices once it has them, until then of what it asks for."""
-        if claim.allocation is None:
-            return self._asked(claim.spec)
-        return self._held(claim, claim.allocation)
+        known = self._by_claim.get(claim.key)
+        if known is not None and known[0] is claim:
+            return known[1]
+        sums = self._asked(claim.spec) if claim.allocation is None else self._held(claim, claim.allocation)
+        if len(self._by_claim) >= _MOST_CLAIMS:
+            self._by_claim.clear()
+        self._by_claim[claim.key] = (claim, sums)
+        return sums
 
     def _asked(self, spec: ClaimSpec) -> Sums:
         sums: Sums = {}
@@ -77,21 +90,21 @@ class DeviceCounts:
 
     def _held(self, claim: Claim, allocation: ClaimAllocation) -> Sums:
         classes = _class_by_request(claim.spec)
-        sums: Sums = {}
+        alike: dict[tuple[_Pool, str], list[DeviceResult]] = {}
         for result in allocation.results:
-            alone = Claim(
-                key=claim.key,
-                uid=claim.uid,
-                spec=claim.spec,
-                allocation=ClaimAllocation(results=(result,)),
-            )
-            counting = self._counting_of((result.driver, result.pool))
-            add(sums, classes.get(result.request, ""), _exact(counting.of_claim(alone)))
+            place = ((result.driver, result.pool), classes.get(result.request, ""))
+            alike.setdefault(place, []).append(result)
+        sums: Sums = {}
+        for (pool, name), results in alike.items():
+            part = replace(claim, allocation=ClaimAllocation(results=tuple(results)))
+            add(sums, name, _exact(self._counting_of(pool).of_claim(part)))
         return sums
 
     def _counting_of(self, pool: _Pool) -> GpuCounting:
         known = self._by_pool.get(pool)
         if known is None:
+            if len(self._by_pool) >= _MOST_POOLS:
+                self._by_pool.clear()
             index = DeviceIndex(self._pools.get(pool, ()), ())
             known = self._by_pool[pool] = GpuCounting(index, self._rules)
         return known

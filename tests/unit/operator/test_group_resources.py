@@ -21,6 +21,7 @@ from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.policy import GpuClassRule
 from kai_sched.model.resources import amounts
 from kai_sched.model.workloads import GpuShare, PodState
+from kai_sched.operator import claim_counts
 from kai_sched.operator.claim_counts import DeviceCounts
 from kai_sched.operator.group_resources import GroupResources
 from kai_sched.operator.tally import NOBODY, tally_groups
@@ -261,3 +262,35 @@ def test_a_pool_that_changed_is_read_again():
         found.append(counts.of_claim(claim))
 
     assert found == [{"gpu.nvidia.com": Fraction(1, 4)}, {"gpu.nvidia.com": Fraction(1, 2)}]
+
+
+def test_more_claims_and_pools_than_are_kept_count_the_same(monkeypatch):
+    monkeypatch.setattr(claim_counts, "_MOST_CLAIMS", 2)
+    monkeypatch.setattr(claim_counts, "_MOST_POOLS", 1)
+    claims = [
+        a_claim(
+            f"c{number}",
+            asks_gpu(),
+            owner=f"p{number}",
+            allocation=ClaimAllocation(
+                results=(
+                    DeviceResult(request="gpu", driver="gpu.nvidia.com", pool=f"n{number}", device="gpu-0"),
+                )
+            ),
+        )
+        for number in range(5)
+    ]
+    pods = [claiming(f"p{number}", "g", claim, node="n") for number, claim in enumerate(claims)]
+
+    assert resources_of(*pods, claims=claims)["allocated"]["gpu.nvidia.com"] == "5"
+
+
+def test_a_claim_that_got_its_devices_is_counted_anew():
+    counts = DeviceCounts(())
+    waits = a_claim("c", asks_mig("3g.40gb"), owner="p")
+    holds = replace(waits, allocation=held("gpu-0-mig-3g40gb-9-0"))
+
+    assert [counts.of_claim(claim) for claim in (waits, holds)] == [
+        {"mig.nvidia.com": 1},
+        {"mig.nvidia.com": 3},
+    ]
