@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
 export KAI_SCHED_SHARED ?= ../shared
 
 .PHONY: help
@@ -68,8 +69,9 @@ fix: $(STAMP) ## Format and repair what the linter can
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 .PHONY: lock
-lock: $(STAMP) ## Re-resolve the lock file
-	$(BIN)/uv pip compile --quiet --extra dev --all-extras --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -o requirements.lock pyproject.toml
+lock: $(STAMP) ## Re-resolve the lock files: of the project, and of its image (a part of the former)
+	$(LOCK) --all-extras -o requirements.lock pyproject.toml
+	$(LOCK) --extra image --constraints requirements.lock -o manifests/requirements.lock pyproject.toml
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches
