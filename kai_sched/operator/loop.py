@@ -25,6 +25,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodState
 from kai_sched.operator.narrator import Narrator
+from kai_sched.operator.self_check import SelfCheck
 from kai_sched.operator.telemetry import Telemetry
 from kai_sched.planning.commands import commands_for
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
@@ -98,6 +99,7 @@ class CycleLoop:
         self._binder = crew.binder
         self._narrator = crew.narrator
         self._telemetry = crew.telemetry
+        self._self_check = SelfCheck()
         self._write_groups = crew.write_groups
         self._policy = policy
         self._pace = pace
@@ -152,6 +154,8 @@ class CycleLoop:
             snapshot, plan, dirty.groups, stock.queues.documents, stock.pod_groups.documents
         )
         self._telemetry.queues(snapshot.queues, plan)
+        self._self_check.look(snapshot, policy, time.monotonic())
+        self._telemetry.broken(self._self_check.confirmed)
         ended = time.perf_counter()
         self._telemetry.cycle_took(ended - began, seen - began, ended - decided)
         _log_cycle(self.cycles, snapshot, plan, commands, decided - seen, ended - began)

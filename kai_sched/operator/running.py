@@ -216,6 +216,7 @@ class Operator:
             instance=options.instance,
             node_pool=self._partition or DEFAULT_SHARD,
             writes_events=options.settings.events,
+            gpu_classes=base_policy(options.settings).gpu_classes,
         )
 
     def _write_groups(self) -> bool:

@@ -18,6 +18,8 @@ from kai_sched.model.ids import QueueName
 from kai_sched.model.plan import Outcome as GangOutcome
 from kai_sched.model.plan import Plan
 from kai_sched.model.queues import Queue
+from kai_sched.placement.checker import Violation
+from kai_sched.placement.checker.state import STATE_KINDS
 from kai_sched.solving.stats import Decision, SolvingStats
 
 _MILLIS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000)
@@ -123,6 +125,13 @@ class Telemetry:
         )
         self._pending = Gauge("kai_sched_commands_in_flight", "Commands not finished", registry=registry)
         self._told = Gauge("kai_sched_status_writes", "Status and event writes, so far", registry=registry)
+        self._broken = Gauge(
+            "kai_sched_broken_invariants",
+            "Nodes, devices and claims that are given beyond what they are, by what is wrong",
+            ["kind"],
+            registry=registry,
+        )
+        self.broken(())
         self._leading = Gauge("kai_sched_is_leading", "1 while the Lease is held", registry=registry)
 
     def text(self) -> bytes:
@@ -162,6 +171,12 @@ class Telemetry:
         self._gangs.clear()
         for blocker, count in waiting.items():
             self._gangs.labels(blocker).set(count)
+
+    def broken(self, violations: Iterable[Violation]) -> None:
+        """What the self-check found wrong in the cluster."""
+        counts = Tally(violation.kind for violation in violations)
+        for kind in STATE_KINDS:
+            self._broken.labels(kind.value).set(counts[kind])
 
     def cycle_took(self, total: float, snapshot: float, phrase: float) -> None:
         """Seconds of the last cycle and its parts."""

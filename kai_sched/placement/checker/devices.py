@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -49,7 +49,7 @@ def check_devices(books: Books, planned: Mapping[ClaimKey, ClaimAllocation]) -> 
     if not planned:
         return
     pools = {(result.driver, result.pool) for allocation in planned.values() for result in allocation.results}
-    inventory = _inventory(books.snapshot.fleet, pools)
+    inventory = inventory_of(books.snapshot.fleet, pools)
     for placement in books.binds + books.pipelined:
         for entry in placement.claims:
             for result in entry.allocation.results if entry.allocation is not None else ():
@@ -81,7 +81,8 @@ def _term_selects(term: NodeSelectorTerm, node: Node) -> bool:
     )
 
 
-def _inventory(fleet: Fleet, pools: set[Pool]) -> Inventory:
+def inventory_of(fleet: Fleet, pools: Collection[Pool]) -> Inventory:
+    """What some pools offer, by their newest generation."""
     slices = [one for one in fleet.slices if (one.driver, one.pool) in pools]
     newest: dict[Pool, int] = {}
     for one in slices:
@@ -120,12 +121,23 @@ def _check_view(
     for result in all_results:
         if not result.admin_access:
             by_device[result.device_id].append(result)
+    touched_pools = {(result.driver, result.pool) for result in planned}
+    yield from check_given(inventory, by_device, touched=touched, pools=touched_pools)
+
+
+def check_given(
+    inventory: Inventory,
+    by_device: Mapping[str, list[DeviceResult]],
+    *,
+    touched: Collection[str],
+    pools: Collection[Pool],
+) -> Iterator[Violation]:
+    """Devices among ``touched`` and counters of ``pools`` of which ``by_device``, all that is given, takes too much."""
     for name in sorted(touched):
         found = inventory.devices.get(name)
         if found is not None:
             yield from _check_device(name, found.device, by_device[name])
-    touched_pools = {(result.driver, result.pool) for result in planned}
-    yield from _check_counters(inventory, by_device, touched_pools)
+    yield from _check_counters(inventory, by_device, pools)
 
 
 def _results(
@@ -175,7 +187,7 @@ def _check_device(name: str, device: Device, results: list[DeviceResult]) -> Ite
 
 
 def _check_counters(
-    inventory: Inventory, by_device: Mapping[str, list[DeviceResult]], pools: set[Pool]
+    inventory: Inventory, by_device: Mapping[str, list[DeviceResult]], pools: Collection[Pool]
 ) -> Iterator[Violation]:
     used: dict[tuple[Pool, str, str], Fraction] = defaultdict(Fraction)
     for name, results in by_device.items():

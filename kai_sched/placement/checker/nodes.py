@@ -20,6 +20,20 @@ def check_nodes(books: Books) -> Iterator[Violation]:
         yield from _check_view(books, in_future=True)
 
 
+def check_held(books: Books) -> Iterator[Violation]:
+    """Nodes on which more is held than they have, whatever the plan adds.
+
+    A resource of which a node counts nothing may be one that a driver serves by claims there.
+    """
+    held, _ = _held(books, set(books.nodes), in_future=False)
+    for name, amounts in sorted(held.items()):
+        for resource, there in books.nodes[name].allocatable:
+            amount = amounts[resource]
+            if amount > there > 0:
+                message = f"{resource}: {amount} held > {there}"
+                yield Violation(ViolationKind.NODE_RESOURCES, name, message)
+
+
 def gpu_resource_of(node: Node, policy: Policy) -> str:
     """The device-plugin resource of whole GPUs that a node offers, "" without."""
     offered = {name for name, amount in node.allocatable if amount > 0}
