@@ -34,6 +34,8 @@ WATCHED: Final[Mapping[Kind, Resource]] = {
 }
 RESTART_SECONDS: Final = 2.0
 STOP_SECONDS: Final = 5.0
+_IDENTITY: Final[Any] = "kai-sched"
+"""For peering, which is off."""
 
 EventSink = Callable[[Kind, str | None, Document], None]
 
@@ -77,6 +79,8 @@ class KopfWatch:
             standalone=True,
             clusterwide=True,
             stop_flag=self._stop,
+            # Else kopf asks for the name of the user, and an image's user need not have one.
+            identity=_IDENTITY,
         )
 
     def _registry(self) -> kopf.OperatorRegistry:

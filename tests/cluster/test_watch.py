@@ -354,3 +354,30 @@ def test_kopf_writes_nothing_on_what_it_watches(cluster: LocalCluster, namespace
         assert "annotations" not in after["metadata"]
         if name != "q1":
             assert after == before
+
+
+def test_kopf_watches_for_a_user_without_a_name(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nameless() -> str:
+        message = "getpwuid(): uid not found: 65532"
+        raise KeyError(message)
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    cluster.api.create(a_queue("q2"))
+    seen: set[str] = set()
+
+    async def run() -> None:
+        def sink(_kind: object, _type: str | None, document: dict[str, Any]) -> None:
+            seen.add(document["metadata"]["name"])
+
+        watch = KopfWatch(sink, cluster.kubeconfig)
+        watch.start()
+        try:
+            await until(lambda: "q2" in seen, "the queue")
+        finally:
+            await watch.stop()
+
+    asyncio.run(run())
+
+    assert "q2" in seen

@@ -86,7 +86,7 @@ class Connection:
 
 def _default_kubeconfig() -> str:
     """The file (or files, KUBECONFIG may name several to merge) that kubectl would read; "" if there is none."""
-    names = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+    names = os.environ.get("KUBECONFIG") or str(Path(os.environ.get("HOME") or "/", ".kube/config"))
     return names if any(Path(name).exists() for name in names.split(os.pathsep) if name) else ""
 
 
