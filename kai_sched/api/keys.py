@@ -39,8 +39,11 @@ GPU_FRACTION_CONTAINER: Final = "gpu-fraction-container-name"
 MPS: Final = "mps"
 GPU_GROUP: Final = "runai-gpu-group"
 
-# Labels of nodes.
-GPU_MEMORY_LABEL: Final = "nvidia.com/gpu.memory"
+# Resources in the status of queues and pod groups.
+WHOLE_GPU: Final = "nvidia.com/gpu"
+"""KAI's name for GPUs of whichever vendor, and the limit that excludes its annotations for shares."""
+WAITED_GPU_MEMORY: Final = "run.ai/gpu.memory"
+"""KAI's name for the MiB of GPU memory that a pod waits for."""
 
 # Snapshot files.
 SNAPSHOT_TIME: Final = "kai.scheduler/snapshot-time"

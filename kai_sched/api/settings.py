@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from kai_sched.api.keys import DEFAULT_QUEUE, NODE_POOL, SCHEDULER_NAME
 from kai_sched.errors import InvalidInput
+from kai_sched.model.policy import Policy
 
 API_VERSION: Final = "kai-sched.dev/v1alpha1"
 KIND: Final = "Configuration"
@@ -127,6 +128,56 @@ class Bandwidths(Section):
     )
 
 
+_POLICY: Final = Policy()
+_CONFIDENTIAL: Final = _POLICY.confidential
+
+
+class Confidential(Section):
+    """Confidential GPUs: how nodes and pods that have to do with them are known."""
+
+    tee_labels: dict[str, str] = Field(
+        default=dict(_CONFIDENTIAL.tee_labels),
+        description='By ending of a runtime class: the node label that is "true" where its trusted environment exists.',
+    )
+    mode_label: str = Field(
+        default=_CONFIDENTIAL.mode_label,
+        description="Node label with the mode that its GPUs shall be in. Empty: modes do not change.",
+    )
+    mode_state_label: str = Field(
+        default=_CONFIDENTIAL.mode_state_label,
+        min_length=1,
+        description="Node label with the mode that they are in.",
+    )
+    ready_label: str = Field(
+        default=_CONFIDENTIAL.ready_label,
+        description='Node label that is "true" where confidential pods may start. Empty: everywhere.',
+    )
+    modes: tuple[str, ...] = Field(
+        default=_CONFIDENTIAL.modes,
+        description="Modes in which GPUs serve confidential pods and no driver on the host.",
+    )
+    whole_node_modes: tuple[str, ...] = Field(
+        default=_CONFIDENTIAL.whole_node_modes,
+        description="Modes in which all GPUs and switches of a node go to one pod.",
+    )
+    resource_prefix: str = Field(
+        default=_CONFIDENTIAL.resource_prefix,
+        min_length=1,
+        description="Extended resources with this prefix are GPUs and switches of a node.",
+    )
+    drivers: tuple[str, ...] = Field(
+        default=_CONFIDENTIAL.drivers, description="DRA drivers whose devices are such GPUs."
+    )
+    passthrough_attribute: str = Field(
+        default=_CONFIDENTIAL.passthrough_attribute,
+        min_length=1,
+        description="Device attribute that tells devices handed to virtual machines from others.",
+    )
+    passthrough_values: tuple[str, ...] = Field(
+        default=_CONFIDENTIAL.passthrough_values, description="Its values for devices that are handed on."
+    )
+
+
 class Settings(Section):
     """The settings of the process."""
 
@@ -149,21 +200,34 @@ class Settings(Section):
         description='What counts as GPU in quotas. Empty: device classes with "gpu" in their name.',
     )
     gpu_resources: tuple[str, ...] = Field(
-        default=("nvidia.com/gpu", "amd.com/gpu"), description="Extended resources that count as whole GPUs."
+        default=_POLICY.gpu_resources, description="Extended resources that count as whole GPUs."
     )
+    partition_resources: str = Field(
+        default=_POLICY.partition_resources,
+        description="Regular expression of extended resources that are partitions of a GPU; its only group is how many"
+        " GPUs one counts as.",
+    )
+    gpu_count_label: str = Field(
+        default=_POLICY.gpu_count_label,
+        description="Node label with its number of GPUs, where a device plugin and slices both offer them.",
+    )
+    gpu_memory_label: str = Field(
+        default=_POLICY.gpu_memory_label, description="Node label with the MiB of one of its GPUs."
+    )
+    confidential: Confidential = Field(default_factory=Confidential, description="Confidential GPUs.")
     island_attributes: tuple[str, ...] = Field(
-        default=("resource.kubernetes.io/nvlinkDomain", "resource.kubernetes.io/pcieRoot"),
+        default=_POLICY.island_attributes,
         description="Device attributes that tell which devices are close, the closest kind first.",
     )
     clique_label: str = Field(
-        default="nvidia.com/gpu.clique", description="Node label that names the NVLink domain of a node."
+        default=_POLICY.clique_label, description="Node label that names the NVLink domain of a node."
     )
     fabric_drivers: tuple[str, ...] = Field(
-        default=("compute-domain.nvidia.com",),
+        default=_POLICY.fabric_drivers,
         description="DRA drivers whose claims join pods to one multi-node fabric, kept inside one NVLink domain.",
     )
     fabric_node_label: str = Field(
-        default="resource.nvidia.com/computeDomain",
+        default=_POLICY.fabric_node_label,
         description="Node label by which such a driver marks the nodes of one fabric; others keep off them.",
     )
     bandwidths: Bandwidths = Field(default_factory=Bandwidths, description="Links of the topology graph.")
@@ -176,6 +240,17 @@ class Settings(Section):
     log: Log = Field(default_factory=Log, description="Logs.")
     cycle: Cycle = Field(default_factory=Cycle, description="Cycles.")
     client: Client = Field(default_factory=Client, description="Calls on the API server.")
+
+    @field_validator("partition_resources")
+    @classmethod
+    def _has_one_group(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        if groups != 1:
+            raise ValueError(f"must have one group, has {groups}")
+        return pattern
 
 
 def load_settings(

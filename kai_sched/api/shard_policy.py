@@ -25,7 +25,7 @@ from kai_sched.api.shard_fields import (
 )
 from kai_sched.api.translate.fields import FieldError, key_text, number, section, text
 from kai_sched.errors import InvalidInput
-from kai_sched.model.policy import GpuClassRule, Policy, StageName
+from kai_sched.model.policy import ConfidentialRules, GpuClassRule, Policy, StageName
 
 _INEFFECTIVE: Final = frozenset({"scenarioSearchBudgets", "goMemLimitRatio", "goMemLimit"})
 _UNSUPPORTED: Final = {"usageDBConfig": "time-based fair share is not supported yet"}
@@ -66,6 +66,13 @@ def base_policy(settings: Settings) -> Policy:
             GpuClassRule(rule.device_class, rule.selector, rule.weight) for rule in settings.gpu_classes
         ),
         gpu_resources=settings.gpu_resources,
+        partition_resources=settings.partition_resources,
+        gpu_count_label=settings.gpu_count_label,
+        gpu_memory_label=settings.gpu_memory_label,
+        confidential=ConfidentialRules(
+            **settings.confidential.model_dump(exclude={"tee_labels"}),
+            tee_labels=tuple(settings.confidential.tee_labels.items()),
+        ),
         island_attributes=settings.island_attributes,
         clique_label=settings.clique_label,
         fabric_drivers=settings.fabric_drivers,

@@ -30,6 +30,7 @@ from kai_sched.api.translate import (
     translate_topology,
     translate_volume,
     translate_volume_claim,
+    with_gpu_memory,
 )
 from kai_sched.api.translate.fields import readable
 from kai_sched.model.devices import Claim
@@ -168,7 +169,7 @@ def _fleet(reader: _Reader, namespaces: Namespaces) -> Fleet:
         kinds.DEVICE_TAINT_RULE, lambda raw: readable("DeviceTaintRule", translate_taint_rule, raw)
     )
     fleet = Fleet(
-        nodes=_sorted(nodes, "name"),
+        nodes=_sorted((with_gpu_memory(node, reader.policy.gpu_memory_label) for node in nodes), "name"),
         slices=tuple(sorted(slices, key=attrgetter("driver", "pool", "name"))),
         device_classes=_sorted(classes, "name"),
         taint_rules=_sorted(rules, "name"),

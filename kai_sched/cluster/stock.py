@@ -26,6 +26,7 @@ from kai_sched.api.translate import (
     translate_topology,
     translate_volume,
     translate_volume_claim,
+    with_gpu_memory,
 )
 from kai_sched.api.translate.fields import readable
 from kai_sched.cluster.ports import Document
@@ -42,6 +43,7 @@ from kai_sched.model.devices import (
 )
 from kai_sched.model.ids import ClaimKey, NodeName, Uid, key_of
 from kai_sched.model.nodes import Node
+from kai_sched.model.policy import Policy
 from kai_sched.model.queues import Queue
 from kai_sched.model.snapshot import Unreadable
 from kai_sched.model.topology import Topology
@@ -111,21 +113,26 @@ class Stock:
             kinds.SHARD: self.shards,
         }
 
-    def nodes_of_shard(self, label: str, value: str, unknown: frozenset[str]) -> tuple[Node, ...]:
-        """Nodes whose label has this value ("": that have none), with the volume limits of their CSINode.
+    def nodes_of_shard(self, policy: Policy, unknown: frozenset[str]) -> tuple[Node, ...]:
+        """Nodes of the policy's shard, with the volume limits of their CSINode.
 
         On ``unknown`` nodes runs a pod that nobody can read: they take no more.
         """
+        label, value, memory = policy.partition_label, policy.partition_value, policy.gpu_memory_label
 
         def join() -> tuple[Node, ...]:
             limits = dict(self.csi_nodes.in_order())
             return tuple(
-                _one_node(node, limits.get(node.name, ()), is_known=node.name not in unknown)
+                _one_node(
+                    with_gpu_memory(node, memory),
+                    limits.get(node.name, ()),
+                    is_known=node.name not in unknown,
+                )
                 for node in self.nodes.in_order()
                 if (node.label(label) or "") == value
             )
 
-        versions = (self.nodes.version, self.csi_nodes.version, unknown, label, value)
+        versions = (self.nodes.version, self.csi_nodes.version, unknown, label, value, memory)
         return self._once("nodes", versions, join)
 
     def storage_classes_with_tracking(self) -> tuple[StorageClass, ...]:

@@ -63,7 +63,7 @@ class View:
         unknown = frozenset(self._shelf.nodes_of_unreadable.values())
         fresh = Fleet(
             version=known.version,
-            nodes=stock.nodes_of_shard(policy.partition_label, policy.partition_value, unknown),
+            nodes=stock.nodes_of_shard(policy, unknown),
             slices=stock.slices.in_order(),
             device_classes=stock.classes.in_order(),
             taint_rules=stock.taint_rules.in_order(),

@@ -13,6 +13,7 @@ from typing import Final
 
 from kai_sched.devices.attempt import Attempt, Taken
 from kai_sched.devices.choice import DevicePreference, Improver
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.outlook import Outlook
 from kai_sched.devices.plain import grant_plain
@@ -40,6 +41,10 @@ class Options:
     """Copy the known bugs of the reference's test table, for comparing with it."""
     preference: DevicePreference | None = None
     """None: the reference's own devices."""
+    closure: int = OPEN
+    """What is closed to the pod that asks, a number of ``DeviceIndex.closures``."""
+    held: frozenset[int] = frozenset()
+    """Devices (ordinals) that the pod has by claims allocated before."""
     uses_shortcuts: bool = True
     """False: every claim is searched for anew, for comparing: nothing is counted or recalled."""
 
@@ -60,20 +65,21 @@ def allocate(
         return ()
     pools = index.pools_of(node)
     query: Query | None = None
-    if options.uses_shortcuts and not options.bug_compatible:
-        plain = grant_plain(index, state, node, claims, options.preference)
+    bundle = index.closures.bundle(options.closure, node.name) - options.held
+    if options.uses_shortcuts and not options.bug_compatible and not bundle:
+        plain = grant_plain(index, state, node, claims, options.preference, options.closure)
         if isinstance(plain, list):
             return tuple(allocation_of(*granted, node, index.features, options.now) for granted in plain)
         if plain is False:
             return _no_fit(claims, pools)
-        query = recall_of(index).query(index, state, node, claims, options.preference)
+        query = recall_of(index).query(index, state, node, claims, options.preference, options.closure)
     meter = state.meter
     allowance = meter.search_allowance(options.max_steps, options.max_steps_a_cycle)
     question = None if query is None else query.identity
     answer = None if query is None else query.answer(claims)
     if answer is None or (answer.steps > allowance and not meter.has_searched(question)):
-        selection = Selection(index, pools, meter)
-        found = _searched(_Question(index, state, pools, selection, options), claims, allowance)
+        selection = Selection(index, pools, meter, options.closure)
+        found = _searched(_Question(index, state, pools, selection, options, bundle), claims, allowance)
         if isinstance(found, DeviceRefusal):
             return found
         answer = found
@@ -95,7 +101,7 @@ def _searched(question: _Question, claims: Sequence[Claim], allowance: int) -> A
         for claim in claims:
             culprit = claim
             prepared.append(prepare_claim(claim, question.pools, question.selection))
-        search = question.search(tuple(prepared), allowance)
+        search = question.search(tuple(prepared), allowance, question.bundle)
         is_found = search.run()
     except Refused as refused:
         if search is not None:
@@ -124,18 +130,22 @@ class _Question:
     pools: tuple[Pool, ...]
     selection: Selection
     options: Options
+    bundle: frozenset[int]
 
-    def search(self, claims: tuple[PreparedClaim, ...], max_steps: int) -> Search:
+    def search(
+        self, claims: tuple[PreparedClaim, ...], max_steps: int, bundle: frozenset[int] = frozenset()
+    ) -> Search:
         new_attempt = partial(
             Attempt, self.index, self.state, self.pools, claims, bug_compatible=self.options.bug_compatible
         )
         outlook = Outlook(claims, self.selection, new_attempt, self._is_served_alone)
-        return Search(claims, new_attempt(), self.selection, outlook, max_steps)
+        return Search(claims, new_attempt(), self.selection, outlook, max_steps, bundle)
 
     def improved(self, claims: list[PreparedClaim], taken: list[list[Taken]]) -> list[list[Taken]]:
         """The same devices, or better ones by the preference."""
         preference = self.options.preference
-        if preference is None:
+        # Of what goes together there is no other choice, and the rest is not worth a check of its own.
+        if preference is None or self.bundle:
             return taken
         improver = Improver(self.index, self.state, self.pools, claims, self.selection, preference)
         return improver.improved(taken)

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.features import ALL_FEATURES
 from kai_sched.devices.index import DeviceIndex, SelectorKey
 from kai_sched.devices.pools import PooledDevice, PoolKey
@@ -47,15 +48,15 @@ class Supply:
 _SUPPLIES: WeakKeyDictionary[DeviceIndex, dict[Hashable, Supply | None]] = WeakKeyDictionary()
 
 
-def plain_requirement(index: DeviceIndex, spec: ClaimSpec) -> PlainNeed | None:
-    """What a claim needs if counting decides it, else None."""
+def plain_requirement(index: DeviceIndex, spec: ClaimSpec, closure: int = OPEN) -> PlainNeed | None:
+    """What a claim of a pod with that closure needs if counting decides it, else None."""
     if len(spec.requests) != 1 or spec.constraints or index.features != ALL_FEATURES:
         return None
     request = spec.requests[0]
     device_class = index.classes.get(request.device_class)
     if not _asks_for_whole_devices(request) or device_class is None or device_class.problem:
         return None
-    key = ((request.device_class, request.selectors), request.tolerations)
+    key = ((request.device_class, request.selectors, closure), request.tolerations)
     return PlainNeed(key, request.count) if supply_of(index, key) is not None else None
 
 

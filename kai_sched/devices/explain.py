@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kai_sched.devices.allocation import DEFAULT_OPTIONS, Options, allocate
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.constraints import attribute_values
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.pools import PooledDevice
@@ -56,7 +57,7 @@ def explain_claims(
     refusal = _first_refusal(index, state, nodes, claims, options)
     if refusal is None or refusal.kind is not RefusalKind.NO_FIT:
         return refusal
-    shortages = _shortages(index, state, nodes, claims)
+    shortages = _shortages(index, state, nodes, claims, options.closure)
     if not shortages:
         return refusal
     worst = max(shortages, key=lambda shortage: shortage.missing)
@@ -66,10 +67,15 @@ def explain_claims(
 
 
 def explain_supply(
-    index: DeviceIndex, state: DeviceState, nodes: Sequence[Node], claims: Sequence[Claim], pods: int
+    index: DeviceIndex,
+    state: DeviceState,
+    nodes: Sequence[Node],
+    claims: Sequence[Claim],
+    pods: int,
+    closure: int = OPEN,
 ) -> str:
     """The scarcest request of claims that one pod can have and ``pods`` pods cannot, with what all of them need."""
-    shortages = _shortages(index, state, nodes, claims)
+    shortages = _shortages(index, state, nodes, claims, closure)
     if not shortages:
         return ""
 
@@ -101,7 +107,7 @@ def _first_refusal(
 
 
 def _shortages(
-    index: DeviceIndex, state: DeviceState, nodes: Sequence[Node], claims: Sequence[Claim]
+    index: DeviceIndex, state: DeviceState, nodes: Sequence[Node], claims: Sequence[Claim], closure: int
 ) -> list[_Shortage]:
     """Every request with its counts; of alternatives the one that lacks least, because one is enough."""
     found: list[_Shortage] = []
@@ -113,7 +119,7 @@ def _shortages(
                     claim,
                     f"{request.name}/{entry.name}" if request.first_available else request.name,
                     entry,
-                    count_devices(index, state, nodes, entry),
+                    count_devices(index, state, nodes, entry, closure),
                     len(entries),
                 )
                 for entry in entries
@@ -154,6 +160,8 @@ def _remedy(shortage: _Shortage) -> str:
         return f"add nodes with devices of class {shortage.request.device_class}, or ask for another class"
     if not counts.matching:
         return "correct the request's selectors, or add nodes with such devices"
+    if counts.closed and counts.free + counts.closed.total() >= shortage.request.count:
+        return "ask for devices that are open to such a pod, or prepare nodes for it"
     if max(counts.matching_on) < shortage.request.count and shortage.request.mode != AllocationMode.ALL:
         return f"ask for fewer devices: no node has more than {max(counts.matching_on)} of them"
     if counts.tainted and counts.free + counts.tainted >= shortage.request.count:
@@ -247,6 +255,8 @@ def _counts_text(counts: DeviceCounts) -> str:
     text = f"{counts.matching} of {counts.total} devices match the selector"
     if counts.total and not counts.of_class:
         text += " (none is of the class)"
+    if counts.closed:
+        text += f", {_closed_text(counts)}"
     if counts.tainted:
         text += f", {counts.tainted} of them {_are(counts.tainted)} tainted"
     if counts.short:
@@ -258,3 +268,12 @@ def _counts_text(counts: DeviceCounts) -> str:
     if counts.unusable_pools:
         text += f", {counts.unusable_pools} pool{'s' if counts.unusable_pools > 1 else ''} being updated or invalid"
     return text
+
+
+def _closed_text(counts: DeviceCounts) -> str:
+    total = counts.closed.total()
+    reasons = sorted(counts.closed.items(), key=lambda item: (-item[1], item[0]))
+    told = "; ".join(
+        reason if len(reasons) == 1 else f"{count}: {reason}" for reason, count in reasons if count
+    )
+    return f"{total} of them {_are(total)} closed to this pod ({told})"

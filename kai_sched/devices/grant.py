@@ -28,7 +28,10 @@ def grant(
 ) -> tuple[ClaimAllocation, ...] | None:
     """One allocation for each claim out of the chosen devices, by kind; None where a check refuses them."""
     pools = index.pools_of(node)
-    selection = Selection(index, pools, state.meter)
+    if index.closures.bundle(options.closure, node.name):
+        # Which devices go together is the search's work.
+        return None
+    selection = Selection(index, pools, state.meter, options.closure)
     waiting = {key: iter(sorted(devices, key=lambda one: one.ordinal)) for key, devices in chosen.items()}
     try:
         prepared = [prepare_claim(claim, pools, selection) for claim in claims]

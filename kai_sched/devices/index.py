@@ -10,6 +10,7 @@ from kai_sched.devices.capacity import narrowed
 from kai_sched.devices.cel.budget import STEP_LIMIT
 from kai_sched.devices.cel.device_view import DeviceFacts
 from kai_sched.devices.cel.selector import SelectorVerdict, compiled_selector
+from kai_sched.devices.closures import OPEN, ClosureBook
 from kai_sched.devices.features import ALL_FEATURES, AllocatorFeatures
 from kai_sched.devices.pools import Pool, PooledDevice, PooledSlice, PoolKey, gather_pools
 from kai_sched.devices.taints import matching_taints
@@ -17,14 +18,15 @@ from kai_sched.model.devices import ClaimSpec, DeviceClass, DeviceTaintRule, Res
 from kai_sched.model.nodes import Node
 from kai_sched.model.snapshot import Fleet
 
-SelectorKey = tuple[str, tuple[str, ...]]
-"""(device class, selectors of the request): what decides whether a device matches."""
+SelectorKey = tuple[str, tuple[str, ...], int]
+"""(device class, selectors of the request, closure of the pod): what decides whether a device matches."""
 CHEAP_STEPS: Final = 500
 """An evaluation up to here is not counted against the cycle: selectors seen in practice take fewer than 200."""
 EXPENSIVE: Final = "its selectors take many evaluation steps"
 _MOST_SHOWN: Final = 200
 _LONG: Final = 1024
 _STEPS_A_CHARACTER: Final = 2
+_CLOSED: Final = SelectorVerdict(is_match=False, steps=0)
 
 
 class DeviceIndex:
@@ -41,8 +43,9 @@ class DeviceIndex:
         self.features = features
         self.nodes = nodes
         self.node_names = frozenset(node.name for node in nodes)
-        self.plain_specs: dict[int, tuple[ClaimSpec, object]] = {}
-        """Kept by ``devices.plain``: what is known of a claim spec, by its identity."""
+        self.closures = ClosureBook()
+        self.plain_specs: dict[tuple[int, int], tuple[ClaimSpec, object]] = {}
+        """Kept by ``devices.plain``: what is known of a claim spec, by its identity and the pod's closure."""
         self.partitions: object | None = None
         """Kept by ``devices.partitions``."""
         self.recalled: object = None
@@ -121,6 +124,10 @@ class DeviceIndex:
         For looking at many devices: ``EXPENSIVE`` where it takes more than cheap steps to tell, also if somebody has
         paid for it, so that no decision depends on what is remembered.
         """
+        if key[2] != OPEN:
+            if self.closures.reason(key[2], entry.ordinal):
+                return _CLOSED
+            key = (key[0], key[1], OPEN)
         verdicts = self._verdicts.get(key)
         if verdicts is None:
             verdicts = self._verdicts[key] = {}
@@ -154,7 +161,7 @@ class DeviceIndex:
         self, key: SelectorKey, entry: PooledDevice, most_steps: int | None
     ) -> tuple[SelectorVerdict | str, int] | None:
         """The combined verdict and its steps; None if they are more than allowed."""
-        class_name, selectors = key
+        class_name, selectors, _ = key
         device_class = self.classes[class_name]
         steps = 0
         for owner, expressions in (

@@ -14,6 +14,7 @@ from math import ceil
 from typing import Final
 
 from kai_sched.devices.capacity import Number
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.features import ALL_FEATURES
 from kai_sched.devices.index import DeviceIndex, SelectorKey
 from kai_sched.devices.patterns import Layout, Pattern
@@ -273,7 +274,9 @@ def partitions_of(index: DeviceIndex) -> Partitions:
     return index.partitions
 
 
-def piece_needs(index: DeviceIndex, specs: Iterable[ClaimSpec]) -> tuple[PieceNeed, ...] | None:
+def piece_needs(
+    index: DeviceIndex, specs: Iterable[ClaimSpec], closure: int = OPEN
+) -> tuple[PieceNeed, ...] | None:
     """What a pod's own claims ask for together, one entry a kind; None where a search must decide."""
     counts: dict[PieceKey, int] = {}
     for spec in specs:
@@ -283,7 +286,7 @@ def piece_needs(index: DeviceIndex, specs: Iterable[ClaimSpec]) -> tuple[PieceNe
             device_class = index.classes.get(request.device_class)
             if device_class is None or device_class.problem:
                 return None
-            key = ((request.device_class, request.selectors), request.tolerations)
+            key = ((request.device_class, request.selectors, closure), request.tolerations)
             counts[key] = counts.get(key, 0) + request.count
     if not counts:
         return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kai_sched.devices.attempt import Taken
 from kai_sched.devices.choice import DevicePreference
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.counting import PlainNeed, Supply, plain_requirement, supply_of
 from kai_sched.devices.features import ALL_FEATURES
 from kai_sched.devices.index import DeviceIndex
@@ -38,11 +39,12 @@ def grant_plain(
     node: Node,
     claims: Sequence[Claim],
     preference: DevicePreference | None,
+    closure: int = OPEN,
 ) -> list[Granted] | bool:
     """What each claim gets; False: they do not fit on this node; True: they must be searched for."""
     if node.name not in index.node_names or index.features != ALL_FEATURES:
         return True
-    specs = [_plain_spec(index, claim) for claim in claims]
+    specs = [_plain_spec(index, claim, closure) for claim in claims]
     plain = [spec for spec in specs if spec is not None]
     if len(plain) != len(specs):
         return True
@@ -61,19 +63,19 @@ def grant_plain(
     return granted
 
 
-def _plain_spec(index: DeviceIndex, claim: Claim) -> _PlainSpec | None:
+def _plain_spec(index: DeviceIndex, claim: Claim, closure: int) -> _PlainSpec | None:
     # By identity: specs are interned, and hashing one is deep work.
-    known = index.plain_specs.get(id(claim.spec))
+    known = index.plain_specs.get((id(claim.spec), closure))
     if known is None or known[0] is not claim.spec:
-        known = (claim.spec, _described(index, claim))
-        index.plain_specs[id(claim.spec)] = known
+        known = (claim.spec, _described(index, claim, closure))
+        index.plain_specs[id(claim.spec), closure] = known
     found = known[1]
     assert found is None or isinstance(found, _PlainSpec)
     return found
 
 
-def _described(index: DeviceIndex, claim: Claim) -> _PlainSpec | None:
-    need = plain_requirement(index, claim.spec)
+def _described(index: DeviceIndex, claim: Claim, closure: int) -> _PlainSpec | None:
+    need = plain_requirement(index, claim.spec, closure)
     supply = None if need is None else supply_of(index, need.key)
     if need is None or supply is None:
         return None
@@ -85,7 +87,7 @@ def _described(index: DeviceIndex, claim: Claim) -> _PlainSpec | None:
             name=request.name,
             request=request,
             device_class=index.classes[request.device_class],
-            selector_key=(request.device_class, request.selectors),
+            selector_key=(request.device_class, request.selectors, closure),
             positions=(),
             all_devices=None,
             count=request.count,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from kai_sched.devices.attempt import Taken
 from kai_sched.devices.capacity import Amounts
 from kai_sched.devices.choice import DevicePreference
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.constraints import attribute_values
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.pools import Pool, PooledDevice
@@ -125,19 +126,21 @@ class Recall:
         node: Node,
         claims: Sequence[Claim],
         preference: DevicePreference | None,
+        closure: int = OPEN,
     ) -> Query | None:
         """The question that a search would answer; None where it cannot be compared with others."""
         # By identity: specs are interned, and hashing one is deep work.
         asked = tuple((id(claim.spec), claim.namespace_allows_admin) for claim in claims)
-        likeness = self._known.get((asked, preference is None))
+        key = (asked, preference is None, closure)
+        likeness = self._known.get(key)
         if likeness is None:
             if len(self._known) >= _MOST_KEPT:
                 self._known.clear()
             likeness = _Likeness(tuple(claim.spec for claim in claims))
-            self._known[asked, preference is None] = likeness
+            self._known[key] = likeness
         pools = index.pools_of(node)
         if node.name not in likeness.kind_of:
-            signature = _signature(index, pools, likeness.specs, preference)
+            signature = _signature(index, pools, likeness.specs, preference, closure)
             kind = None if signature is None else likeness.kinds.setdefault(signature, len(likeness.kinds))
             likeness.kind_of[node.name] = kind
         kind = likeness.kind_of[node.name]
@@ -166,13 +169,14 @@ def _signature(
     pools: Sequence[Pool],
     specs: Iterable[ClaimSpec],
     preference: DevicePreference | None,
+    closure: int,
 ) -> Hashable | None:
     """Everything but holdings that a search on the node reads; None where it is not all comparable."""
     if any(pool.is_incomplete or pool.invalid_reason for pool in pools):
         return None
     specs = tuple(specs)
     devices = [entry for pool in pools for entry in pool.devices]
-    verdicts = _verdicts(index, devices, specs)
+    verdicts = _verdicts(index, devices, specs, closure)
     if verdicts is None:
         return None
     contents: list[Hashable] = []
@@ -203,14 +207,14 @@ def _signature(
 
 
 def _verdicts(
-    index: DeviceIndex, devices: Iterable[PooledDevice], specs: Iterable[ClaimSpec]
+    index: DeviceIndex, devices: Iterable[PooledDevice], specs: Iterable[ClaimSpec], closure: int
 ) -> Hashable | None:
     """Which devices match which selectors; None where one fails or is expensive: that depends on who gets there."""
     requests = (
         entry for spec in specs for part in spec.requests for entry in part.first_available or (part,)
     )
-    keys = {(entry.device_class, entry.selectors) for entry in requests}
-    if any(name not in index.classes for name, _ in keys):
+    keys = {(entry.device_class, entry.selectors, closure) for entry in requests}
+    if any(name not in index.classes for name, _, _ in keys):
         return None
     rows: list[Hashable] = []
     for key in sorted(keys):

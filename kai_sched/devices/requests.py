@@ -8,6 +8,7 @@ from typing import Final
 
 from kai_sched.devices.capacity import NotRepresentable, consumed_amounts
 from kai_sched.devices.cel.selector import SelectorVerdict
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.index import CHEAP_STEPS, EXPENSIVE, DeviceIndex, SelectorKey
 from kai_sched.devices.pools import Pool, PooledDevice
 from kai_sched.devices.refusal import RefusalKind, Refused, claim_text
@@ -55,9 +56,12 @@ class PreparedClaim:
 class Selection:
     """Answers whether a device matches a request on this node, in the order in which the search asks."""
 
-    def __init__(self, index: DeviceIndex, pools: Sequence[Pool], meter: WorkMeter) -> None:
+    def __init__(
+        self, index: DeviceIndex, pools: Sequence[Pool], meter: WorkMeter, closure: int = OPEN
+    ) -> None:
         self.index = index
         self.meter = meter
+        self.closure = closure
         self._unreachable = frozenset[int]().union(*(pool.unreachable for pool in pools))
 
     def matches(self, claim: Claim, prepared_key: SelectorKey, entry: PooledDevice, request: str) -> bool:
@@ -171,7 +175,7 @@ def _prepared(
         )
     if device_class.problem:
         raise Refused(f"{where}: class {device_class.name}: {device_class.problem}", request=request.name)
-    key = (device_class.name, request.selectors)
+    key = (device_class.name, request.selectors, selection.closure)
     everything: tuple[PooledDevice, ...] | None = None
     count = request.count
     if request.mode == AllocationMode.ALL:

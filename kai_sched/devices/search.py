@@ -43,12 +43,14 @@ class Search:
         selection: Selection,
         outlook: Outlook,
         max_steps: int,
+        bundle: frozenset[int] = frozenset(),
     ) -> None:
         self._claims = claims
         self.attempt = attempt
         self._selection = selection
         self._max_steps = max_steps
         self._outlook = outlook
+        self._bundle = bundle
         self._judged: set[tuple[int, int]] = set()
         self._judged_claims: set[int] = set()
         self.steps = 0
@@ -78,7 +80,7 @@ class Search:
 
     def _requests(self, claim_index: int, request_index: int) -> Steps:
         if claim_index == len(self._claims):
-            return Outcome.DONE
+            return Outcome.DONE if self._bundle <= self._given() else Outcome.FAILED
         claim = self._claims[claim_index]
         if request_index == len(claim.requests):
             outcome = yield self._requests(claim_index + 1, 0)
@@ -104,6 +106,14 @@ class Search:
                 return outcome
             all_too_many = all_too_many and outcome is Outcome.TOO_MANY
         return Outcome.TOO_MANY if all_too_many else Outcome.FAILED
+
+    def _given(self) -> set[int]:
+        """Devices given so far, but for those that are only looked into."""
+        if not self._bundle:
+            return set()
+        return {
+            one.entry.ordinal for part in self.attempt.results for one in part if not one.prepared.is_admin
+        }
 
     def _devices(self, where: tuple[int, int], prepared: PreparedRequest, done: int, start: int) -> Steps:
         """Find the devices of one request from the ``done``-th on, looking from position ``start``."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kai_sched.devices.capacity import NotRepresentable, consumed_amounts, fits_beside
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.damage import Damage
 from kai_sched.devices.index import EXPENSIVE, DeviceIndex
 from kai_sched.devices.pools import Pool, PooledDevice
@@ -22,6 +24,8 @@ class DeviceCounts:
     total: int = 0
     of_class: int = 0
     matching: int = 0
+    closed: Counter[str] = field(default_factory=Counter)
+    """Matching ones that are closed to the pod, by reason."""
     tainted: int = 0
     """Matching ones that the request does not tolerate."""
     short: int = 0
@@ -44,20 +48,21 @@ class DeviceCounts:
 
 
 def count_devices(
-    index: DeviceIndex, state: DeviceState, nodes: Sequence[Node], request: DeviceRequest
+    index: DeviceIndex, state: DeviceState, nodes: Sequence[Node], request: DeviceRequest, closure: int = OPEN
 ) -> DeviceCounts:
-    """Count the devices of these nodes for one request."""
-    tally = _Tally(index, state, request)
+    """Count the devices of these nodes for one request of a pod with that closure."""
+    tally = _Tally(index, state, request, closure)
     for node in nodes:
         tally.add(index.pools_of(node))
     return tally.counts
 
 
 class _Tally:
-    def __init__(self, index: DeviceIndex, state: DeviceState, request: DeviceRequest) -> None:
+    def __init__(self, index: DeviceIndex, state: DeviceState, request: DeviceRequest, closure: int) -> None:
         self._index = index
         self._state = state
         self._request = request
+        self._closure = closure
         self._damage = Damage(index, state)
         self._seen: set[int] = set()
         self._pools: set[tuple[str, str]] = set()
@@ -92,14 +97,17 @@ class _Tally:
         if request.selectors and not self._passes(entry, request.selectors):
             return False
         counts.matching += is_new
-        return True
+        reason = self._index.closures.reason(self._closure, entry.ordinal)
+        if reason:
+            counts.closed[reason] += is_new
+        return not reason
 
     def _passes(self, entry: PooledDevice, selectors: tuple[str, ...]) -> bool:
         if self._request.device_class not in self._index.classes:
             return False
         if selectors in self._expensive:
             return True
-        verdict = self._index.verdict_on((self._request.device_class, selectors), entry)
+        verdict = self._index.verdict_on((self._request.device_class, selectors, OPEN), entry)
         if verdict is EXPENSIVE:
             # Telling for every device would hold the cycle, so it is not held against them.
             self._expensive.add(selectors)

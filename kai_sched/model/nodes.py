@@ -20,7 +20,7 @@ class Node:
     is_cordoned: bool = False
     is_ready: bool = True
     gpu_memory_mib: int = 0
-    """Label nvidia.com/gpu.memory: turns gpu-memory requests into fractions."""
+    """Of one GPU, by the policy's label: turns gpu-memory requests into fractions."""
     attachable: tuple[tuple[str, int], ...] = ()
     """CSI driver -> volume limit of CSINode; absent: no limit."""
     images: tuple[str, ...] = ()

@@ -54,6 +54,34 @@ class SolverBudget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfidentialRules:
+    """How nodes with confidential GPUs are known, the pods that want them, and the devices that such pods may have."""
+
+    tee_labels: tuple[tuple[str, str], ...] = (
+        ("-snp", "amd.feature.node.kubernetes.io/snp"),
+        ("-tdx", "intel.feature.node.kubernetes.io/tdx"),
+    )
+    """(ending of a runtime class, node label that is "true" where the trusted environment that it asks for exists)."""
+    mode_label: str = "nvidia.com/cc.mode"
+    """The mode that a node is meant to be in; "": nodes do not change modes."""
+    mode_state_label: str = "nvidia.com/cc.mode.state"
+    """The mode that it is in."""
+    ready_label: str = "nvidia.com/cc.ready.state"
+    """"true" where confidential pods may start; "": everywhere."""
+    modes: tuple[str, ...] = ("on", "ppcie")
+    """Modes in which GPUs serve confidential pods, and no driver on the host."""
+    whole_node_modes: tuple[str, ...] = ("ppcie",)
+    """Modes in which all GPUs and switches of a node go to one pod."""
+    resource_prefix: str = "nvidia.com/"
+    """Extended resources that are GPUs and switches of a node."""
+    drivers: tuple[str, ...] = ("gpu.nvidia.com",)
+    """DRA drivers whose devices are such GPUs; devices of others (network cards) are not concerned."""
+    passthrough_attribute: str = "type"
+    passthrough_values: tuple[str, ...] = ("vfio",)
+    """What that attribute of a device says where the device is handed to a virtual machine as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything an admin may set about deciding."""
 
@@ -73,6 +101,13 @@ class Policy:
     """Empty: KAI's rule, the class name contains "gpu", weight 1."""
     gpu_resources: tuple[str, ...] = ("nvidia.com/gpu", "amd.com/gpu")
     """Extended resources counted as whole GPUs."""
+    partition_resources: str = r"nvidia\.com/mig-(\d+)g\b.*"
+    """Regular expression of extended resources that are partitions of a GPU; its group is how many GPUs one counts."""
+    gpu_count_label: str = "nvidia.com/gpu.count"
+    """Node label that says how many GPUs a node has, where a device plugin and slices both offer them."""
+    gpu_memory_label: str = "nvidia.com/gpu.memory"
+    """Node label with the MiB of one GPU of the node."""
+    confidential: ConfidentialRules = ConfidentialRules()
     island_attributes: tuple[str, ...] = (
         "resource.kubernetes.io/nvlinkDomain",
         "resource.kubernetes.io/pcieRoot",

@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Final
 
+from kai_sched.api.keys import WAITED_GPU_MEMORY, WHOLE_GPU
 from kai_sched.api.quantities import text_of
 from kai_sched.cluster.ports import Document
 from kai_sched.model.devices import Claim
@@ -22,9 +23,6 @@ from kai_sched.model.workloads import GpuShare, Pod, PodGroup, PodSpec
 from kai_sched.operator.claim_counts import DeviceCounts, Sums, add
 from kai_sched.operator.tally import GroupTally
 
-SHARED_GPU: Final = "nvidia.com/gpu"
-GPU_MEMORY: Final = "run.ai/gpu.memory"
-"""KAI's name for the MiB of GPU memory that a pod waits for."""
 _DECIMALS: Final = 3
 
 
@@ -65,13 +63,13 @@ class GroupResources:
 
     def _add_share(self, sums: Sums, share: GpuShare, node_name: NodeName | None) -> None:
         if share.portion_millis:
-            add(sums, SHARED_GPU, Fraction(share.devices * share.portion_millis, 1000))
+            add(sums, WHOLE_GPU, Fraction(share.devices * share.portion_millis, 1000))
             return
         node = self._nodes.get(node_name) if node_name is not None else None
         if node is not None and node.gpu_memory_mib:
-            add(sums, SHARED_GPU, Fraction(share.devices * share.memory_mib, node.gpu_memory_mib))
+            add(sums, WHOLE_GPU, Fraction(share.devices * share.memory_mib, node.gpu_memory_mib))
         else:
-            add(sums, GPU_MEMORY, Fraction(share.devices * share.memory_mib))
+            add(sums, WAITED_GPU_MEMORY, Fraction(share.devices * share.memory_mib))
 
     def _claims_of(self, pods: Iterable[Pod]) -> list[Claim]:
         """Each claim once, those made for extended resources never: the pods' requests name them already."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kai_sched.api.keys import WHOLE_GPU
 from kai_sched.cluster.ports import Document
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey, QueueName
@@ -126,7 +127,7 @@ def queue_status(name: QueueName, view: QueueView, present: Document, now: float
 def resource_list(vector: QuotaVector) -> Document:
     """A ResourceList with KAI's keys."""
     return {
-        "nvidia.com/gpu": f"{vector.gpu:g}",
+        WHOLE_GPU: f"{vector.gpu:g}",
         "cpu": f"{round(vector.cpu)}m",
         "memory": f"{round(vector.memory)}M",
     }

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.counting import PlainNeed, matching_free, plain_requirement
 from kai_sched.devices.extended import backing_classes, claim_of_creation, claim_to_create
 from kai_sched.devices.index import DeviceIndex
@@ -41,7 +42,7 @@ class Backing:
     table: NodeTable
     class_of: Mapping[str, str]
     columns: Mapping[str, int]
-    _needs: dict[str, PlainNeed | None] = field(default_factory=dict)
+    _needs: dict[tuple[str, int], PlainNeed | None] = field(default_factory=dict)
     _creations: dict[tuple[int, tuple[str, ...]], tuple[PodSpec, ClaimCreation]] = field(default_factory=dict)
 
     @classmethod
@@ -65,9 +66,14 @@ class Backing:
             return ()
         return tuple(sorted({one.resource for one in spec.extended if one.resource in self.columns}))
 
-    def is_counted(self, resources: Sequence[str]) -> bool:
+    def asked(self, spec: PodSpec, resources: Sequence[str]) -> list[tuple[str, int]]:
+        """The device classes that stand for these resources, with the amounts that a pod asks for."""
+        amounts = dict(spec.requests)
+        return [(self.class_of[name], amounts[name]) for name in resources]
+
+    def is_counted(self, resources: Sequence[str], closure: int = OPEN) -> bool:
         """Whether counting devices is exact for all of them."""
-        return all(self._need(name) is not None for name in resources)
+        return all(self._need(name, closure) is not None for name in resources)
 
     def served_on(self, resources: Sequence[str], node: int) -> tuple[str, ...]:
         """Those of the resources that this node serves by DRA."""
@@ -92,12 +98,13 @@ class Backing:
         nodes: NDArray[np.intp],
         devices: DeviceState,
         slots: NDArray[np.int64],
+        closure: int = OPEN,
     ) -> None:
         """Lower ``slots`` where devices decide: exactly where they are counted, else to one look at a time."""
         amounts = dict(spec.requests)
         for name in resources:
             is_backed = self.table.allocatable[nodes, self.columns[name]] == 0
-            need = self._need(name)
+            need = self._need(name, closure)
             if need is None:
                 np.minimum(slots, np.where(is_backed, 1, slots), out=slots)
                 continue
@@ -105,18 +112,19 @@ class Backing:
             np.minimum(slots, np.where(is_backed, free // max(1, amounts[name]), slots), out=slots)
 
     def free_devices(
-        self, resource: str, nodes: NDArray[np.intp], devices: DeviceState
+        self, resource: str, nodes: NDArray[np.intp], devices: DeviceState, closure: int = OPEN
     ) -> NDArray[np.int64] | None:
         """Free devices by node where counting tells; zero on nodes with a device plugin."""
-        need = self._need(resource)
+        need = self._need(resource, closure)
         if need is None:
             return None
         is_backed = self.table.allocatable[nodes, self.columns[resource]] == 0
         return np.where(is_backed, matching_free(self.index, devices, need, nodes), 0)
 
-    def _need(self, resource: str) -> PlainNeed | None:
+    def _need(self, resource: str, closure: int) -> PlainNeed | None:
         """One device for the resource, if counting decides; else None."""
-        if resource not in self._needs:
+        key = (resource, closure)
+        if key not in self._needs:
             request = DeviceRequest(name="one", device_class=self.class_of[resource])
-            self._needs[resource] = plain_requirement(self.index, ClaimSpec(requests=(request,)))
-        return self._needs[resource]
+            self._needs[key] = plain_requirement(self.index, ClaimSpec(requests=(request,)), closure)
+        return self._needs[key]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.devices.allocator import DeviceIndex, Options
+from kai_sched.devices.closures import OPEN
 from kai_sched.model.devices import Claim
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.policy import Policy
@@ -16,8 +17,11 @@ from kai_sched.model.resources import CPU
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.model.workloads import Pod
 from kai_sched.placement.backing import Backing
+from kai_sched.placement.custody import Custody
 from kai_sched.placement.fabrics import FabricOf
 from kai_sched.placement.node_table import NodeTable
+from kai_sched.placement.rules.confidential import whole_mode_text
+from kai_sched.placement.rules.elimination import Rule, Sieve
 from kai_sched.placement.rules.static import StaticMask, StaticRules
 from kai_sched.placement.shapes import Shape, ShapeTable
 from kai_sched.topology.devices import DevicePreference
@@ -33,12 +37,21 @@ class FleetIndex:
     domains: DomainIndex
     devices: DeviceIndex
     _preferences: dict[tuple[str, ...], DevicePreference] = field(default_factory=dict)
+    _custodies: dict[object, Custody] = field(default_factory=dict)
 
     def device_preference(self, island_attributes: tuple[str, ...]) -> DevicePreference:
         """How to choose among the devices of a node; what it learns of them is kept."""
         known = self._preferences.get(island_attributes)
         if known is None:
             known = self._preferences[island_attributes] = DevicePreference(island_attributes)
+        return known
+
+    def custody(self, policy: Policy) -> Custody:
+        """What confidential GPUs mean for claims; what it learns of the fleet is kept."""
+        key = (policy.confidential, policy.fabric_drivers)
+        known = self._custodies.get(key)
+        if known is None:
+            known = self._custodies[key] = Custody(self.devices, self.table, policy)
         return known
 
 
@@ -83,7 +96,9 @@ class WorldBase:
     has_gpus: NDArray[np.bool_]
     everywhere: NDArray[np.bool_]
     all_nodes: NDArray[np.intp]
+    custody: Custody
     _shape_of: dict[int, Shape] = field(default_factory=dict)
+    _barred: dict[int, StaticMask] = field(default_factory=dict)
 
     @property
     def table(self) -> NodeTable:
@@ -111,7 +126,28 @@ class WorldBase:
 
     def static_mask(self, shape: Shape) -> StaticMask:
         """Where the shape could run on an empty cluster (cached by the rules)."""
-        return self.static_rules.mask(shape.spec)
+        mask = self.static_rules.mask(shape.spec)
+        barred = shape.terms.barred
+        if barred is None:
+            return mask
+        known = self._barred.get(shape.index)
+        if known is None:
+            sieve = Sieve(mask.allowed)
+            sieve.keep(
+                ~barred,
+                Rule.CONFIDENTIAL,
+                f"are {whole_mode_text(self.policy.confidential)}, all their GPUs go to one pod, also those published as devices",
+            )
+            sieve.allowed.setflags(write=False)
+            known = StaticMask(sieve.allowed, (*mask.eliminated, *sieve.eliminated))
+            self._barred[shape.index] = known
+        return known
+
+    def options_of(self, shape: Shape, held: frozenset[int] = frozenset()) -> Options:
+        """How to search devices for a shape. ``held``: GPUs that the pod has by claims allocated before."""
+        if shape.terms.closure == OPEN:
+            return self.device_options
+        return replace(self.device_options, closure=shape.terms.closure, held=held)
 
 
 def _is_same(known: Fleet, fleet: Fleet) -> bool:

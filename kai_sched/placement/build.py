@@ -43,6 +43,7 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
     claims = {claim.key: claim for claim in snapshot.claims}
     has_cliques = bool((index.domains.codes("", policy.clique_label) >= 0).any())
     fabric_of = fabrics_of(snapshot.claims, policy.fabric_drivers) if has_cliques else {}
+    custody = index.custody(policy)
     backing = Backing.of(index.devices, table, snapshot.pods)
     gpu_columns = tuple(table.axis.index(name) for name in policy.gpu_resources if name in table.axis)
     gpu_column_of = np.full(len(table.nodes), -1, dtype=np.int64)
@@ -52,10 +53,11 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
         snapshot=snapshot,
         policy=policy,
         index=index,
-        shapes=ShapeTable(table.axis, claims, index.devices, fabric_of, backing),
+        shapes=ShapeTable(table.axis, claims, index.devices, fabric_of, backing, custody),
         claims=claims,
         fabric_of=fabric_of,
         backing=backing,
+        custody=custody,
         static_rules=StaticRules.of(table, snapshot, policy),
         device_options=_device_options(snapshot, policy, index),
         has_dynamic_rules=_has_dynamic_rules(snapshot.pods),

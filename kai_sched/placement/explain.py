@@ -137,16 +137,9 @@ def _explain_shape(
     static = base.static_mask(shape)
     if not (static.allowed & everywhere).any():
         return _static_refusal(static.explain(), wanted)
-    for key in shape.named:
-        if boards.world.consumer_count(key) + wanted > MAX_CONSUMERS:
-            return Refusal(
-                blocker=Blocker.DEVICES,
-                message=f"claim {key} would have {boards.world.consumer_count(key) + wanted} consumers, "
-                f"{MAX_CONSUMERS} is the most a claim can be reserved for",
-                next_step="share the claim between fewer pods",
-                is_proof=True,
-                wanted=wanted,
-            )
+    refusal = _consumer_refusal(boards, shape, wanted)
+    if refusal is not None:
+        return refusal
     homes = boards.world.homes
     if shape.fabric is not None and homes.cliques(shape.fabric):
         everywhere = everywhere & homes.mask(shape.fabric)
@@ -169,6 +162,30 @@ def _explain_shape(
             message="every node with room is excluded by pods already there "
             "(affinity, anti-affinity, spread, host ports or volumes)",
             next_step="relax the pod's affinity, spread or ports, or add nodes",
+            wanted=wanted,
+        )
+    return None
+
+
+def _consumer_refusal(boards: Boards, shape: Shape, wanted: int) -> Refusal | None:
+    """More pods than a claim may serve: what it can be reserved for, or one if it has confidential GPUs."""
+    for key in shape.named:
+        is_alone = key in shape.terms.alone
+        count = boards.world.consumer_count(key) + wanted
+        if count <= (1 if is_alone else MAX_CONSUMERS):
+            continue
+        why = (
+            "the GPUs of a confidential pod serve no other"
+            if is_alone
+            else f"{MAX_CONSUMERS} is the most a claim can be reserved for"
+        )
+        return Refusal(
+            blocker=Blocker.DEVICES,
+            message=f"claim {key} would have {count} consumers, {why}",
+            next_step="give each pod a claim of its own"
+            if is_alone
+            else "share the claim between fewer pods",
+            is_proof=True,
             wanted=wanted,
         )
     return None
@@ -251,7 +268,7 @@ def _backing_refusal(
     for name in shape.backed:
         column = free[:, base.backing.columns[name]]
         plugin = int(np.where(column < UNLIMITED >> 1, np.maximum(column, 0), 0).sum())
-        counted = base.backing.free_devices(name, nodes, devices)
+        counted = base.backing.free_devices(name, nodes, devices, shape.terms.closure)
         by_claim = "" if counted is None else f", {int(counted.sum())} free devices"
         parts.append(
             f"{name}: {plugin} free by device plugin{by_claim} of class {base.backing.class_of[name]}, "

@@ -38,7 +38,7 @@ def device_refusal(
         return None
     devices = boards.world.room(in_future=in_future).devices
     nodes = _nodes(boards, shape, everywhere)
-    found = explain_claims(base.device_index, devices, nodes, claims, base.device_options)
+    found = explain_claims(base.device_index, devices, nodes, claims, base.options_of(shape))
     if found is None:
         if not shape.is_countable:
             return None
@@ -77,6 +77,7 @@ def supply_refusal(
         _nodes(boards, shape, everywhere),
         _claims(boards, shape, pods),
         wanted,
+        shape.terms.closure,
     )
     return Refusal(
         blocker=Blocker.DEVICES,

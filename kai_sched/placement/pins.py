@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.devices.closures import OPEN
 from kai_sched.model.devices import Claim, DeviceRequest
 from kai_sched.model.ids import ClaimKey
 from kai_sched.placement.fabrics import mixed_fabrics
@@ -73,7 +74,7 @@ def _serves(boards: Boards, ordinal: int, request: DeviceRequest) -> bool:
     index = boards.world.base.device_index
     if request.device_class not in index.classes:
         return False
-    verdict = index.verdict_on((request.device_class, request.selectors), index.devices[ordinal])
+    verdict = index.verdict_on((request.device_class, request.selectors, OPEN), index.devices[ordinal])
     return not isinstance(verdict, str) and verdict.is_match
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from kai_sched.model.devices import Claim, ClaimSpec
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.workloads import Pod, PodSpec
 from kai_sched.placement.backing import Backing
+from kai_sched.placement.custody import NO_TERMS, Custody, Terms
 from kai_sched.placement.fabrics import Fabric, FabricOf, fabric_of_pod
 
 
@@ -38,6 +39,8 @@ class Shape:
     """The multi-node fabric that its claims join."""
     backed: tuple[str, ...] = ()
     """Extended resources that a device class stands for: nodes without a device plugin serve them by DRA."""
+    terms: Terms = NO_TERMS
+    """What it must not be given, or only alone or all together."""
     is_backing_counted: bool = True
     """Whether free devices alone tell how many of these pods such a node takes."""
 
@@ -64,7 +67,9 @@ class ShapeTable:
         index: DeviceIndex,
         fabric_of: FabricOf | None = None,
         backing: Backing | None = None,
+        custody: Custody | None = None,
     ) -> None:
+        self._custody = custody
         self._backing = backing
         self._fabric_of: FabricOf = fabric_of or {}
         self._position = {name: position for position, name in enumerate(axis)}
@@ -94,7 +99,8 @@ class ShapeTable:
         key = (id(spec), tuple(id(claim_spec) for claim_spec in own), tuple(named), fabric)
         shape = self._by_key.get(key)
         if shape is None:
-            shape = self._new(spec, tuple(own), tuple(named), fabric)
+            claims = [self._claims[ref.claim] for ref in pod.claims if ref.claim is not None]
+            shape = self._new(spec, tuple(own), tuple(named), fabric, claims)
             self._by_key[key] = shape
         return shape
 
@@ -104,14 +110,16 @@ class ShapeTable:
         own: tuple[ClaimSpec, ...],
         named: tuple[ClaimKey, ...],
         fabric: Fabric | None,
+        claims: Sequence[Claim],
     ) -> Shape:
         request = np.zeros(len(self._position), dtype=np.int64)
         for name, amount in spec.requests:
             request[self._position[name]] = amount
-        needs = [plain_requirement(self._index, claim_spec) for claim_spec in own]
+        backed = self._backing.resources_of(spec) if self._backing is not None else ()
+        terms = self._terms(spec, claims, backed)
+        needs = [plain_requirement(self._index, claim_spec, terms.closure) for claim_spec in own]
         plain = tuple(need for need in needs if need is not None)
         is_plain = len(plain) == len(own)
-        backed = self._backing.resources_of(spec) if self._backing is not None else ()
         shape = Shape(
             index=len(self.shapes),
             spec=spec,
@@ -119,13 +127,21 @@ class ShapeTable:
             own=own,
             named=named,
             plain=plain if is_plain else None,
-            pieces=None if is_plain else piece_needs(self._index, own),
+            pieces=None if is_plain else piece_needs(self._index, own, terms.closure),
             fabric=fabric,
             backed=backed,
-            is_backing_counted=self._backing is None or self._backing.is_counted(backed),
+            terms=terms,
+            is_backing_counted=self._backing is None or self._backing.is_counted(backed, terms.closure),
         )
         self.shapes.append(shape)
         return shape
+
+    def _terms(self, spec: PodSpec, claims: Sequence[Claim], backed: Sequence[str]) -> Terms:
+        if self._custody is None:
+            return NO_TERMS
+        return self._custody.terms(
+            spec, claims, () if self._backing is None else self._backing.asked(spec, backed)
+        )
 
     def _canonical_spec(self, spec: PodSpec) -> PodSpec:
         # Hashing a spec is deep work; identity tells the common case at once.

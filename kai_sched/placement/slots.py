@@ -125,7 +125,9 @@ class Boards:
         devices = self._limit_by_devices(shape, nodes, slots, in_future=in_future)
         if shape.backed:
             devices_of = world.room(in_future=in_future).devices
-            base.backing.limit(shape.spec, shape.backed, self._named_nodes(nodes), devices_of, slots)
+            base.backing.limit(
+                shape.spec, shape.backed, self._named_nodes(nodes), devices_of, slots, shape.terms.closure
+            )
         if shape.spec.gpu_share is not None:
             self._limit_by_shares(shape, nodes, slots, in_future=in_future)
         elif shape.pieces is not None:
@@ -224,7 +226,8 @@ class Boards:
     def _backed_cost(self, shape: Shape, nodes: NDArray[np.intp] | None) -> NDArray[np.int64]:
         named = self._named_nodes(nodes)
         devices = self.world.now.devices
-        counts = [self.world.base.backing.free_devices(name, named, devices) for name in shape.backed]
+        backing, closure = self.world.base.backing, shape.terms.closure
+        counts = [backing.free_devices(name, named, devices, closure) for name in shape.backed]
         found = [count for count in counts if count is not None]
         return np.maximum.reduce(found) if found else np.zeros(len(named), dtype=np.int64)
 
@@ -242,4 +245,6 @@ class Boards:
             allocation = world.allocation_of(key)
             if allocation is not None and allocation.node_selector is not None:
                 mask = mask & world.base.table.match(allocation.node_selector)
+            if allocation is not None and world.base.custody.refuses(shape.terms.closure, allocation):
+                return np.zeros_like(mask)
         return mask

@@ -21,11 +21,13 @@ from kai_sched.devices.allocator import (
     allocate,
     grant,
 )
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import ClaimKey
 from kai_sched.placement.backing import SpecialClaim
 from kai_sched.placement.base import WorldBase
+from kai_sched.placement.custody import NO_TERMS
 from kai_sched.placement.fabrics import Homes
 from kai_sched.placement.gpu_shares import GpuShares, ShareChoice
 from kai_sched.placement.rules.dynamic import DynamicRules
@@ -130,12 +132,7 @@ class World:
         if shape.spec.gpu_share is not None:
             share = self._choose_share(shape, node, in_future=in_future)
             if share is None:
-                return DeviceRefusal(
-                    kind=RefusalKind.NO_FIT,
-                    claim=ClaimKey(""),
-                    request="",
-                    message="no GPU has the asked share free",
-                )
+                return _no_devices("no GPU has the asked share free")
         granted: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
         wanted = self.unallocated_claims(pod)
         special = None
@@ -143,8 +140,11 @@ class World:
             special = self.base.backing.special_claim(self.base.pods[pod], shape.backed, node)
         if special is not None:
             wanted = (*wanted, special.claim)
+        problem = "" if shape.terms is NO_TERMS else self._custody_problem(pod, shape, node, wanted)
+        if problem:
+            return _no_devices(problem)
         if wanted:
-            found = self._allocate(wanted, node, in_future=in_future)
+            found = self._allocate(shape, wanted, node, in_future=in_future)
             if isinstance(found, DeviceRefusal):
                 return found
             granted = tuple((claim.key, allocation) for claim, allocation in zip(wanted, found, strict=True))
@@ -167,7 +167,12 @@ class World:
         base = self.base
         wanted = self.unallocated_claims(pod)
         found = grant(
-            base.device_index, self.now.devices, base.table.nodes[node], wanted, pieces, base.device_options
+            base.device_index,
+            self.now.devices,
+            base.table.nodes[node],
+            wanted,
+            pieces,
+            base.options_of(shape),
         )
         if found is None:
             return False
@@ -195,8 +200,28 @@ class World:
         """Consumers of a claim so far, those seated here included."""
         return len(self.base.claims[claim].reserved_for) + self.consumers.get(claim, 0)
 
+    def _custody_problem(self, pod: int, shape: Shape, node: int, wanted: Sequence[Claim]) -> str:
+        """Why custody refuses the pod here whatever devices are free; "" if it does not."""
+        base = self.base
+        if shape.terms.alone.intersection(shape.named):
+            uid = base.pods[pod].uid
+            for key in shape.named:
+                others = [one for one in base.claims[key].reserved_for if one.uid != uid]
+                if key in shape.terms.alone and (others or self.consumers.get(key)):
+                    return f"claim {key}: the GPUs of a confidential pod serve no other"
+        bundle = base.device_index.closures.bundle(shape.terms.closure, base.table.nodes[node].name)
+        if not wanted and not bundle <= self._held_gpus(shape):
+            return "all GPUs of the node go to one pod"
+        return ""
+
+    def _held_gpus(self, shape: Shape) -> frozenset[int]:
+        allocations = map(self.allocation_of, shape.named)
+        return frozenset[int]().union(
+            *(self.base.custody.ordinals_of(one) for one in allocations if one is not None)
+        )
+
     def _allocate(
-        self, wanted: Sequence[Claim], node: int, *, in_future: bool
+        self, shape: Shape, wanted: Sequence[Claim], node: int, *, in_future: bool
     ) -> tuple[ClaimAllocation, ...] | DeviceRefusal:
         base = self.base
         return allocate(
@@ -204,7 +229,7 @@ class World:
             self.room(in_future=in_future).devices,
             base.table.nodes[node],
             wanted,
-            base.device_options,
+            base.options_of(shape, self._held_gpus(shape) if shape.terms.closure != OPEN else frozenset()),
         )
 
     def _choose_share(self, shape: Shape, node: int, *, in_future: bool) -> ShareChoice | None:
@@ -263,3 +288,7 @@ class World:
             row += sign * seat.shape.request
             if seat.share is not None and seat.share.opened:
                 row[self.base.gpu_column_of[seat.node]] += sign * seat.share.opened
+
+
+def _no_devices(message: str) -> DeviceRefusal:
+    return DeviceRefusal(kind=RefusalKind.NO_FIT, claim=ClaimKey(""), request="", message=message)

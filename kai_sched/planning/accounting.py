@@ -20,10 +20,9 @@ from kai_sched.model.queues import QuotaVector
 from kai_sched.model.resources import CPU, MEMORY, Amounts
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, GpuShare, Pod, PodGroup, PodSpec, PodState
-from kai_sched.planning.gpu_counting import GpuCounting, gpu_counting, mig_size_of_resource
+from kai_sched.planning.gpu_counting import GpuCounting, gpu_counting, partition_size
 
 _BYTES_PER_MB = 1_000_000
-_GPU_COUNT_LABEL = "nvidia.com/gpu.count"
 _GPU_WORKER_LABEL = "node-role.kubernetes.io/gpu-worker"
 _RESERVATION_LABEL = ("app", "kai-resource-reservation")
 
@@ -136,7 +135,7 @@ class Accounting:
         if self._policy.restrict_node_scheduling and node.label(_GPU_WORKER_LABEL) is None:
             gpus = published = 0.0
         return QuotaVector(
-            _counted_once(node, gpus, published),
+            _counted_once(node, self._policy.gpu_count_label, gpus, published),
             amounts.get(CPU, 0),
             amounts.get(MEMORY, 0) / _BYTES_PER_MB,
         )
@@ -167,9 +166,10 @@ class Accounting:
         )
 
     def _plain_gpus(self, amounts: Amounts) -> float:
-        """GPUs of device plugins: whole ones and MIG partitions by their g."""
+        """GPUs of device plugins: whole ones, and partitions by their size."""
+        pattern = self._policy.partition_resources
         whole = sum(amount for name, amount in amounts if name in self._policy.gpu_resources)
-        return float(whole + sum(amount * mig_size_of_resource(name) for name, amount in amounts))
+        return float(whole + sum(amount * partition_size(name, pattern) for name, amount in amounts))
 
     def _class_backed_gpus(self, amounts: Mapping[str, int]) -> float:
         """Extended resources that a device class stands for, unless they count as GPUs by name already."""
@@ -183,7 +183,8 @@ class Accounting:
         return {
             resource: name
             for resource, name in backing_classes(self._snapshot.fleet.device_classes).items()
-            if resource not in self._policy.gpu_resources and not mig_size_of_resource(resource)
+            if resource not in self._policy.gpu_resources
+            and not partition_size(resource, self._policy.partition_resources)
         }
 
     def _claims_of(self, pod: Pod) -> Iterator[Claim]:
@@ -255,10 +256,10 @@ class _Tally:
         return total
 
 
-def _counted_once(node: Node, plain: float, published: float) -> float:
+def _counted_once(node: Node, label: str, plain: float, published: float) -> float:
     """GPUs of a node that both a device plugin and slices offer: the node's own count says if they are the same."""
     if plain and published:
-        count = node.label(_GPU_COUNT_LABEL) or ""
+        count = node.label(label) or ""
         if count.isdecimal():
             return max(plain, published, min(plain + published, int(count)))
     return plain + published

@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from kai_sched.devices.cel.selector import compiled_selector
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.index import EXPENSIVE, DeviceIndex, SelectorKey
 from kai_sched.devices.pools import PooledDevice, PoolKey
 from kai_sched.model.devices import (
@@ -29,16 +30,16 @@ from kai_sched.model.devices import (
 from kai_sched.model.ids import NodeName
 from kai_sched.model.policy import GpuClassRule
 
-_MIG_RESOURCE = re.compile(r"nvidia\.com/mig-(\d+)g\b")
 _MIG_PROFILE = re.compile(r"(\d+)g\.\d+gb")
 _MIG_NAME = re.compile(r"(?:^|-)mig-(\d+)g")
 _MIG_CLASS = re.compile(r"(?:^|[^a-z])mig(?:[^a-z]|$)")
 _BUS_ID = "resource.kubernetes.io/pciBusID"
 
 
-def mig_size_of_resource(name: str) -> int:
-    """The g of an extended resource ``nvidia.com/mig-<g>g.<memory>gb``, 0 for other resources."""
-    found = _MIG_RESOURCE.match(name)
+@lru_cache(maxsize=4096)
+def partition_size(name: str, pattern: str) -> int:
+    """How many GPUs an extended resource of partitions counts, 0 for other resources; see ``Policy``."""
+    found = re.fullmatch(pattern, name)
     return int(found.group(1)) if found else 0
 
 
@@ -161,7 +162,7 @@ class GpuCounting:
         return "gpu" in class_name or _MIG_CLASS.search(class_name) is not None
 
     def _matches(self, class_name: str, selectors: tuple[str, ...], device: _Published) -> bool:
-        key = (class_name, selectors)
+        key = (class_name, selectors, OPEN)
         if class_name not in self._index.classes or key in self._expensive:
             return False
         verdict = self._index.verdict_on(key, device.entry)

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import orjson
 
+from kai_sched.api.keys import WHOLE_GPU
 from kai_sched.api.kinds import Raw
 from kai_sched.api.translate.fields import FieldError
-from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, WHOLE_GPU, gpu_share_of
+from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, gpu_share_of
 from kai_sched.api.translate.requests import effective_requests
 from kai_sched.errors import KaiSchedError
 from kai_sched.model.resources import amount_of

@@ -16,6 +16,7 @@ from typing import Any, Final
 from kai_sched.api.keys import GPU_FRACTION_CONTAINER
 from kai_sched.api.kinds import Raw
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.model.workloads import GpuShare
 
@@ -44,7 +45,7 @@ class Sharing:
 
 def largest_shareable(index: DeviceIndex, sharing: Sharing) -> int:
     """Bytes of the largest device of the class that several claims may share; 0 if there is none."""
-    key = (sharing.device_class, ())
+    key = (sharing.device_class, (), OPEN)
     if sharing.device_class not in index.classes:
         return 0
     found = 0

@@ -2,7 +2,7 @@
 
 from kai_sched.api.translate.interner import SpecInterner
 from kai_sched.api.translate.namespaces import translate_namespace
-from kai_sched.api.translate.nodes import VolumeLimits, translate_csi_node, translate_node
+from kai_sched.api.translate.nodes import VolumeLimits, translate_csi_node, translate_node, with_gpu_memory
 from kai_sched.api.translate.pod_groups import translate_pod_group
 from kai_sched.api.translate.pods import TranslateContext, settled, translate_pod
 from kai_sched.api.translate.priorities import PriorityTable, is_preemptible
@@ -37,4 +37,5 @@ __all__ = [
     "translate_topology",
     "translate_volume",
     "translate_volume_claim",
+    "with_gpu_memory",
 ]

@@ -11,11 +11,17 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
-from kai_sched.api.keys import GPU_FRACTION, GPU_FRACTION_CONTAINER, GPU_FRACTION_DEVICES, GPU_MEMORY, MPS
+from kai_sched.api.keys import (
+    GPU_FRACTION,
+    GPU_FRACTION_CONTAINER,
+    GPU_FRACTION_DEVICES,
+    GPU_MEMORY,
+    MPS,
+    WHOLE_GPU,
+)
 from kai_sched.model.workloads import GpuShare
 
 SHARE_ANNOTATIONS: Final = (GPU_FRACTION, GPU_MEMORY, GPU_FRACTION_DEVICES, GPU_FRACTION_CONTAINER, MPS)
-WHOLE_GPU: Final = "nvidia.com/gpu"
 _DECIMAL: Final = re.compile(r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
 _COUNT: Final = re.compile(r"\d{1,15}")
 _MILLIS: Final = 1000

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kai_sched.api.keys import GPU_MEMORY_LABEL
+from dataclasses import replace
+
 from kai_sched.api.kinds import Raw
 from kai_sched.api.translate.fields import (
     FieldError,
-    Labels,
     flag,
     integer,
     name_in,
@@ -47,7 +47,6 @@ def _node(raw: Raw, volume_limits: VolumeLimits) -> Node:
         taints=taints_of(spec, "taints", "spec"),
         is_cordoned=flag(spec, "unschedulable", "spec"),
         is_ready=_is_ready(status),
-        gpu_memory_mib=_gpu_memory(labels),
         attachable=volume_limits,
     )
 
@@ -60,9 +59,10 @@ def _is_ready(status: Raw) -> bool:
     return True
 
 
-def _gpu_memory(labels: Labels) -> int:
-    value = dict(labels).get(GPU_MEMORY_LABEL, "")
-    return int(value) if value.isascii() and value.isdigit() else 0
+def with_gpu_memory(node: Node, label: str) -> Node:
+    """The node with the memory of one of its GPUs as that label has it."""
+    value = node.label(label) or ""
+    return replace(node, gpu_memory_mib=int(value)) if value.isascii() and value.isdigit() else node
 
 
 def _csi_node(raw: Raw) -> tuple[NodeName, VolumeLimits]:

@@ -7,6 +7,7 @@ from typing import Final
 
 import orjson
 
+from kai_sched.api.keys import WHOLE_GPU
 from kai_sched.api.kinds import Raw
 from kai_sched.api.translate.affinity import (
     Namespaces,
@@ -16,7 +17,7 @@ from kai_sched.api.translate.affinity import (
     topology_spread,
 )
 from kai_sched.api.translate.fields import FieldError, Labels, integer, section, sections, string_map, text
-from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, WHOLE_GPU, gpu_share_of
+from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, gpu_share_of
 from kai_sched.api.translate.interner import SpecInterner
 from kai_sched.api.translate.pod_volumes import config_maps_of, inline_disks_of, volume_claims_of
 from kai_sched.api.translate.requests import effective_requests, extended_requests, is_sidecar

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kai_sched.api import keys
+from kai_sched.api.keys import WHOLE_GPU
 from kai_sched.api.kinds import Raw
 from kai_sched.api.translate.affinity import Namespaces
 from kai_sched.api.translate.fields import FieldError, instant, name_in, readable, section, sections, text
-from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, WHOLE_GPU, gpu_share_of
+from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, gpu_share_of
 from kai_sched.api.translate.interner import SpecInterner
 from kai_sched.api.translate.pod_spec import spec_of
 from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, Uid

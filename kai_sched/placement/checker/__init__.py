@@ -14,6 +14,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.checker.books import Books, open_books
 from kai_sched.placement.checker.claims import check_claims
+from kai_sched.placement.checker.confidential import check_confidential
 from kai_sched.placement.checker.evictions import check_evictions
 from kai_sched.placement.checker.fabrics import check_fabrics
 from kai_sched.placement.checker.gangs import check_gangs
@@ -37,6 +38,7 @@ _CHECKS: tuple[Callable[[Books], Iterator[Violation]], ...] = (
     check_fabrics,
     check_pod_rules,
     check_claims,
+    check_confidential,
     check_verdicts,
 )
 

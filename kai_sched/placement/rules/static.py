@@ -16,7 +16,7 @@ from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, 
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodSpec
 from kai_sched.placement.node_table import Mask, NodeTable
-from kai_sched.placement.rules.confidential import keep_confidential
+from kai_sched.placement.rules.confidential import asks_for_partitions, keep_confidential
 from kai_sched.placement.rules.elimination import Elimination, Rule, Sieve, explain
 from kai_sched.placement.rules.matching import NOT_READY, UNSCHEDULABLE, first_untolerated, tolerates
 from kai_sched.placement.rules.volumes import VolumesView
@@ -24,7 +24,6 @@ from kai_sched.placement.rules.volumes import VolumesView
 GPU_WORKER: Final = Requirement("node-role.kubernetes.io/gpu-worker", Operator.EXISTS)
 CPU_WORKER: Final = Requirement("node-role.kubernetes.io/cpu-worker", Operator.EXISTS)
 MIG_ENABLED: Final = Requirement("node-role.kubernetes.io/mig-enabled", Operator.EXISTS)
-_MIG_PREFIX: Final = "nvidia.com/mig-"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +44,7 @@ class StaticFacts:
 
     volumes: VolumesView = field(default_factory=VolumesView)
     config_maps: frozenset[str] | None = None
-    restrict_node_scheduling: bool = False
-    gpu_resources: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
     @classmethod
     def of(cls, snapshot: ClusterSnapshot, policy: Policy) -> StaticFacts:
@@ -54,8 +52,7 @@ class StaticFacts:
         return cls(
             volumes=VolumesView.of(snapshot),
             config_maps=snapshot.config_maps,
-            restrict_node_scheduling=policy.restrict_node_scheduling,
-            gpu_resources=policy.gpu_resources,
+            policy=policy,
         )
 
 
@@ -94,7 +91,7 @@ def static_mask(table: NodeTable, facts: StaticFacts, spec: PodSpec) -> StaticMa
     _keep_tolerated(table, spec, sieve)
     _keep_selected(table, spec, sieve)
     _keep_roles(table, facts, spec, sieve)
-    keep_confidential(table, spec, facts.gpu_resources, sieve)
+    keep_confidential(table, spec, facts.policy, sieve)
     _need_config_maps(facts, spec, sieve)
     facts.volumes.keep_reachable(table, spec, sieve)
     sieve.allowed.setflags(write=False)
@@ -170,11 +167,11 @@ def _keep_selected(table: NodeTable, spec: PodSpec, sieve: Sieve) -> None:
 
 
 def _keep_roles(table: NodeTable, facts: StaticFacts, spec: PodSpec, sieve: Sieve) -> None:
-    if not facts.restrict_node_scheduling:
+    if not facts.policy.restrict_node_scheduling:
         return
     names = {name for name, _ in spec.requests}
-    wants_mig = any(name.startswith(_MIG_PREFIX) for name in names)
-    if wants_mig or spec.gpu_share is not None or not names.isdisjoint(facts.gpu_resources):
+    wants_mig = asks_for_partitions(spec, facts.policy)
+    if wants_mig or spec.gpu_share is not None or not names.isdisjoint(facts.policy.gpu_resources):
         sieve.keep(table.match(GPU_WORKER), Rule.NODE_ROLE, f"lack the label {GPU_WORKER.key}")
     else:
         sieve.keep(table.match(CPU_WORKER), Rule.NODE_ROLE, f"lack the label {CPU_WORKER.key}")

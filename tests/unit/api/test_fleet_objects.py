@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from kai_sched.api.objects import ObjectSet
+from kai_sched.api.snapshot import snapshot_of
 from kai_sched.api.translate import (
     PriorityTable,
     Unreadable,
@@ -20,6 +22,7 @@ from kai_sched.api.translate import (
     translate_volume_claim,
 )
 from kai_sched.model.nodes import Node
+from kai_sched.model.policy import Policy
 from kai_sched.model.selectors import (
     LabelSelector,
     NodeSelector,
@@ -42,14 +45,13 @@ def named(name: str, namespace: str = "", **parts: Any) -> dict[str, Any]:
 
 def test_a_node_is_read_with_the_limits_of_its_csi_node() -> None:
     raw = a_node_document(conditions=[{"type": "Ready", "status": "True"}])
-    raw["metadata"]["labels"]["nvidia.com/gpu.memory"] = "81920"
     raw["spec"] = {"unschedulable": True, "taints": [{"key": "gpu", "effect": "NoSchedule"}]}
 
     node = translate_node(raw, (("csi.example.com", 16),))
 
     assert isinstance(node, Node)
     assert dict(node.allocatable) == {"cpu": 64_000, "memory": 512 * GIB, "pods": 110, "nvidia.com/gpu": 8}
-    assert (node.is_cordoned, node.is_ready, node.gpu_memory_mib) == (True, True, 81920)
+    assert (node.is_cordoned, node.is_ready) == (True, True)
     assert node.taints == (Taint("gpu", "", "NoSchedule"),)
     assert node.attachable == (("csi.example.com", 16),)
 
@@ -66,6 +68,17 @@ def test_a_node_is_ready_unless_its_kubelet_says_otherwise(
 
     assert isinstance(node, Node)
     assert node.is_ready is ready
+
+
+@pytest.mark.parametrize(("value", "memory"), [("81920", 81920), ("80Gi", 0), ("", 0)])
+def test_the_memory_of_a_gpu_is_read_from_the_label_that_the_policy_names(value, memory) -> None:
+    raw = a_node_document()
+    raw["metadata"]["labels"] |= {"example.com/memory": value, "nvidia.com/gpu.memory": "1"}
+    policy = Policy(gpu_memory_label="example.com/memory")
+
+    snapshot = snapshot_of(ObjectSet([raw]), now=0.0, policy=policy)
+
+    assert [node.gpu_memory_mib for node in snapshot.fleet.nodes] == [memory]
 
 
 def test_a_node_without_allocatable_offers_its_capacity() -> None:

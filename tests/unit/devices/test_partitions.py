@@ -9,6 +9,7 @@ import pytest
 
 from kai_sched.devices import patterns
 from kai_sched.devices.allocator import DeviceIndex, DeviceState, allocate, grant, piece_needs
+from kai_sched.devices.closures import OPEN
 from kai_sched.devices.partitions import PieceKey, partitions_of
 from kai_sched.devices.patterns import Layout
 from kai_sched.model.devices import ClaimAllocation, ClaimSpec, DeviceConstraint, DeviceRequest
@@ -16,7 +17,7 @@ from tests.fleets import a_claim, a_fleet, a_mig_fleet, asks_gpu, asks_mig
 
 
 def key_of(request: DeviceRequest) -> PieceKey:
-    return (request.device_class, request.selectors), request.tolerations
+    return (request.device_class, request.selectors, OPEN), request.tolerations
 
 
 def mixtures(layout: Layout, left: int, *masks: int) -> set[tuple[int, ...]]:

@@ -18,6 +18,7 @@ from tests.documents import Document, a_pod_document, a_queue_document
 
 FLEET = Path(__file__).parents[3] / "examples/fleets/confidential.yaml"
 POLICY = Policy(use_solver=False, default_queue="team-a")
+TEE_NODES = ("cc-on-0", "cc-on-1", "cc-ppcie-0", "cc-ppcie-dra-0", "cc-changing-0")
 SNP, TDX = "kata-qemu-nvidia-gpu-snp", "kata-qemu-nvidia-gpu-tdx"
 
 
@@ -95,7 +96,7 @@ def test_no_part_of_a_node_in_protected_pcie_mode_is_given_out(part):
     placement, verdict = decide(a_pod(SNP, **part))
 
     assert placement is None
-    assert "1 is in protected PCIe mode, all their GPUs go to one pod" in verdict.message
+    assert "2 are in mode ppcie, all their GPUs go to one pod" in verdict.message
 
 
 def test_a_pod_for_another_trusted_execution_environment_finds_no_node():
@@ -110,7 +111,7 @@ def test_a_pod_for_another_trusted_execution_environment_finds_no_node():
     [
         ({"nvidia.com/cc.mode.state": "off"}, "not in a confidential GPU mode"),
         ({"nvidia.com/cc.mode.state": "failed"}, "not in a confidential GPU mode"),
-        ({"nvidia.com/cc.mode": "off"}, "changing their confidential GPU mode"),
+        ({"nvidia.com/cc.mode": "off"}, "changing its confidential GPU mode"),
         ({"nvidia.com/cc.ready.state": "false"}, "not have nvidia.com/cc.ready.state=true"),
         ({"amd.feature.node.kubernetes.io/snp": "false"}, "the trusted execution environment"),
     ],
@@ -118,7 +119,7 @@ def test_a_pod_for_another_trusted_execution_environment_finds_no_node():
 )
 def test_each_label_of_the_node_counts(labels, reason):
     placement, verdict = decide(
-        a_pod(SNP, claim="vfio"), "vfio.gpu.nvidia.com", labels={f"cc-on-{n}": labels for n in range(2)}
+        a_pod(SNP, claim="vfio"), "vfio.gpu.nvidia.com", labels=dict.fromkeys(TEE_NODES, labels)
     )
 
     assert placement is None

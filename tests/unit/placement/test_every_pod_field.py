@@ -497,7 +497,7 @@ ROWS = [
     Row(
         "runtime_class",
         "a confidential GPU runtime needs its TEE and a settled confidential mode",
-        a_spec(gpus=0, runtime_class="kata-qemu-nvidia-gpu-snp"),
+        a_spec(gpus=1, runtime_class="kata-qemu-nvidia-gpu-snp"),
         "n0",
         Rule.CONFIDENTIAL,
         nodes=tuple(
@@ -514,6 +514,7 @@ ROWS = [
                 (("true", "on", "on"), ("false", "on", "on"), ("true", "off", "off"), ("true", "on", "ppcie"))
             )
         ),
+        without_allowed="n2",
     ),
     Row(
         "requests",
