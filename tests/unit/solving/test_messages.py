@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
+import pytest
+
+from kai_sched.errors import SolverFailed
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import Fleet
+from kai_sched.model.workloads import PodState
 from kai_sched.solving.frames import decode, encode
 from kai_sched.solving.messages import DecideRequest, SnapshotColumns
 from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec
@@ -47,3 +52,25 @@ def test_equal_specs_stay_shared_across_the_border() -> None:
     assert isinstance(received, SnapshotColumns)
     pods = received.restore(replace(snapshot.fleet)).pods
     assert len({id(pod.spec) for pod in pods}) == 1
+
+
+class Written:
+    """Pickles as a call of ``getattr``."""
+
+    def __init__(self, owner: object, name: str) -> None:
+        self.call = (getattr, (owner, name))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return self.call
+
+
+def test_members_of_enums_arrive_as_early_python_3_11_writes_them() -> None:
+    assert decode([pickle.dumps(Written(PodState, "RUNNING"))]) is PodState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(PodState, "mro"), (Fleet, "__init_subclass__"), (Fleet(), "nodes")]
+)
+def test_nothing_else_is_read_by_name(owner: object, name: str) -> None:
+    with pytest.raises(SolverFailed):
+        decode([pickle.dumps(Written(owner, name))])
