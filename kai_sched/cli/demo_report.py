@@ -16,10 +16,11 @@ from kai_sched.cli.topology import live_world, view_of
 from kai_sched.cli.topology_views import print_picture
 from kai_sched.cli.worlds import WorldOptions
 from kai_sched.localcluster.admin import AdminApi
+from kai_sched.model.policy import Policy
 
 Document = Mapping[str, Any]
-GPU = "nvidia.com/gpu"
-CLIQUE = "nvidia.com/gpu.clique"
+GPU, CLIQUE = Policy().gpu_resources[0], Policy().clique_label
+"""The demo decides by the defaults."""
 RACK_LABELS = ("kai-sched.dev/rack", CLIQUE)
 _LONGEST_NAME = 12
 

@@ -44,6 +44,8 @@ BY_CLAIM = [
     ("gaudi", of_class("gpu.intel.com"), "gpu-max-", "card-0"),
     ("shared-gpus", of_class("gpu.nvidia.com", **amount("shares", "3")), "by-shares-", "gpu-0"),
     ("fabric", of_class("fabric-accelerator", count=4), "host-", "accelerator-0"),
+    ("confidential", of_class("gpu.nvidia.com", count=8), "plain-", "gpu-0"),
+    ("confidential", of_class("vfio.gpu.nvidia.com"), "cc-", "gpu-vfio-0"),
 ]
 
 
@@ -84,3 +86,39 @@ def test_a_count_of_a_device_plugin_is_served_up_to_what_a_node_offers(fleet, re
 
     assert decided.node_of("p").startswith(node)
     assert decide(*objects_of(fleet), asking(max(offered) + 1), nodes=0).plan.binds == ()
+
+
+CONFIDENTIAL = [
+    (of_class("vfio.gpu.nvidia.com"), {}, "cc-on-"),
+    (of_class("vfio.gpu.nvidia.com", count=8), {"nvidia.com/nvswitch": "4"}, "cc-ppcie-dra-"),
+    (None, {"nvidia.com/pgpu": "8", "nvidia.com/nvswitch": "4"}, "cc-ppcie-0"),
+]
+
+
+@pytest.mark.parametrize(("request_", "amounts", "node"), CONFIDENTIAL)
+def test_a_confidential_pod_is_served_by_claim_and_by_count(request_, amounts, node):
+    claims = [] if request_ is None else [a_claim_document(request_)]
+    pod = a_user("p", *(["claim"] if claims else []))
+    pod["spec"] |= {
+        "runtimeClassName": "kata-qemu-nvidia-gpu-snp",
+        "containers": [
+            {"name": "main", "resources": {"requests": {"cpu": "1", **amounts}, "limits": amounts}}
+        ],
+    }
+
+    decided = decide(*objects_of("confidential"), *claims, pod, nodes=0)
+
+    assert decided.node_of("p").startswith(node)
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_the_node_in_protected_pcie_mode_is_not_given_out_in_parts(count):
+    """Eight GPUs without the switches are a part too."""
+    pod = a_user("p", "claim")
+    pod["spec"] |= {
+        "runtimeClassName": "kata-qemu-nvidia-gpu-snp",
+        "nodeSelector": {"nvidia.com/cc.mode.state": "ppcie"},
+    }
+    claim = a_claim_document(of_class("vfio.gpu.nvidia.com", count=count))
+
+    assert decide(*objects_of("confidential"), claim, pod, nodes=0).plan.binds == ()
