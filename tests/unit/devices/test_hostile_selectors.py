@@ -113,9 +113,13 @@ def a_fleet(nodes: int):
 
 
 def cycle_seconds(*documents) -> tuple[float, object]:
-    began = time.process_time()
-    decided = decide(*a_fleet(40), *documents)
-    return time.process_time() - began, decided
+    """CPU seconds of a cycle: the least of three, since neighbours on the machine slow it too."""
+    seconds, decided = [], None
+    for _ in range(3):
+        began = time.process_time()
+        decided = decide(*a_fleet(40), *documents)
+        seconds.append(time.process_time() - began)
+    return min(seconds), decided
 
 
 HOSTILE = [nested("all", 8, f'{UUID} != "{n}"') for n in range(12)]
