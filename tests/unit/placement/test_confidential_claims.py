@@ -19,10 +19,15 @@ from kai_sched.api.objects import ObjectSet
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.grouping import group_objects
 from kai_sched.localcluster.fleet import fleet_objects, read_fleet
+from kai_sched.model.ids import NodeName
 from kai_sched.model.plan import Plan
+from kai_sched.model.pods import PodTable
 from kai_sched.model.policy import ConfidentialRules, DeviceChoice, Policy
 from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.placement.base import FleetCache
+from kai_sched.placement.build import build_world
 from kai_sched.placement.checker import check_plan
+from kai_sched.placement.slots import Boards
 from kai_sched.planning.cycle import plan_cycle
 from tests.documents import Document, a_pod_document, a_queue_document
 from tests.unit.devices.dra import a_claim_document, a_class, a_listed_request, a_request
@@ -363,3 +368,29 @@ def test_packing_partitions_keeps_off_the_node_whose_gpus_the_host_has_not():
 
     assert {node for node, _ in found.values()} == {names[0]}
     assert {node for node, _ in places([*fleet, *asking], NO_RULES).values()} == set(names[:2])
+
+
+@pytest.mark.parametrize(
+    ("fleet", "nodes", "claim", "slots"),
+    [
+        ("confidential", ("plain-0", "plain-1"), a_claim(GPU), [8, 0]),
+        ("h100-mig-dynamic", ("mig-0", "mig-1"), a_claim(MIG, SMALL), [56, 0]),
+        ("confidential", ("cc-on-0", "cc-ppcie-dra-0"), a_claim(VFIO), [8, 0]),
+    ],
+    ids=["counted", "pieces", "whole node"],
+)
+def test_closed_devices_are_counted_for_nobody(fleet, nodes, claim, slots):
+    """The models of the solver count slots too: what is closed must not be promised there."""
+    labels = {} if nodes[0].startswith("cc") else TEE
+    known = a_fleet(fleet, nodes[0])
+    objects = [*known, *(one for one in a_fleet(fleet, nodes[1], **labels) if one not in known)]
+
+    def counted(policy: Policy) -> list[int]:
+        snapshot, _ = decided([*objects, claim, a_pod("p", "claim")], policy)
+        pod = replace(snapshot.pods[0], claims=(replace(snapshot.pods[0].claims[0], is_own=True),))
+        world = build_world(replace(snapshot, pods=PodTable.sorted_by_key([pod])), policy, FleetCache())
+        found = Boards(world).slots(world.base.shape_of(0), in_future=False)
+        return [int(found[world.base.table.index_of[NodeName(node)]]) for node in nodes]
+
+    assert counted(POLICY) == slots
+    assert counted(NO_RULES) == [slots[0], slots[0]]
