@@ -46,5 +46,11 @@ def configure_logs(form: LogFormat, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # kopf has a thread of its own; who sends signals to the operator ends it all the same.
+    logging.getLogger("kopf._core.reactor.running").addFilter(_says_more_than_that_signals_are_ignored)
     for noisy in ("kopf", "asyncio", "aiohttp"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _says_more_than_that_signals_are_ignored(record: logging.LogRecord) -> bool:
+    return "OS signals are ignored" not in record.getMessage()
