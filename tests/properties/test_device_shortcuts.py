@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kai_sched.api.dra import translate_claim, translate_class, translate_slice
 from kai_sched.devices import allocation
 from kai_sched.devices.allocator import DeviceIndex, DeviceRefusal, DeviceState, Options, allocate
+from kai_sched.devices.closures import Closure
 from kai_sched.devices.counting import matching_free, plain_requirement
 from kai_sched.devices.search import Search
 from kai_sched.model.devices import Claim
@@ -68,8 +69,14 @@ def rounds_of_claims(case: Document, rounds: int) -> list[list[Claim]]:
     ]
 
 
+def closing(index: DeviceIndex, ordinals: Iterable[int]) -> int:
+    """A closure of these devices."""
+    return index.closures.number_of(Closure(dict.fromkeys(ordinals, "closed")))
+
+
+@pytest.mark.parametrize("is_closing", [False, True], ids=["open", "some closed"])
 @pytest.mark.parametrize("preference", [None, TOPOLOGY], ids=["reference", "topology"])
-def test_recalled_answers_are_those_of_a_search(preference, monkeypatch):
+def test_recalled_answers_are_those_of_a_search(preference, is_closing, monkeypatch):
     """Random pools on three nodes alike, filled round by round; each answer with and without memory."""
     searched = []
     original = allocation._searched
@@ -78,13 +85,19 @@ def test_recalled_answers_are_those_of_a_search(preference, monkeypatch):
     for seed in range(120):
         case = random_case(seed)
         index = fleet_of_alike_nodes(case, 3)
+        # Other devices on each node, so that what is closed must tell nodes apart.
+        shut = [one.ordinal for one in index.devices if one.ordinal % 7 == 0] if is_closing else []
         states = (DeviceState(), DeviceState())
-        for claims in rounds_of_claims(case, 3):
+        for number, claims in enumerate(rounds_of_claims(case, 3)):
+            closure = closing(index, shut[number::2])
             for node in index.nodes:
                 before = len(searched)
-                ours = allocate(index, states[0], node, claims, Options(preference=preference))
+                ours = allocate(
+                    index, states[0], node, claims, Options(preference=preference, closure=closure)
+                )
                 asked += 1 if len(searched) == before else 0
-                theirs = allocate(index, states[1], node, claims, replace(SEARCH, preference=preference))
+                searching = replace(SEARCH, preference=preference, closure=closure)
+                theirs = allocate(index, states[1], node, claims, searching)
                 assert ours == theirs, f"seed {seed}, {node.name}"
                 if not isinstance(ours, DeviceRefusal):
                     placed += 1
@@ -92,7 +105,7 @@ def test_recalled_answers_are_those_of_a_search(preference, monkeypatch):
                         for granted in ours:
                             state.take(granted)
     # The property is empty unless much is recalled and much is found.
-    assert asked > 100
+    assert asked > 80
     assert placed > 100
 
 
@@ -187,26 +200,37 @@ def index_of(slices: list[Document]) -> DeviceIndex:
     )
 
 
-@given(plain_fleets(), plain_claims(), st.lists(st.integers(1, 3), max_size=3))
-def test_counted_claims_get_what_a_search_gives(slices, claims, held_counts):
+@given(plain_fleets(), plain_claims(), st.lists(st.integers(1, 3), max_size=3), st.sets(st.integers(0, 14)))
+def test_counted_claims_get_what_a_search_gives(slices, claims, held_counts, shut):
     index = index_of(slices)
+    closure = closing(index, shut)
     state = DeviceState()
     for count in held_counts:
         held = allocate(index, state, ONE[0], [a_claim(a_request(count=count), name="held")], SEARCH)
         for granted in () if isinstance(held, DeviceRefusal) else held:
             state.take(granted)
 
-    ours = allocate(index, state, ONE[0], claims, Options())
+    ours = allocate(index, state, ONE[0], claims, Options(closure=closure))
 
-    assert all(plain_requirement(index, claim.spec) is not None for claim in claims)
-    assert ours == allocate(index, state, ONE[0], claims, SEARCH)
-    preferred = allocate(index, state, ONE[0], claims, Options(preference=TOPOLOGY))
+    assert all(plain_requirement(index, claim.spec, closure) is not None for claim in claims)
+    assert ours == allocate(index, state, ONE[0], claims, replace(SEARCH, closure=closure))
+    given_away = {
+        one.device_id for part in ([] if isinstance(ours, DeviceRefusal) else ours) for one in part.results
+    }
+    assert given_away.isdisjoint(one.device_id for one in index.devices if one.ordinal in shut)
+    preferred = allocate(index, state, ONE[0], claims, Options(preference=TOPOLOGY, closure=closure))
     assert isinstance(preferred, DeviceRefusal) == isinstance(ours, DeviceRefusal)
 
 
-@given(plain_fleets(), st.sampled_from(SELECTORS), st.booleans(), st.integers(0, 4))
-def test_the_count_of_free_devices_is_how_many_claims_a_search_serves(slices, selectors, tolerates, held):
+@given(
+    plain_fleets(), st.sampled_from(SELECTORS), st.booleans(), st.integers(0, 4), st.sets(st.integers(0, 14))
+)
+def test_the_count_of_free_devices_is_how_many_claims_a_search_serves(
+    slices, selectors, tolerates, held, shut
+):
     index = index_of(slices)
+    closure = closing(index, shut)
+    search = replace(SEARCH, closure=closure)
     fields = {"tolerations": [{"operator": "Exists"}]} if tolerates else {}
     claim = a_claim(a_request("gpu", *selectors, **fields))
     state = DeviceState()
@@ -214,12 +238,12 @@ def test_the_count_of_free_devices_is_how_many_claims_a_search_serves(slices, se
         taken = allocate(index, state, ONE[0], [a_claim(a_request(), name="held")], SEARCH)
         for granted in () if isinstance(taken, DeviceRefusal) else taken:
             state.take(granted)
-    need = plain_requirement(index, claim.spec)
+    need = plain_requirement(index, claim.spec, closure)
     assert need is not None
     counted = int(matching_free(index, state, need)[0])
 
     served = 0
-    while not isinstance(found := allocate(index, state, ONE[0], [claim], SEARCH), DeviceRefusal):
+    while not isinstance(found := allocate(index, state, ONE[0], [claim], search), DeviceRefusal):
         state.take(found[0])
         served += 1
 
