@@ -234,6 +234,11 @@ class Settings(Section):
     sharing_enabled: bool = Field(
         default=False, description="Whether fractions of GPUs can be realised here (webhook installed)."
     )
+    binding_timeout_seconds: Seconds = Field(
+        default=600.0,
+        description="How long a gang waits for drivers to prepare its devices (binding conditions) until they are given"
+        " back and it is decided anew.",
+    )
     events: bool = Field(default=True, description="Write Events.")
     ports: Ports = Field(default_factory=Ports, description="Where the operator listens.")
     lease: Lease = Field(default_factory=Lease, description="Leader election.")

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, assert_never
 
-from kai_sched.binder.gang import GangRun
+from kai_sched.binder.gang import DEFAULT_WAIT, DeviceWait, GangRun
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.binder.ports import ApiCalls, Fence, KnownObjects
 from kai_sched.binder.single import evict, undo_reservation
@@ -33,12 +33,14 @@ class Binder:
         fence: Fence,
         report: OutcomeSink,
         gangs_at_once: int = GANGS_AT_ONCE,
+        device_wait: DeviceWait = DEFAULT_WAIT,
     ) -> None:
         self._api = api
         self._calls = FencedCalls(api, fence)
         self._known = known
         self._report = report
         self._limit = gangs_at_once
+        self._device_wait = device_wait
         self._waiting: deque[Command] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._opening: asyncio.Task[None] | None = None
@@ -102,7 +104,7 @@ class Binder:
     def _begin(self, command: Command) -> Awaitable[Outcome]:
         match command:
             case BindGang():
-                return GangRun(command, self._calls, self._known).run()
+                return GangRun(command, self._calls, self._known, self._device_wait).run()
             case UndoReservation():
                 return undo_reservation(command, self._calls)
             case Evict():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
@@ -21,13 +23,24 @@ from kai_sched.model.commands import BindGang
 from kai_sched.model.ids import ClaimKey, PodKey, Uid
 from kai_sched.model.plan import Placement
 
-DEVICE_POLL_SECONDS: Final = 2.0
-DEVICE_POLLS: Final = 300
-"""Ten minutes in all, as the reference waits."""
 CLAIM_ATTEMPTS: Final = 8
 """Calls without an answer before a gang that has not bound anything gives up."""
 BIND_ATTEMPTS: Final = 24
 """About two minutes: a gang with its first pod bound is only completed, never taken back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceWait:
+    """How long a gang waits for its devices to be prepared, counted from when it began to, and by which clock."""
+
+    timeout_seconds: float = 600.0
+    """As the reference waits."""
+    poll_seconds: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+DEFAULT_WAIT: Final = DeviceWait()
 
 
 class NotRefused(StrEnum):
@@ -41,9 +54,21 @@ class NotRefused(StrEnum):
 class GangRun:
     """Executes one ``BindGang``."""
 
-    __slots__ = ("_calls", "_command", "_known", "_pauses", "_progress", "_read_once", "_told", "_unanswered")
+    __slots__ = (
+        "_calls",
+        "_command",
+        "_known",
+        "_progress",
+        "_read_once",
+        "_told",
+        "_unanswered",
+        "_wait",
+        "_waits_since",
+    )
 
-    def __init__(self, command: BindGang, calls: FencedCalls, known: KnownObjects) -> None:
+    def __init__(
+        self, command: BindGang, calls: FencedCalls, known: KnownObjects, wait: DeviceWait = DEFAULT_WAIT
+    ) -> None:
         self._command = command
         self._calls = calls
         self._known = known
@@ -51,7 +76,8 @@ class GangRun:
         self._read_once: set[ClaimKey] = set()
         self._told: dict[PodKey, Uid] = {}
         """Pods whose status names a claim that we made."""
-        self._pauses = 0
+        self._wait = wait
+        self._waits_since: float | None = None
         self._unanswered = 0
 
     async def run(self) -> Outcome:
@@ -134,14 +160,17 @@ class GangRun:
             progress.fail(Refusal(Result.FAILED, f"claim {claim}: {failure}"))
 
     async def _pause(self, claims: tuple[ClaimKey, ...]) -> None:
-        self._pauses += 1
-        if self._pauses > DEVICE_POLLS:
-            waited = int(DEVICE_POLLS * DEVICE_POLL_SECONDS)
-            self._progress.fail(Refusal(Result.RETRY, f"devices of {claims[0]} not ready after {waited} s"))
+        now = self._wait.clock()
+        if self._waits_since is None:
+            self._waits_since = now
+        left = self._waits_since + self._wait.timeout_seconds - now
+        if left <= 0:
+            reason = f"devices of {claims[0]} not ready after {self._wait.timeout_seconds:g} s"
+            self._progress.fail(Refusal(Result.RETRY, reason))
             return
         if self._has_broken(self._command.placements):
             return
-        await asyncio.sleep(DEVICE_POLL_SECONDS)
+        await self._wait.pause(min(left, self._wait.poll_seconds))
         for claim in claims:
             self._progress.must_reread(claim)
 

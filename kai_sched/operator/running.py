@@ -15,6 +15,7 @@ import structlog
 from kai_sched import __version__
 from kai_sched.api.shard_policy import base_policy
 from kai_sched.binder.execute import Binder
+from kai_sched.binder.gang import DeviceWait
 from kai_sched.binder.outcomes import Outcome
 from kai_sched.cluster.following import Following
 from kai_sched.cluster.kube.client import KubeClient
@@ -94,7 +95,10 @@ class Operator:
         self._leadership = Leadership(options.lease, client) if options.lease is not None else None
         self._fence = self._leadership or AlwaysOpen()
         self._solver = SolverProcess()
-        self._binder = Binder(client, MirrorKnowledge(self._mirror), self._fence, self._ended)
+        wait = DeviceWait(timeout_seconds=options.settings.binding_timeout_seconds)
+        self._binder = Binder(
+            client, MirrorKnowledge(self._mirror), self._fence, self._ended, device_wait=wait
+        )
         self._publisher = Publisher(self._binder, self._fence, time.monotonic)
         self._group_writer = GroupWriter(client, self._publisher, time.monotonic)
         self._narrator = Narrator(client, self._publisher, self._voice())

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kai_sched.binder import gang as gang_module
 from kai_sched.binder import writes as writes_module
 
 
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writes_module, "BACKOFF_SECONDS", (0.0,))
-    monkeypatch.setattr(gang_module, "DEVICE_POLL_SECONDS", 0.0)

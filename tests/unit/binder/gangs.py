@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from kai_sched.binder.execute import Binder
-from kai_sched.binder.gang import GangRun
+from kai_sched.binder.gang import DeviceWait, GangRun
 from kai_sched.binder.outcomes import Outcome
 from kai_sched.binder.writes import FencedCalls
 from kai_sched.model.commands import BindGang, Command
@@ -69,7 +69,8 @@ async def run(
     command: Command, shelf: Shelf, *, known: NothingKnown | None = None, fence: OpenFence | None = None
 ) -> Outcome:
     outcomes: list[Outcome] = []
-    binder = Binder(shelf, known or NothingKnown(), fence or OpenFence(), outcomes.append)
+    wait = DeviceWait(poll_seconds=0.0)
+    binder = Binder(shelf, known or NothingKnown(), fence or OpenFence(), outcomes.append, device_wait=wait)
     binder.submit([command])
     await binder.drained()
     assert len(outcomes) == 1

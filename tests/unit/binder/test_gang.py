@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from kai_sched.binder.claims import FINALIZER
 from kai_sched.binder.execute import Binder
+from kai_sched.binder.gang import DeviceWait, GangRun
 from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.writes import FencedCalls
 from kai_sched.model.commands import BindGang
 from tests.shelf import NothingKnown, OpenFence, Shelf, allocation, claim_path
 from tests.unit.binder.gangs import (
@@ -111,6 +113,41 @@ async def test_a_device_that_cannot_be_prepared_gives_the_claim_back() -> None:
     assert "Broken" in outcome.reason
     assert shelf.claim("team/c0")["status"] == {}
     assert shelf.node_of("team/p0") is None
+
+
+async def test_devices_that_are_not_ready_in_time_are_given_back_at_that_time() -> None:
+    shelf, command = a_prepared_device(ready="False")
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    wait = DeviceWait(timeout_seconds=5.0, clock=lambda: 1000.0 + sum(pauses), pause=pause)
+
+    outcome = await GangRun(command, FencedCalls(shelf, OpenFence()), NothingKnown(), wait).run()
+
+    assert outcome.result is Result.RETRY
+    assert outcome.reason == "devices of team/c0 not ready after 5 s"
+    assert sum(pauses) == 5.0
+    assert shelf.claim("team/c0")["status"] == {}
+    assert shelf.node_of("team/p0") is None
+
+
+async def test_devices_that_are_ready_at_the_last_look_are_in_time() -> None:
+    shelf, command = a_prepared_device(ready="False")
+    now = [0.0]
+
+    async def pause(seconds: float) -> None:
+        now[0] += seconds
+        if now[0] >= 5.0:
+            shelf.claim("team/c0")["status"]["devices"][0]["conditions"][0]["status"] = "True"
+
+    wait = DeviceWait(timeout_seconds=5.0, clock=lambda: now[0], pause=pause)
+
+    outcome = await GangRun(command, FencedCalls(shelf, OpenFence()), NothingKnown(), wait).run()
+
+    assert outcome.result is Result.DONE
+    assert shelf.node_of("team/p0") == "n0"
 
 
 async def test_a_closed_fence_stops_before_the_next_write() -> None:
