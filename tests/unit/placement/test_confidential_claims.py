@@ -394,3 +394,34 @@ def test_closed_devices_are_counted_for_nobody(fleet, nodes, claim, slots):
 
     assert counted(POLICY) == slots
     assert counted(NO_RULES) == [slots[0], slots[0]]
+
+
+def with_host_forms(objects: list[Document], *, numbers: Sequence[int]) -> list[Document]:
+    """The GPUs with these numbers published as the host's driver has them too, as before they are prepared."""
+    for one in objects:
+        if one["kind"] == "ResourceSlice":
+            for number in numbers:
+                twin = deepcopy(one["spec"]["devices"][number])
+                twin["name"] = f"gpu-{number}"
+                twin["attributes"]["type"] = {"string": "gpu"}
+                one["spec"]["devices"].append(twin)
+    return objects
+
+
+def test_a_gpu_that_is_published_in_both_forms_is_one_piece_of_the_whole_node():
+    fleet = with_host_forms(a_fleet("confidential", "cc-ppcie-dra"), numbers=range(8))
+
+    found = places([*fleet, a_claim(VFIO, count=8), a_pod("p", "claim", runtime=SNP, nvswitch="4")])
+
+    assert sorted(found["p"][1]) == ALL_GPUS
+
+
+def test_a_gpu_that_is_not_passed_through_leaves_the_node_to_nobody():
+    fleet = a_fleet("confidential", "cc-ppcie-dra")
+    for one in fleet:
+        if one["kind"] == "ResourceSlice":
+            one["spec"]["devices"][7]["attributes"]["type"] = {"string": "gpu"}
+
+    message = refusal([*fleet, a_claim(VFIO, count=7), a_pod("p", "claim", runtime=SNP, nvswitch="4")])
+
+    assert "7 of them are closed to this pod (the node is in mode ppcie, all" in message
