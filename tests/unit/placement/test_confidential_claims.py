@@ -424,4 +424,4 @@ def test_a_gpu_that_is_not_passed_through_leaves_the_node_to_nobody():
 
     message = refusal([*fleet, a_claim(VFIO, count=7), a_pod("p", "claim", runtime=SNP, nvswitch="4")])
 
-    assert "7 of them are closed to this pod (the node is in mode ppcie, all" in message
+    assert "1 is in mode ppcie, all their GPUs go to one pod, also those published as devices" in message
