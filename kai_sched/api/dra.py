@@ -34,6 +34,7 @@ from kai_sched.api.dra_wire import (
     toleration_of,
     whole,
 )
+from kai_sched.api.share_book import read_book
 from kai_sched.model.devices import (
     AttributeValue,
     Claim,
@@ -225,7 +226,13 @@ def translate_claim(document: Document, *, namespace_allows_admin: bool = False)
         is_extended_resource=mapping(metadata.get("annotations")).get(EXTENDED_RESOURCE_ANNOTATION) == "true",
         resource_version=text(metadata.get("resourceVersion")),
         device_conditions=_device_conditions(status),
+        parts_millis=_parts_of(mapping(metadata.get("annotations"))),
     )
+
+
+def _parts_of(annotations: Document) -> tuple[tuple[str, int], ...]:
+    book = read_book(annotations)
+    return tuple(sorted((ticket, booking.part_millis) for ticket, booking in book.items()))
 
 
 def _consumer(document: Document) -> Consumer:

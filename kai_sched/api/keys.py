@@ -39,6 +39,14 @@ GPU_FRACTION_CONTAINER: Final = "gpu-fraction-container-name"
 MPS: Final = "mps"
 GPU_GROUP: Final = "runai-gpu-group"
 
+# GPU sharing by our webhook.
+SHARE: Final = "kai-sched.dev/gpu-share"
+"""Label: of a claim or template that the webhook made; of a pod, the name of the one that it uses."""
+SHARE_TICKET: Final = "kai-sched.dev/gpu-share-ticket"
+"""Annotation of a pod: its entry in the book of the claim that it shares."""
+SHARE_BOOK: Final = "kai-sched.dev/gpu-share-book"
+"""Annotation of a shared claim: who has which part (``share_book``)."""
+
 # Resources in the status of queues and pod groups.
 WHOLE_GPU: Final = "nvidia.com/gpu"
 """KAI's name for GPUs of whichever vendor, and the limit that excludes its annotations for shares."""

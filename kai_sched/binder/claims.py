@@ -206,7 +206,7 @@ def _device_readiness(status: Document) -> ClaimStep:
         failed = sorted(true.intersection(result.get("bindingFailureConditions") or ()))
         if failed:
             device = "/".join(_device_key(result)[:3])
-            return Refusal(Result.RETRY, f"device {device} could not be prepared: condition {failed[0]}")
+            return Refusal(Result.UNPREPARED, f"device {device} could not be prepared: condition {failed[0]}")
         waiting = waiting or not true.issuperset(wanted)
     return AwaitDevices() if waiting else Settled()
 

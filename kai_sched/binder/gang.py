@@ -166,7 +166,7 @@ class GangRun:
         left = self._waits_since + self._wait.timeout_seconds - now
         if left <= 0:
             reason = f"devices of {claims[0]} not ready after {self._wait.timeout_seconds:g} s"
-            self._progress.fail(Refusal(Result.RETRY, reason))
+            self._progress.fail(Refusal(Result.UNPREPARED, reason))
             return
         if self._has_broken(self._command.placements):
             return

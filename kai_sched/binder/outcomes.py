@@ -17,6 +17,8 @@ class Result(StrEnum):
     """The world moved on: its precondition no longer holds. The next cycle decides anew."""
     RETRY = "Retry"
     """Nothing wrong with the command, but it could not be finished now."""
+    UNPREPARED = "Unprepared"
+    """The devices were given back because their drivers did not prepare them. Tried again."""
     FAILED = "Failed"
     """The API server refuses it for good, for a reason that a person should read."""
 

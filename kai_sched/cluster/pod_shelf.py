@@ -203,7 +203,7 @@ def _same_identity(known: Pod, metadata: Raw, *, is_assigned: bool) -> bool:
     if labels != dict(spec.labels):
         return False
     annotations = metadata.get("annotations") or {}
-    if not _SHARES.isdisjoint(annotations):
+    if not _SHARES.isdisjoint(annotations) or annotations.get(keys.SHARE_TICKET, "") != known.share_ticket:
         return False
     if known.group is None:
         return True
@@ -239,6 +239,7 @@ def _with_status(known: Pod, metadata: Raw, wire: Raw, status: Raw) -> Pod | Non
         known.releasing_since,
         metadata["resourceVersion"],
         known.problem,
+        known.share_ticket,
     )
 
 

@@ -244,3 +244,5 @@ class Claim:
     resource_version: str = ""
     device_conditions: tuple[tuple[str, str, bool], ...] = field(default=())
     """(device id[/share], condition type, is true) of status.devices, for binding conditions."""
+    parts_millis: tuple[tuple[str, int], ...] = ()
+    """(ticket, thousandths) of a claim that pods share by parts: each counts its own in quotas."""

@@ -183,6 +183,8 @@ class Pod:
     resource_version: str = ""
     problem: str = ""
     """A field of the pod itself that is wrong ("annotation gpu-fraction: ..."); its group is Invalid."""
+    share_ticket: str = ""
+    """Which part of a shared claim is its own (``Claim.parts_millis``)."""
 
 
 class GroupOrigin(StrEnum):

@@ -6,7 +6,7 @@ as pods name them, devices of claims by their class, as far as it counts as GPUs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import cached_property
 from typing import Final
@@ -24,6 +24,8 @@ from kai_sched.operator.claim_counts import DeviceCounts, Sums, add
 from kai_sched.operator.tally import GroupTally
 
 _DECIMALS: Final = 3
+_WHOLE: Final = 1000
+"""Thousandths."""
 
 
 class GroupResources:
@@ -59,6 +61,9 @@ class GroupResources:
         for claim in self._claims_of(pods):
             for name, count in self._counts.of_claim(claim).items():
                 add(sums, name, count)
+        for claim, part in self._parts_of(pods):
+            for name, count in self._counts.of_claim(claim).items():
+                add(sums, name, count * part)
         return sums
 
     def _add_share(self, sums: Sums, share: GpuShare, node_name: NodeName | None) -> None:
@@ -80,13 +85,22 @@ class GroupResources:
             uids.add(pod.uid)
             for ref in pod.claims:
                 claim = self._claims.get(ref.claim) if ref.claim is not None else None
-                if claim is not None and not claim.is_extended_resource:
+                if claim is not None and not claim.is_extended_resource and not claim.parts_millis:
                     (own if ref.is_own else shared)[claim.key] = claim
         # Shared with another group: it counts where it was reserved first.
         mine = [
             claim for claim in shared.values() if not claim.reserved_for or claim.reserved_for[0].uid in uids
         ]
         return [*own.values(), *mine]
+
+    def _parts_of(self, pods: Iterable[Pod]) -> Iterator[tuple[Claim, Fraction]]:
+        """Claims that are shared by parts, with the part of each pod: all of it where the book does not know it."""
+        for pod in pods:
+            for ref in pod.claims:
+                claim = self._claims.get(ref.claim) if ref.claim is not None else None
+                if claim is not None and claim.parts_millis:
+                    part = dict(claim.parts_millis).get(pod.share_ticket, _WHOLE)
+                    yield claim, Fraction(part, _WHOLE)
 
     @cached_property
     def _claims(self) -> Mapping[ClaimKey, Claim]:

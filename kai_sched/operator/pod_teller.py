@@ -93,7 +93,7 @@ class PodTeller:
                     self._publisher.forget(("pod", placement.uid))
                     note = f"Successfully assigned {placement.pod} to {placement.node}"
                     self._say_once(_about_pod(placement.pod, placement.uid, "Scheduled", note))
-            if outcome.result in {Result.FAILED, Result.RETRY}:
+            if outcome.result in {Result.FAILED, Result.UNPREPARED}:
                 first = command.placements[0]
                 self._say_once(
                     _about_pod(first.pod, first.uid, "FailedBinding", outcome.reason, is_warning=True)

@@ -2,7 +2,7 @@
 
 gpu counts whole GPUs of device plugins, MIG resources by their g, parts of shared GPUs, and the devices of claims
 (``gpu_counting``). A claim that several pods share counts once: in the queue of its label, else in that of its first
-consumer.
+consumer; unless it is shared by parts (``Claim.parts_millis``): then each pod counts its part.
 """
 
 from __future__ import annotations
@@ -77,7 +77,12 @@ class Accounting:
                     consumers.setdefault(ref.claim, []).append(pod)
         for key, pods in consumers.items():
             claim = self._claims.get(key)
-            if claim is not None:
+            if claim is not None and claim.parts_millis:
+                for pod in pods:
+                    group = self._group_of(pod)
+                    place = (group.queue, pod.state in ACTIVE, group.is_preemptible)
+                    tally.add(place, self._part_vector(claim, pod))
+            elif claim is not None:
                 group = self._group_of(pods[0] if len(pods) == 1 else _first_consumer(claim, pods))
                 place = (self._queue_of(claim, group), key in self._held, group.is_preemptible)
                 tally.add(place, self._claim_vector(claim))
@@ -86,7 +91,8 @@ class Accounting:
     def request_of(self, pods: Iterable[int]) -> QuotaVector:
         """What these pods (by position) would add to the account of their queue.
 
-        A shared claim adds nothing once a pod that holds it is placed, nor where its label names another queue.
+        A shared claim adds nothing once a pod that holds it is placed, nor where its label names another queue; one
+        that is shared by parts adds the part of each pod.
         """
         sum_of_pods = _NOTHING
         claims: dict[ClaimKey, Claim] = {}
@@ -94,7 +100,9 @@ class Accounting:
             pod = self._snapshot.pods[position]
             sum_of_pods += self._own_vector(pod)
             for claim in self._claims_of(pod):
-                if claim.key not in self._held and self._is_charged_to(claim, pod):
+                if claim.parts_millis:
+                    sum_of_pods += self._part_vector(claim, pod)
+                elif claim.key not in self._held and self._is_charged_to(claim, pod):
                     claims[claim.key] = claim
         for claim in claims.values():
             sum_of_pods += self._claim_vector(claim)
@@ -107,7 +115,7 @@ class Accounting:
 
     def quota_of_pod(self, pod: Pod) -> QuotaVector:
         """What a pod with its claims takes, as if it shared them with nobody."""
-        return sum((self._claim_vector(claim) for claim in self._claims_of(pod)), self._own_vector(pod))
+        return sum((self._part_vector(claim, pod) for claim in self._claims_of(pod)), self._own_vector(pod))
 
     def total_capacity(self) -> QuotaVector:
         """What there is to divide: ready nodes, less what pods of other schedulers take there."""
@@ -203,6 +211,14 @@ class Accounting:
         if known is None:
             known = self._claim_vectors[id(claim.spec)] = QuotaVector(gpu=self._counting.of_claim(claim))
         return known
+
+    def _part_vector(self, claim: Claim, pod: Pod) -> QuotaVector:
+        """What of a claim is this pod's: its part by the claim's book, all of it where that does not know the pod."""
+        whole = self._claim_vector(claim)
+        part = dict(claim.parts_millis).get(pod.share_ticket)
+        if part is None or claim.is_extended_resource:
+            return whole
+        return QuotaVector(gpu=whole.gpu * part / 1000)
 
     def _is_charged_to(self, claim: Claim, pod: Pod) -> bool:
         return not claim.queue_label or claim.queue_label == self._group_of(pod).queue

@@ -78,6 +78,7 @@ def _pod(raw: Raw, context: TranslateContext, interner: SpecInterner) -> Pod:
         releasing_since=since,
         resource_version=text(metadata, "resourceVersion", "metadata"),
         problem=_problem_of(annotations, spec) if is_ours else "",
+        share_ticket=text(annotations, keys.SHARE_TICKET, "metadata.annotations"),
     )
 
 

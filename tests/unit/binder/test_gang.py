@@ -109,7 +109,7 @@ async def test_a_device_that_cannot_be_prepared_gives_the_claim_back() -> None:
 
     outcome = await run(command, shelf)
 
-    assert outcome.result is Result.RETRY
+    assert outcome.result is Result.UNPREPARED
     assert "Broken" in outcome.reason
     assert shelf.claim("team/c0")["status"] == {}
     assert shelf.node_of("team/p0") is None
@@ -126,7 +126,7 @@ async def test_devices_that_are_not_ready_in_time_are_given_back_at_that_time() 
 
     outcome = await GangRun(command, FencedCalls(shelf, OpenFence()), NothingKnown(), wait).run()
 
-    assert outcome.result is Result.RETRY
+    assert outcome.result is Result.UNPREPARED
     assert outcome.reason == "devices of team/c0 not ready after 5 s"
     assert sum(pauses) == 5.0
     assert shelf.claim("team/c0")["status"] == {}

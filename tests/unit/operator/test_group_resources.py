@@ -294,3 +294,13 @@ def test_a_claim_that_got_its_devices_is_counted_anew():
         {"mig.nvidia.com": 1},
         {"mig.nvidia.com": 3},
     ]
+
+
+def test_a_claim_that_is_shared_by_parts_lists_the_parts_of_the_group():
+    claim = a_claim("c", asks_gpu(), allocation=held("gpu-0"))
+    claim = replace(claim, parts_millis=(("mine", 500), ("others", 300)))
+    pod = replace(claiming("p", "g", claim, node="n"), share_ticket="mine")
+
+    found = resources_of(pod, claims=(claim,))
+
+    assert found["allocated"]["gpu.nvidia.com"] == "0.5"

@@ -256,3 +256,38 @@ def test_claim_labelled_for_another_queue_is_not_charged_here():
     account = shared_claim_account(plain("a"), groups=[a_group("a")], queue_label="team-b")
 
     assert account.request_of((0,)).gpu == 0
+
+
+PARTS = (("ticket-a", 500), ("ticket-b", 250))
+
+
+def test_pods_that_share_a_claim_by_parts_count_their_parts_each_in_its_own_queue():
+    account = shared_claim_account(
+        plain("a", share_ticket="ticket-a"), plain("b", share_ticket="ticket-b", node="n"), parts_millis=PARTS
+    )
+
+    usage = account.usage()
+
+    assert usage["team-a"].pending.gpu == 2 * 0.5
+    assert usage["team-b"].allocated.gpu == 2 * 0.25
+    assert usage["team-b"].pending.gpu == 0
+
+
+def test_a_pod_that_the_book_does_not_know_counts_the_whole_claim():
+    forged = plain("a", share_ticket="another")
+    account = shared_claim_account(forged, plain("b"), parts_millis=PARTS)
+
+    assert account.usage()["team-a"].pending.gpu == 2
+    assert account.usage()["team-b"].pending.gpu == 2
+    assert account.quota_of_pod(with_claims(forged, "c")).gpu == 2
+
+
+def test_requests_and_evictions_of_parts_count_for_each_pod_whoever_holds_the_claim_already():
+    first, second = plain("a", share_ticket="ticket-a"), plain("b", share_ticket="ticket-b")
+    account = shared_claim_account(first, second, parts_millis=PARTS)
+
+    assert account.request_of((0, 1)).gpu == 2 * 0.75
+    account.note_placed((0,))
+
+    assert account.request_of((1,)).gpu == 2 * 0.25
+    assert account.quota_of_pod(with_claims(second, "c")).gpu == 2 * 0.25
