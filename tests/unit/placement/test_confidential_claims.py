@@ -425,3 +425,20 @@ def test_a_gpu_that_is_not_passed_through_leaves_the_node_to_nobody():
     message = refusal([*fleet, a_claim(VFIO, count=7), a_pod("p", "claim", runtime=SNP, nvswitch="4")])
 
     assert "1 is in mode ppcie, all their GPUs go to one pod, also those published as devices" in message
+
+
+def test_closed_devices_are_not_counted_behind_a_resource_either():
+    backed = a_class("pgpu", f'device.driver == "{GPU}"', extendedResourceName=PGPU)
+    backed = {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", **backed}
+    known = a_fleet("confidential", "cc-on-0")
+    objects = [*known, *(one for one in a_fleet("confidential", "plain-0", **TEE) if one not in known)]
+    pods = [a_pod(f"p{number}", runtime=SNP, pgpu="1") for number in range(9)]
+    snapshot, plan = decided([*objects, backed, *pods])
+
+    world = build_world(snapshot, POLICY, FleetCache())
+    boards, shape = Boards(world), world.base.shape_of(0)
+
+    assert boards.slots(shape, in_future=False).tolist() == [8, 0]
+    assert len(plan.binds) == 8
+    (message,) = [verdict.message for verdict in plan.verdicts if verdict.blocker is not None]
+    assert "0 free by device plugin, 0 free devices of class pgpu" in message
