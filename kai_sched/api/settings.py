@@ -101,6 +101,9 @@ class Cycle(Section):
     deadline_seconds: Seconds = Field(
         default=5.0, description="Wall time of one decision; then the best plan so far is taken."
     )
+    self_check_seconds: Seconds = Field(
+        default=60.0, description="How often the whole cluster is judged by the invariants."
+    )
 
 
 class Client(Section):

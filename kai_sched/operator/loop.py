@@ -61,6 +61,8 @@ class Pace:
     """Wall limit of one decision, the safety net of the policy's own budget. Where it was too short for any plan at
     all, the next decision gets twice the time."""
     longest_decide_seconds: float = 120.0
+    self_check_seconds: float = 60.0
+    """Between two judgements of the whole cluster."""
     busy_backlog: int = 64
     """With more commands in flight the next cycle waits a while: deciding would slow the binding down."""
     busy_seconds: float = 2.0
@@ -99,7 +101,7 @@ class CycleLoop:
         self._binder = crew.binder
         self._narrator = crew.narrator
         self._telemetry = crew.telemetry
-        self._self_check = SelfCheck()
+        self._self_check = SelfCheck(pace.self_check_seconds)
         self._write_groups = crew.write_groups
         self._policy = policy
         self._pace = pace

@@ -62,6 +62,7 @@ def options_of(
             min_interval_seconds=cycle.min_interval_seconds,
             idle_seconds=cycle.max_interval_seconds,
             decide_seconds=cycle.deadline_seconds,
+            self_check_seconds=cycle.self_check_seconds,
         ),
     )
 

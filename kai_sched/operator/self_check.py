@@ -17,7 +17,6 @@ from kai_sched.placement.checker.state import check_state
 
 _log = structlog.get_logger(__name__)
 
-INTERVAL_SECONDS: Final = 60.0
 DOUBT_SECONDS: Final = 5.0
 """After which a finding is looked at again."""
 _SHOWN: Final = 20
@@ -26,7 +25,7 @@ _SHOWN: Final = 20
 class SelfCheck:
     """What is wrong in the cluster as far as it was confirmed; said in the log when it begins and when it ends."""
 
-    def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
+    def __init__(self, interval_seconds: float) -> None:
         self._interval_seconds = interval_seconds
         self._due_at = 0.0
         self._suspected: frozenset[Violation] = frozenset()

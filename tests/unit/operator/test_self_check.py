@@ -10,9 +10,11 @@ from kai_sched.model.ids import NodeName
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodState
-from kai_sched.operator.self_check import DOUBT_SECONDS, INTERVAL_SECONDS, SelfCheck
+from kai_sched.operator.self_check import DOUBT_SECONDS, SelfCheck
 from kai_sched.operator.telemetry import Telemetry
 from tests.builders import a_node, a_pod, a_snapshot, a_spec
+
+INTERVAL_SECONDS = 60.0
 
 
 def a_cluster(gpus_held: int) -> ClusterSnapshot:
@@ -25,7 +27,7 @@ SOUND, BROKEN = a_cluster(8), a_cluster(9)
 
 
 def test_what_is_wrong_only_once_is_not_believed() -> None:
-    check = SelfCheck()
+    check = SelfCheck(INTERVAL_SECONDS)
 
     check.look(BROKEN, Policy(), 0.0)
     check.look(SOUND, Policy(), DOUBT_SECONDS)
@@ -34,7 +36,7 @@ def test_what_is_wrong_only_once_is_not_believed() -> None:
 
 
 def test_what_is_still_wrong_soon_after_is_said_once() -> None:
-    check = SelfCheck()
+    check = SelfCheck(INTERVAL_SECONDS)
 
     with capture_logs() as logs:
         for now in (0.0, DOUBT_SECONDS, DOUBT_SECONDS + INTERVAL_SECONDS):
@@ -48,7 +50,7 @@ def test_what_is_still_wrong_soon_after_is_said_once() -> None:
 
 
 def test_the_end_of_it_is_said_too() -> None:
-    check = SelfCheck()
+    check = SelfCheck(INTERVAL_SECONDS)
     check.look(BROKEN, Policy(), 0.0)
     check.look(BROKEN, Policy(), DOUBT_SECONDS)
 
@@ -60,7 +62,7 @@ def test_the_end_of_it_is_said_too() -> None:
 
 
 def test_between_two_checks_nothing_is_judged() -> None:
-    check = SelfCheck()
+    check = SelfCheck(INTERVAL_SECONDS)
     check.look(SOUND, Policy(), 0.0)
 
     check.look(BROKEN, Policy(), INTERVAL_SECONDS - 1)
@@ -70,7 +72,7 @@ def test_between_two_checks_nothing_is_judged() -> None:
 
 
 def test_metrics_count_what_is_wrong_by_kind() -> None:
-    check, telemetry = SelfCheck(), Telemetry()
+    check, telemetry = SelfCheck(INTERVAL_SECONDS), Telemetry()
     check.look(BROKEN, Policy(), 0.0)
     check.look(BROKEN, Policy(), DOUBT_SECONDS)
 
