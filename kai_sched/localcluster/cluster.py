@@ -73,6 +73,7 @@ class LocalCluster:
         self._crds = crds
         self._audit = audit
         self._wants_scheduler = kube_scheduler
+        self._release = ""
         self._say = on_progress
         self._binaries: dict[Tool, Path] = {}
         self._ports = recipe.Ports(0, 0, 0)
@@ -120,6 +121,11 @@ class LocalCluster:
         if self._api is None:
             raise ControlPlaneError("the local control plane is not started")
         return self._api
+
+    def emulating(self, release: str) -> Self:
+        """To be said before the start: serve the API of an older release ("1.34") as that has it by default."""
+        self._release = release
+        return self
 
     def start(self) -> Self:
         """Starts everything and returns when it is ready for use."""
@@ -245,7 +251,9 @@ class LocalCluster:
 
     def _fill(self) -> None:
         """Starts what needs an API server, then creates what the caller asked for."""
-        self._launch(Tool.CONTROLLER_MANAGER, recipe.controller_manager_flags(self._layout))
+        self._launch(
+            Tool.CONTROLLER_MANAGER, recipe.controller_manager_flags(self._layout, release=self._release)
+        )
         self._launch(Tool.KWOK, recipe.kwok_flags(self.kubeconfig, only_annotated=False))
         if self._crds is not None:
             self._say("applying CRDs")
@@ -268,7 +276,8 @@ class LocalCluster:
         wait_for(is_there, f"the default ServiceAccount of {namespace}", self._check_alive)
 
     def _apiserver_flags(self) -> list[str]:
-        return recipe.apiserver_flags(self._layout, self._ports, audited=self._audit is not Audit.NONE)
+        is_audited = self._audit is not Audit.NONE
+        return recipe.apiserver_flags(self._layout, self._ports, audited=is_audited, release=self._release)
 
     def _wait_ready(self) -> None:
         def is_ready() -> bool:

@@ -110,8 +110,8 @@ def etcd_flags(layout: Layout, ports: Ports) -> list[str]:
     ]
 
 
-def apiserver_flags(layout: Layout, ports: Ports, *, audited: bool) -> list[str]:
-    """Flags of kube-apiserver."""
+def apiserver_flags(layout: Layout, ports: Ports, *, audited: bool, release: str = "") -> list[str]:
+    """Flags of kube-apiserver; ``release``: see ``_features``."""
     flags = [
         f"--etcd-servers=http://127.0.0.1:{ports.etcd_client}",
         "--bind-address=127.0.0.1",
@@ -128,8 +128,8 @@ def apiserver_flags(layout: Layout, ports: Ports, *, audited: bool) -> list[str]
         f"--service-account-key-file={layout.service_account_key}",
         f"--service-account-signing-key-file={layout.service_account_key}",
         "--service-cluster-ip-range=10.96.0.0/16",
-        f"--feature-gates={FEATURE_GATES}",
-        f"--runtime-config={RUNTIME_CONFIG}",
+        *([] if release else [f"--runtime-config={RUNTIME_CONFIG}"]),
+        *_features(release),
         # Gangs arrive in bursts; the default of 200 would measure the server's queue.
         "--max-mutating-requests-inflight=1000",
         "--max-requests-inflight=2000",
@@ -147,7 +147,7 @@ def apiserver_flags(layout: Layout, ports: Ports, *, audited: bool) -> list[str]
     return flags
 
 
-def controller_manager_flags(layout: Layout) -> list[str]:
+def controller_manager_flags(layout: Layout, *, release: str = "") -> list[str]:
     """Flags of kube-controller-manager. Nodes are fake, so nobody judges or numbers them."""
     return [
         f"--kubeconfig={layout.admin_kubeconfig}",
@@ -156,9 +156,14 @@ def controller_manager_flags(layout: Layout) -> list[str]:
         "--secure-port=0",
         f"--root-ca-file={layout.ca}",
         f"--service-account-private-key-file={layout.service_account_key}",
-        f"--feature-gates={FEATURE_GATES}",
+        *_features(release),
         *CLIENT_LIMITS,
     ]
+
+
+def _features(release: str) -> list[str]:
+    """Everything that we use switched on; or ("1.34") what an older release has, as it has it by default."""
+    return [f"--emulated-version={release}"] if release else [f"--feature-gates={FEATURE_GATES}"]
 
 
 def kwok_flags(kubeconfig: Path, *, only_annotated: bool) -> list[str]:

@@ -70,15 +70,16 @@ def namespace(cluster: LocalCluster) -> str:
 
 @pytest.fixture
 def start_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., LocalCluster]]:
-    """Starts private control planes (arguments as ``LocalCluster``), for tests that kill parts of them.
+    """Starts private control planes (arguments as ``LocalCluster``, and an older ``release``), for tests that kill parts of them.
 
     They must be alive at the end of the test, to be judged.
     """
     with ExitStack() as stack:
 
-        def start(**options: Any) -> LocalCluster:
+        def start(*, release: str = "", **options: Any) -> LocalCluster:
             crds = CRDS if CRDS.is_dir() else None
-            started = stack.enter_context(LocalCluster(**{"crds": crds, **options}))
+            made = LocalCluster(**{"crds": crds, **options}).emulating(release)
+            started = stack.enter_context(made)
             stack.enter_context(_judged(started, request))
             return started
 
