@@ -94,6 +94,11 @@ def told_status(placement: Placement) -> Document | None:
     return None
 
 
+def is_told(pod: Document) -> bool:
+    """Whether a pod names a claim that was made for it."""
+    return bool((pod.get("status") or {}).get("extendedResourceClaimStatus"))
+
+
 def untold_status(uid: str) -> Document:
     """Patch of the pod's status that takes it back."""
     return _status_patch(uid, None)

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final
 
 from kai_sched.binder.claims import ClaimWrite, PutClaim
-from kai_sched.binder.extended import FINALIZER, DeleteClaim, PostClaim, told_status, untold_status
+from kai_sched.binder.extended import FINALIZER, DeleteClaim, PostClaim, is_told, told_status, untold_status
 from kai_sched.binder.outcomes import Outcome, Refusal, Result
 from kai_sched.binder.ports import KnownObjects
 from kai_sched.binder.steps import BindPods, CallClaims, Finished, GangProgress, PauseForDevices
@@ -204,7 +204,7 @@ class GangRun:
 
     async def _tell(self, placement: Placement, patch: Document) -> None:
         try:
-            await self._calls.patch_strategic(PODS.item_of_key(placement.pod, "status"), patch)
+            written = await self._calls.patch_strategic(PODS.item_of_key(placement.pod, "status"), patch)
         except ApiFailure as failure:
             self._unanswered += 1
             if not failure.retryable or self._unanswered > BIND_ATTEMPTS:
@@ -212,7 +212,16 @@ class GangRun:
                     placement.pod, Refusal(Result.STALE, f"pod {placement.pod}: {failure}")
                 )
         else:
-            self._told[placement.pod] = placement.uid
+            if is_told(written):
+                self._told[placement.pod] = placement.uid
+            else:
+                # Its kubelet would start it without devices.
+                reason = (
+                    "the API server has no status.extendedResourceClaimStatus (feature DRAExtendedResource)"
+                )
+                self._progress.refuse_pod(
+                    placement.pod, Refusal(Result.FAILED, f"pod {placement.pod}: {reason}")
+                )
 
     async def _untell(self) -> None:
         """Take back what pods were told; what cannot be written now is found again from the API's state."""

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from kai_sched.binder.claims import PutClaim, next_removal
-from kai_sched.binder.extended import DeleteClaim, PostClaim, untold_status
+from kai_sched.binder.extended import DeleteClaim, PostClaim, is_told, untold_status
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.binder.writes import FencedCalls, backoff_seconds
 from kai_sched.cluster.kube.resources import PODS, RESOURCE_CLAIMS
@@ -25,7 +25,7 @@ async def undo_reservation(command: UndoReservation, calls: FencedCalls) -> Outc
         pod = await _read(calls, PODS.item_of_key(command.pod))
         if pod is not None and pod["metadata"]["uid"] == command.uid and pod["spec"].get("nodeName"):
             return Outcome(command=command, result=Result.STALE, reason=f"pod {command.pod} has a node now")
-        if pod is not None and (pod.get("status") or {}).get("extendedResourceClaimStatus"):
+        if pod is not None and is_told(pod):
             await calls.patch_strategic(
                 PODS.item_of_key(command.pod, "status"), untold_status(pod["metadata"]["uid"])
             )

@@ -17,12 +17,12 @@ RELEASES = ("1.34", "1.36")
 TEAM = "team"
 
 
-@pytest.fixture(params=RELEASES)
-def old(request: pytest.FixtureRequest, start_cluster: Callable[..., LocalCluster]) -> LocalCluster:
-    started = start_cluster(release=request.param, audit=Audit.REQUESTS)
+@pytest.fixture
+def old(release: str, start_cluster: Callable[..., LocalCluster]) -> LocalCluster:
+    started = start_cluster(release=release, audit=Audit.REQUESTS)
     started.new_namespace(TEAM)
     version = started.api.request("GET", "/version")
-    assert f"{version['major']}.{version['emulationMinor']}" == request.param
+    assert f"{version['major']}.{version['emulationMinor']}" == release
     return started
 
 
@@ -31,6 +31,7 @@ def operator(old: LocalCluster, start_operator: StartOperator) -> RunningOperato
     return start_operator(on=old).wait_leading()
 
 
+@pytest.mark.parametrize("release", RELEASES)
 def test_counts_and_claims_and_gangs_are_scheduled(old: LocalCluster, operator: RunningOperator) -> None:
     with_nodes(old, plugin=2, dra=2)
     old.api.create(a_queue())
@@ -54,3 +55,22 @@ def test_counts_and_claims_and_gangs_are_scheduled(old: LocalCluster, operator: 
     # Nothing is written again and again because the server drops it.
     writes = operator.writes("resourceclaims")
     assert len(writes) <= 2 * 2 + 1
+
+
+@pytest.mark.parametrize("release", ["1.34"])
+def test_no_pod_starts_without_the_devices_that_the_server_cannot_tell_its_kubelet(
+    old: LocalCluster, operator: RunningOperator
+) -> None:
+    with_nodes(old, dra=1)
+    old.api.create(a_queue())
+    pod = a_pod("p", TEAM)
+    amounts = {"deviceclass.resource.kubernetes.io/gpu.nvidia.com": "1"}
+    pod["spec"]["containers"][0]["resources"] = {"requests": amounts, "limits": amounts}
+    old.api.create(pod)
+
+    def warnings() -> str:
+        return str([event for event in old.api.list("Event", TEAM) if event["reason"] == "FailedBinding"])
+
+    operator.wait_until(lambda: "DRAExtendedResource" in warnings(), "the reason")
+    assert nodes_of(old, TEAM) == {}
+    operator.wait_until(lambda: old.api.list("ResourceClaim", TEAM) == [], "no claim that is left behind")
