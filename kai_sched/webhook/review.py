@@ -6,8 +6,7 @@ Never refuses a pod: one that is left as it is gets its verdict from the operato
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -19,25 +18,25 @@ from kai_sched.api.translate.requests import effective_requests
 from kai_sched.errors import KaiSchedError
 from kai_sched.model.resources import amount_of
 from kai_sched.model.workloads import GpuShare
-from kai_sched.webhook.share import Patch, Sharing, has_container, patch_of, template_of
+from kai_sched.webhook.share import Given, Patch, has_container, patch_of
 
 _SHARES: Final = frozenset(SHARE_ANNOTATIONS)
 
-LargestShareable = Callable[[], Awaitable[int]]
-"""Bytes of the largest shareable device now."""
-MakeTemplate = Callable[[Raw], Awaitable[None]]
+
+class Realiser(Protocol):
+    """Makes of a share something that a pod can name."""
+
+    async def give(self, share: GpuShare, namespace: str, *, is_dry_run: bool) -> Given:
+        """What the pod gets; a dry run writes nothing. Raises ``KaiSchedError`` with the reason why it cannot."""
+        ...
 
 
 class Reviewer:
     """Answers reviews of pods that are created."""
 
-    def __init__(
-        self, scheduler_name: str, sharing: Sharing, largest: LargestShareable, make_template: MakeTemplate
-    ) -> None:
+    def __init__(self, scheduler_name: str, realiser: Realiser) -> None:
         self._scheduler_name = scheduler_name
-        self._sharing = sharing
-        self._largest = largest
-        self._make_template = make_template
+        self._realiser = realiser
 
     async def answer(self, review: Raw) -> dict[str, Any]:
         """The AdmissionReview to send back."""
@@ -59,17 +58,12 @@ class Reviewer:
             return [], problem
         if not has_container(pod):
             return [], "gpu-fraction-container-name: the pod has no container of that name"
+        namespace, is_dry_run = str(request.get("namespace") or ""), bool(request.get("dryRun"))
         try:
-            largest = await self._largest()
-            if not largest:
-                name = self._sharing.device_class
-                return [], f"no device of class {name} can be shared: a part of a GPU cannot be had"
-            template = template_of(share, str(request.get("namespace") or ""), largest, self._sharing)
-            if not request.get("dryRun"):
-                await self._make_template(template)
+            given = await self._realiser.give(share, namespace, is_dry_run=is_dry_run)
         except KaiSchedError as failure:
             return [], f"the part of a GPU was not turned into a claim: {failure}"
-        return patch_of(pod, template["metadata"]["name"]), ""
+        return patch_of(pod, given), ""
 
     def _share_of(self, pod: Raw) -> tuple[GpuShare | None, str]:
         annotations = pod["metadata"].get("annotations") or {}

@@ -1,7 +1,9 @@
-"""A part of a GPU as a claim: what KAI's annotations ask for, said in DRA with consumable capacity (KEP-5075).
+"""A part of a GPU as a claim: what KAI's annotations ask for, said in DRA.
 
-``gpu-memory`` is an amount. ``gpu-fraction`` is one of the largest shareable device, so that the pod gets its part
-wherever it lands. The annotations move under our own prefix: what they asked for is in the claim now, and counted
+By consumable capacity (KEP-5075) each pod has a claim of its own from a template. ``gpu-memory`` is an amount,
+``gpu-fraction`` one of the largest shareable device, so that the pod gets its part wherever it lands. Where a device
+goes to one claim only, several pods name one claim and each has a part by the claim's book; the smallest device says
+what part an amount is. The annotations move under our own prefix: what they asked for is in the claim now, and counted
 there.
 """
 
@@ -13,16 +15,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kai_sched.api.keys import GPU_FRACTION_CONTAINER
+from kai_sched.api.keys import GPU_FRACTION_CONTAINER, SHARE, SHARE_TICKET
 from kai_sched.api.kinds import Raw
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS
-from kai_sched.devices.closures import OPEN
-from kai_sched.devices.index import DeviceIndex
 from kai_sched.model.workloads import GpuShare
 
 CLAIM_NAME: Final = "gpu-share"
 OUR_PREFIX: Final = "kai-sched.dev/"
-TEMPLATE_LABEL: Final = f"{OUR_PREFIX}gpu-share"
 _REQUEST: Final = "share"
 _MEBI: Final = 1 << 20
 _MILLIS: Final = 1000
@@ -41,46 +40,67 @@ class Sharing:
     """Tells devices apart where a pod wants a part of several."""
     mps: tuple[str, str] | None = None
     """(driver, parameters as JSON) of the configuration that annotation ``mps`` stands for."""
-
-
-def largest_shareable(index: DeviceIndex, sharing: Sharing) -> int:
-    """Bytes of the largest device of the class that several claims may share; 0 if there is none."""
-    key = (sharing.device_class, (), OPEN)
-    if sharing.device_class not in index.classes:
-        return 0
-    found = 0
-    for entry in index.devices:
-        capacity = dict(entry.device.capacity).get(sharing.capacity)
-        if not entry.device.allow_multiple_allocations or capacity is None:
-            continue
-        verdict = index.verdict_on(key, entry)
-        if not isinstance(verdict, str) and verdict.is_match:
-            found = max(found, int(capacity.value))
-    return found
+    time_slicing: tuple[str, str] | None = None
+    """The configuration of shared claims without that annotation."""
 
 
 def template_of(share: GpuShare, namespace: str, largest_bytes: int, sharing: Sharing) -> Raw:
     """The claim template for a share; equal shares have one of the same name."""
-    spec = _claim_spec(share, largest_bytes, sharing)
-    mark = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:10]
+    spec = _consuming_spec(share, largest_bytes, sharing)
     return {
         "apiVersion": "resource.k8s.io/v1",
         "kind": "ResourceClaimTemplate",
         "metadata": {
-            "name": f"gpu-share-{mark}",
+            "name": f"gpu-share-{_mark(spec)}",
             "namespace": namespace,
-            "labels": {TEMPLATE_LABEL: "true"},
+            "labels": {SHARE: "true"},
         },
         "spec": {"spec": spec},
     }
 
 
-def patch_of(pod: Raw, template: str) -> Patch:
-    """JSON patch that gives the pod a claim from the template in place of its annotations."""
-    annotations = pod["metadata"].get("annotations") or {}
+def shared_claim_of(share: GpuShare, namespace: str, name: str, sharing: Sharing) -> Raw:
+    """The claim that pods with such shares name together; its label is the mark of what it asks for."""
+    spec = _whole_spec(share, sharing)
+    return {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceClaim",
+        "metadata": {"name": name, "namespace": namespace, "labels": {SHARE: _mark(spec)}},
+        "spec": spec,
+    }
+
+
+def part_of(share: GpuShare, smallest_bytes: int) -> int:
+    """Thousandths of one device; an amount is measured by the smallest, rounded up. 0: nothing to measure it by."""
+    if share.portion_millis or not smallest_bytes:
+        return share.portion_millis
+    return -(-share.memory_mib * _MEBI * _MILLIS // smallest_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a pod gets in place of its annotations."""
+
+    source: str
+    """``resourceClaimName`` or ``resourceClaimTemplateName``."""
+    name: str
+    ticket: str = ""
+    """Its entry in the book of the claim."""
+
+
+def patch_of(pod: Raw, given: Given) -> Patch:
+    """JSON patch that gives the pod its claim in place of its annotations."""
+    metadata = pod["metadata"]
+    annotations = metadata.get("annotations") or {}
     wanted = annotations.get(GPU_FRACTION_CONTAINER)
     patch = [*_moved_annotations(annotations)]
-    claim = {"name": CLAIM_NAME, "resourceClaimTemplateName": template}
+    if given.ticket:
+        path = f"/metadata/annotations/{_escaped(SHARE_TICKET)}"
+        patch.append({"op": "add", "path": path, "value": given.ticket})
+    if metadata.get("labels") is None:
+        patch.append({"op": "add", "path": "/metadata/labels", "value": {}})
+    patch.append({"op": "add", "path": f"/metadata/labels/{_escaped(SHARE)}", "value": given.name})
+    claim = {"name": CLAIM_NAME, given.source: given.name}
     patch.append(_appended("/spec/resourceClaims", pod["spec"].get("resourceClaims"), claim))
     path, container = _container(pod["spec"], wanted)
     if container.get("resources") is None:
@@ -100,24 +120,44 @@ def has_container(pod: Raw) -> bool:
     )
 
 
-def _claim_spec(share: GpuShare, largest_bytes: int, sharing: Sharing) -> Raw:
+def _consuming_spec(share: GpuShare, largest_bytes: int, sharing: Sharing) -> Raw:
     # Rounded down, so that parts that make one device on paper fit on it.
     part = share.portion_millis * largest_bytes // (_MILLIS * _MEBI)
     mebibytes = share.memory_mib or max(1, part)
-    request: dict[str, Any] = {
+    request = {
+        **_request(share, sharing),
+        "capacity": {"requests": {sharing.capacity: f"{mebibytes}Mi"}},
+    }
+    spec = _spec(request, sharing.mps if share.mps else None)
+    if share.devices > 1:
+        constraint = {"requests": [_REQUEST], "distinctAttribute": sharing.distinct_attribute}
+        spec["devices"]["constraints"] = [constraint]
+    return spec
+
+
+def _whole_spec(share: GpuShare, sharing: Sharing) -> Raw:
+    return _spec(_request(share, sharing), sharing.mps if share.mps else sharing.time_slicing)
+
+
+def _request(share: GpuShare, sharing: Sharing) -> dict[str, Any]:
+    return {
         "deviceClassName": sharing.device_class,
         "allocationMode": "ExactCount",
         "count": share.devices,
-        "capacity": {"requests": {sharing.capacity: f"{mebibytes}Mi"}},
     }
+
+
+def _spec(request: Raw, config: tuple[str, str] | None) -> dict[str, Any]:
     devices: dict[str, Any] = {"requests": [{"name": _REQUEST, "exactly": request}]}
-    if share.devices > 1:
-        devices["constraints"] = [{"requests": [_REQUEST], "distinctAttribute": sharing.distinct_attribute}]
-    if share.mps and sharing.mps is not None:
-        driver, parameters = sharing.mps
+    if config is not None:
+        driver, parameters = config
         opaque = {"driver": driver, "parameters": json.loads(parameters)}
         devices["config"] = [{"requests": [_REQUEST], "opaque": opaque}]
     return {"devices": devices}
+
+
+def _mark(spec: Raw) -> str:
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def _moved_annotations(annotations: Raw) -> Iterator[dict[str, Any]]:

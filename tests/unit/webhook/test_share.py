@@ -2,64 +2,38 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
-import orjson
 import pytest
 
 from kai_sched.errors import ApiFailure
 from kai_sched.model.workloads import GpuShare
+from kai_sched.webhook.realise import Templates
 from kai_sched.webhook.review import Reviewer
-from kai_sched.webhook.share import Sharing, patch_of, template_of
+from kai_sched.webhook.share import Given, Sharing, patch_of, template_of
 from tests.documents import a_pod_document
+from tests.unit.webhook.clusters import Cluster, a_device, patched
 
 GIB = 1 << 30
 SHARING = Sharing(device_class="gpu", mps=("gpu.example.com", '{"sharing": "MPS"}'))
 Raw = dict[str, Any]
 
 
-class Desk:
+class Desk(Cluster):
     """A reviewer with the devices and templates of a small cluster."""
 
     def __init__(self, largest: int = 80 * GIB, failure: ApiFailure | None = None) -> None:
-        self.templates: list[Raw] = []
-        self._largest, self._failure = largest, failure
-
-    async def _look(self) -> int:
-        return self._largest
-
-    async def _make(self, template: Any) -> None:
-        if self._failure is not None:
-            raise self._failure
-        self.templates.append(template)
+        devices = [a_device(largest, is_shareable=True)] if largest else []
+        super().__init__(*devices, failure=failure)
 
     async def review(self, pod: Raw, **request: Any) -> Raw:
-        reviewer = Reviewer("kai-scheduler", SHARING, self._look, self._make)
+        reviewer = Reviewer("kai-scheduler", Templates(self, SHARING, 60.0, lambda: 1000.0))
         review = {"request": {"uid": "u", "namespace": "team", "object": pod, **request}}
         answer = await reviewer.answer(review)
         assert answer["response"]["uid"] == "u"
         assert answer["response"]["allowed"] is True
         response: Raw = answer["response"]
         return response
-
-
-def patched(pod: Raw, response: Raw) -> Raw:
-    """The pod after the response's JSON patch (add and remove only)."""
-    changed = orjson.loads(orjson.dumps(pod))
-    for step in orjson.loads(base64.b64decode(response["patch"])):
-        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:]]
-        owner = changed
-        for parent in parents:
-            owner = owner[int(parent)] if isinstance(owner, list) else owner[parent]
-        if step["op"] == "remove":
-            del owner[last]
-        elif isinstance(owner, list):
-            assert last == "-"
-            owner.append(step["value"])
-        else:
-            owner[last] = step["value"]
-    return changed
 
 
 def requests_of(template: Raw) -> Raw:
@@ -74,10 +48,11 @@ async def test_a_fraction_becomes_a_claim_of_that_part_of_the_largest_device() -
 
     response = await desk.review(pod)
 
-    (template,) = desk.templates
+    (template,) = desk.made
     assert requests_of(template)["capacity"] == {"requests": {"memory": f"{20 * 1024}Mi"}}
     assert requests_of(template)["count"] == 1
     after = patched(pod, response)
+    assert after["metadata"]["labels"]["kai-sched.dev/gpu-share"] == template["metadata"]["name"]
     assert after["metadata"]["annotations"] == {"kai-sched.dev/gpu-fraction": "0.25", "other": "kept"}
     name = template["metadata"]["name"]
     assert after["spec"]["resourceClaims"] == [{"name": "gpu-share", "resourceClaimTemplateName": name}]
@@ -89,7 +64,7 @@ async def test_an_amount_of_memory_is_asked_for_as_it_is() -> None:
 
     await desk.review(a_pod_document(annotations={"gpu-memory": "4096"}))
 
-    assert requests_of(desk.templates[0])["capacity"] == {"requests": {"memory": "4096Mi"}}
+    assert requests_of(desk.made[0])["capacity"] == {"requests": {"memory": "4096Mi"}}
 
 
 async def test_parts_of_several_gpus_lie_on_different_devices() -> None:
@@ -97,8 +72,8 @@ async def test_parts_of_several_gpus_lie_on_different_devices() -> None:
 
     await desk.review(a_pod_document(annotations={"gpu-fraction": "0.5", "gpu-fraction-num-devices": "3"}))
 
-    assert requests_of(desk.templates[0])["count"] == 3
-    (constraint,) = desk.templates[0]["spec"]["spec"]["devices"]["constraints"]
+    assert requests_of(desk.made[0])["count"] == 3
+    (constraint,) = desk.made[0]["spec"]["spec"]["devices"]["constraints"]
     assert constraint["distinctAttribute"] == "resource.kubernetes.io/pciBusID"
 
 
@@ -107,7 +82,7 @@ async def test_mps_is_the_configuration_that_the_settings_name() -> None:
 
     await desk.review(a_pod_document(annotations={"gpu-fraction": "0.5", "mps": "true"}))
 
-    (config,) = desk.templates[0]["spec"]["spec"]["devices"]["config"]
+    (config,) = desk.made[0]["spec"]["spec"]["devices"]["config"]
     assert config["opaque"] == {"driver": "gpu.example.com", "parameters": {"sharing": "MPS"}}
 
 
@@ -180,7 +155,7 @@ async def test_a_dry_run_makes_no_template() -> None:
 
     response = await desk.review(a_pod_document(annotations={"gpu-fraction": "0.5"}), dryRun=True)
 
-    assert desk.templates == []
+    assert desk.made == []
     assert "patch" in response
 
 
@@ -207,7 +182,9 @@ def test_equal_shares_share_a_template_and_different_ones_do_not() -> None:
 
 
 def test_a_container_without_resources_gets_some() -> None:
-    steps = patch_of(a_pod_document(spec={"containers": [{"name": "main"}]}), "template")
+    steps = patch_of(
+        a_pod_document(spec={"containers": [{"name": "main"}]}), Given("resourceClaimTemplateName", "t")
+    )
 
     assert {"op": "add", "path": "/spec/containers/0/resources", "value": {}} in steps
 
