@@ -11,6 +11,7 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from kai_sched.api.kinds import Raw
@@ -38,9 +39,9 @@ class Shelf(Protocol):
 
     async def roll(self, namespace: str = "") -> Roll: ...
 
-    async def add_claim(self, claim: Raw, book: Book) -> None: ...
+    async def add_claim(self, claim: Raw, book: Book) -> SharedClaim: ...
 
-    async def rebook(self, claim: SharedClaim, book: Book) -> bool: ...
+    async def rebook(self, claim: SharedClaim, book: Book) -> SharedClaim | None: ...
 
     async def put_template(self, template: Raw, now: float) -> None: ...
 
@@ -96,6 +97,16 @@ class Templates:
             self._used[key] = now
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A namespace as it was read, with what was written since."""
+
+    claims: dict[str, SharedClaim]
+    clerk: Clerk
+    covers: int
+    """The last pod that had come when it was read: for those after it, it may be out of date."""
+
+
 class SharedClaims:
     """A claim named by several pods of a namespace."""
 
@@ -109,6 +120,8 @@ class SharedClaims:
         """One pod of a namespace at a time: it saves lost races, it is not what keeps the books right."""
         self._seen: dict[str, set[str]] = {}
         """Tickets by namespace whose pods were alive when we looked."""
+        self._readings: dict[str, _Reading] = {}
+        self._arrivals = 0
 
     async def give(self, share: GpuShare, namespace: str, *, is_dry_run: bool) -> Given:
         """A claim with room for the part, an old one if there is any."""
@@ -116,20 +129,26 @@ class SharedClaims:
         ticket = secrets.token_hex(8)
         claim = shared_claim_of(share, namespace, f"gpu-share-{secrets.token_hex(5)}", self._sharing)
         shape = next(iter(claim["metadata"]["labels"].values()))
+        self._arrivals += 1
+        arrival = self._arrivals
         async with self._locks[namespace]:
             for _ in range(_ATTEMPTS):
-                claims = await self._shelf.claims(namespace)
-                clerk = await self._clerk(namespace, claims)
-                chosen = clerk.choose(claims, shape, part)
+                reading = await self._read(namespace, arrival)
+                clerk = reading.clerk
+                chosen = clerk.choose(reading.claims.values(), shape, part)
                 booking = Booking(part, clerk.now)
                 if is_dry_run:
                     name = chosen.name if chosen is not None else claim["metadata"]["name"]
                     return Given("resourceClaimName", name, ticket)
-                if chosen is None:
+                written = (
                     await self._shelf.add_claim(claim, {ticket: booking})
-                    return Given("resourceClaimName", claim["metadata"]["name"], ticket)
-                if await self._shelf.rebook(chosen, {**clerk.current(chosen.book), ticket: booking}):
-                    return Given("resourceClaimName", chosen.name, ticket)
+                    if chosen is None
+                    else await self._shelf.rebook(chosen, {**clerk.current(chosen.book), ticket: booking})
+                )
+                if written is not None:
+                    reading.claims[written.name] = written
+                    return Given("resourceClaimName", written.name, ticket)
+                del self._readings[namespace]
         raise KaiSchedError(f"the shared claims of namespace {namespace} kept changing")
 
     def _part_of(self, share: GpuShare, found: Survey) -> int:
@@ -147,6 +166,17 @@ class SharedClaims:
                 f"{share.memory_mib} MiB are more than the smallest device of class {name} has"
             )
         return part
+
+    async def _read(self, namespace: str, arrival: int) -> _Reading:
+        """Pods that wait for one another use one reading, if it was made after they came."""
+        known = self._readings.get(namespace)
+        if known is None or known.covers < arrival:
+            covers = self._arrivals
+            claims = await self._shelf.claims(namespace)
+            clerk = await self._clerk(namespace, claims)
+            known = _Reading({claim.name: claim for claim in claims}, clerk, covers)
+            self._readings[namespace] = known
+        return known
 
     async def _clerk(self, namespace: str, claims: list[SharedClaim]) -> Clerk:
         roll = await self._shelf.roll(namespace)

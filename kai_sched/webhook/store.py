@@ -61,21 +61,22 @@ class Store:
         """Our templates of all namespaces."""
         return await self._all(CLAIM_TEMPLATES, params=_OURS)
 
-    async def add_claim(self, claim: Raw, book: Book) -> None:
+    async def add_claim(self, claim: Raw, book: Book) -> SharedClaim:
         """Create a shared claim with its first entries."""
         metadata = {**claim["metadata"], "annotations": {SHARE_BOOK: book_text(book)}}
         path = RESOURCE_CLAIMS.collection(str(metadata["namespace"]))
-        await self._client.post(path, {**claim, "metadata": metadata})
+        return SharedClaim.of(await self._client.post(path, {**claim, "metadata": metadata}))
 
-    async def rebook(self, claim: SharedClaim, book: Book) -> bool:
-        """Write the claim's book anew; False: the claim is not as it was read."""
+    async def rebook(self, claim: SharedClaim, book: Book) -> SharedClaim | None:
+        """Write the claim's book anew; None: the claim is not as it was read."""
         metadata = {
             "uid": claim.uid,
             "resourceVersion": claim.resource_version,
             "annotations": {SHARE_BOOK: book_text(book)},
         }
         path = RESOURCE_CLAIMS.item(claim.name, claim.namespace)
-        return await self._patched(path, {"metadata": metadata})
+        written = await self._patched(path, {"metadata": metadata})
+        return None if written is None else SharedClaim.of(written)
 
     async def remove_claim(self, claim: SharedClaim) -> bool:
         """Delete it as it was read."""
@@ -97,7 +98,7 @@ class Store:
             else:
                 return
             path = CLAIM_TEMPLATES.item(str(metadata["name"]), namespace)
-            if await self._patched(path, {"metadata": {"annotations": used}}):
+            if await self._patched(path, {"metadata": {"annotations": used}}) is not None:
                 return
 
     async def remove_template(self, template: Raw) -> bool:
@@ -106,14 +107,13 @@ class Store:
         path = CLAIM_TEMPLATES.item(str(metadata["name"]), str(metadata["namespace"]))
         return await self._removed(path, str(metadata["uid"]), str(metadata["resourceVersion"]))
 
-    async def _patched(self, path: str, body: Document) -> bool:
+    async def _patched(self, path: str, body: Document) -> Document | None:
         try:
-            await self._client.patch_merge(path, body)
+            return await self._client.patch_merge(path, body)
         except ApiFailure as failure:
             if failure.status not in _LOST:
                 raise
-            return False
-        return True
+            return None
 
     async def _removed(self, path: str, uid: str, version: str) -> bool:
         preconditions = {"uid": uid, "resourceVersion": version}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import replace
 from fractions import Fraction
@@ -39,6 +40,7 @@ class Cluster:
         self.pods: list[Raw] = []
         self.made: list[Raw] = []
         self.used: dict[str, float] = {}
+        self.readings = 0
         self.lose: list[Any] = []
         """Called one by one before a write of a book, which may make it come too late."""
 
@@ -46,25 +48,28 @@ class Cluster:
         return self._index
 
     async def claims(self, namespace: str = "") -> list[SharedClaim]:
+        self.readings += 1
+        await asyncio.sleep(0)
         return [claim for claim in self.shared.values() if namespace in {"", claim.namespace}]
 
     async def roll(self, namespace: str = "") -> Roll:
         return Roll.of(pod for pod in self.pods if namespace in {"", pod["metadata"]["namespace"]})
 
-    async def add_claim(self, claim: Raw, book: Book) -> None:
+    async def add_claim(self, claim: Raw, book: Book) -> SharedClaim:
         metadata = {**claim["metadata"], "uid": f"uid-{claim['metadata']['name']}", "resourceVersion": "1"}
         made = SharedClaim.of({**claim, "metadata": metadata})
         self.documents[made.name] = claim
         self.shared[made.name] = replace(made, book=dict(book))
+        return self.shared[made.name]
 
-    async def rebook(self, claim: SharedClaim, book: Book) -> bool:
+    async def rebook(self, claim: SharedClaim, book: Book) -> SharedClaim | None:
         if self.lose:
             self.lose.pop(0)()
         known = self.shared.get(claim.name)
         if known is None or known.resource_version != claim.resource_version:
-            return False
+            return None
         self.change(claim.name, book=dict(book))
-        return True
+        return self.shared[claim.name]
 
     async def remove_claim(self, claim: SharedClaim) -> bool:
         known = self.shared.get(claim.name)

@@ -205,7 +205,7 @@ async def test_two_replicas_at_once_never_give_the_same_part() -> None:
     waiting: list[asyncio.Task[None]] = []
     original = town.rebook
 
-    async def rebook(claim: SharedClaim, book: Any) -> bool:
+    async def rebook(claim: SharedClaim, book: Any) -> SharedClaim | None:
         if not waiting:
             waiting.append(asyncio.create_task(beside()))
             await waiting[0]
@@ -216,6 +216,16 @@ async def test_two_replicas_at_once_never_give_the_same_part() -> None:
 
     assert town.pods[1]["metadata"]["labels"][SHARE] == first
     assert given_[0].name != first
+
+
+async def test_pods_that_come_at_once_are_packed_and_read_the_namespace_once_or_twice() -> None:
+    town = Town()
+
+    given_ = await asyncio.gather(*(town.admit(QUARTER) for _ in range(40)))
+
+    assert sorted(Counter(one.name for one in given_).values()) == [4] * 10
+    assert len({one.ticket for one in given_}) == 40
+    assert town.readings <= 2
 
 
 async def test_a_claim_that_keeps_changing_is_given_up() -> None:
