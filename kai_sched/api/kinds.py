@@ -46,6 +46,18 @@ REPLICA_SET: Final = Kind("apps", "ReplicaSet")
 DEPLOYMENT: Final = Kind("apps", "Deployment")
 STATEFUL_SET: Final = Kind("apps", "StatefulSet")
 
+VERSIONS: Final = {
+    **dict.fromkeys((POD, NODE, NAMESPACE, CONFIG_MAP, VOLUME_CLAIM, VOLUME), ("v1",)),
+    **dict.fromkeys((STORAGE_CLASS, CSI_NODE, CSI_DRIVER, STORAGE_CAPACITY, PRIORITY_CLASS), ("v1",)),
+    **dict.fromkeys((RESOURCE_SLICE, RESOURCE_CLAIM, CLAIM_TEMPLATE, DEVICE_CLASS), ("v1",)),
+    **dict.fromkeys((JOB, CRON_JOB, REPLICA_SET, DEPLOYMENT, STATEFUL_SET, DISRUPTION_BUDGET), ("v1",)),
+    QUEUE: ("v2",),
+    POD_GROUP: ("v2alpha2",),
+    TOPOLOGY: ("v1alpha1",),
+    SHARD: ("v1",),
+}
+"""The versions whose form is read; an object of another one is read as if it had the last."""
+
 
 def kind_of(raw: Raw) -> Kind:
     """The kind of an object that carries apiVersion and kind.

@@ -10,12 +10,14 @@ from kai_sched.api.kinds import Kind, Raw, kind_of
 class ObjectSet:
     """Objects by kind in the order they came; a later object of the same kind and name replaces an earlier one."""
 
-    __slots__ = ("_by_kind", "annotations")
+    __slots__ = ("_by_kind", "annotations", "remarks")
 
     def __init__(self, objects: Iterable[Raw] = (), annotations: Mapping[str, str] | None = None) -> None:
         self._by_kind: dict[Kind, dict[tuple[str, str], Raw]] = {}
         self.annotations: dict[str, str] = dict(annotations or {})
         """Annotations of the List that held the objects."""
+        self.remarks: list[str] = []
+        """What a reader of files should hear: nothing is wrong enough to stop, but may not be what was meant."""
         for raw in objects:
             self.add(raw)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -39,12 +40,53 @@ _CLUSTER_SCOPED: Final = frozenset(
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: a timestamp is text."""
+    """YAML as Kubernetes reads it: a timestamp is text, 1e3 a number, 12:30 text, and a key twice is an error."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Before keys are merged in (``<<``), those that are written out must differ."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.tag == _MERGE:
+                # Merged again through another anchor, its keys would be met twice.
+                seen = set()
+                break
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} is there twice", key.start_mark
+                )
+            seen.add(key.value)
+        super().flatten_mapping(node)
 
 
+_MERGE: Final = "tag:yaml.org,2002:merge"
+_NOT_KUBERNETES: Final = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:float", "tag:yaml.org,2002:int")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NOT_KUBERNETES]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+)$"),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
+    ),
+    list("-+.0123456789"),
+)
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Quotes every text that the loader, or a reader of YAML 1.1, would take for something else."""
+
+
+_Dumper.yaml_implicit_resolvers = {
+    first: [*yaml.CSafeDumper.yaml_implicit_resolvers.get(first, ()), *resolvers]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
 }
 
 
@@ -67,10 +109,15 @@ def parse_snapshot(content: bytes, *, source: str = "", into: ObjectSet | None =
         InvalidInput: it is neither JSON nor YAML, or an object has no kind or name.
     """
     objects = ObjectSet() if into is None else into
-    for document in _documents(content, source):
+    documents = _documents(content, source)
+    if not documents:
+        objects.remarks.append(f"{source}: holds no object")
+    for document in documents:
         for place, raw in _objects_in(document, source, objects):
             try:
-                objects.add(_completed(raw))
+                completed = _completed(raw)
+                _remark(completed, source, objects)
+                objects.add(completed)
             except (ValueError, TypeError, AttributeError) as error:
                 label = f"{raw.get('kind') or 'object'} {key_text(raw)}"
                 raise InvalidInput(str(error), source=source, obj=f"{place} ({label})") from error
@@ -108,7 +155,7 @@ def snapshot_document(objects: Iterable[Raw], now: float) -> Raw:
 def dump_yaml(document: Any) -> str:
     """YAML with keys in the order of the document."""
     return str(
-        yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, default_flow_style=False, width=1000)
+        yaml.dump(document, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000)
     )
 
 
@@ -157,6 +204,21 @@ def _objects_in(document: Any, source: str, objects: ObjectSet) -> Iterator[tupl
         yield f"items[{index}]", item
 
 
+def _remark(raw: Raw, source: str, objects: ObjectSet) -> None:
+    kind, metadata = kind_of(raw), raw["metadata"]
+    versions = kinds.VERSIONS.get(kind)
+    version = raw["apiVersion"].rpartition("/")[2]
+    if versions and version not in versions:
+        objects.remarks.append(
+            f"{source}: {kind.name} {key_text(raw)}: apiVersion: {version} is not known, read as {versions[-1]}"
+        )
+    earlier = objects.find(kind, str(metadata.get("name")), str(metadata.get("namespace") or ""))
+    if earlier is not None and earlier != raw:
+        objects.remarks.append(
+            f"{source}: {kind.name} {key_text(raw)}: is there twice with different content, the later one holds"
+        )
+
+
 def _annotations(document: Raw) -> dict[str, str]:
     metadata = document.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
@@ -168,7 +230,8 @@ def _completed(raw: Raw) -> Raw:
     kind = kind_of(raw)
     metadata = raw.get("metadata")
     if not isinstance(metadata, dict):
-        raise ValueError("metadata is missing")  # noqa: TRY004 (bad input, not a bug)
+        # The type is that of bad input, not of a bug.
+        raise ValueError("metadata is missing or no object")  # noqa: TRY004
     missing: Raw = {}
     if not metadata.get("namespace") and kind not in _CLUSTER_SCOPED:
         missing["namespace"] = "default"

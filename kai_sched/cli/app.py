@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final, NoReturn
 
 import typer
 
@@ -39,21 +39,43 @@ app = typer.Typer(
 )
 
 
+_INTERRUPTED: Final = 130
+"""The code by which shells tell of SIGINT."""
+
+
 @app.callback()
 def kai_sched() -> None:
-    """A Kubernetes scheduler for GPU clusters: gangs, topology, fair share and DRA decided together."""
+    """A Kubernetes scheduler for GPU clusters: gangs, topology, fair share and DRA decided together.
+
+    Example: kai-sched plan -f examples/snapshots/two-racks.yaml
+    """
 
 
 def main() -> None:
     """Entry of ``kai-sched`` and ``kubectl-kai``; errors are one line, exit code 2."""
     try:
-        app()
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        _fail_usage(error)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("interrupted", code=_INTERRUPTED)
     except ApiFailure as error:
         _fail(f"the API server refused: {error}")
     except (KaiSchedError, OSError) as error:
         _fail(str(error))
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _fail_usage(error: typer.TyperException) -> NoReturn:
+    """Wrong arguments are told as everything else that is wrong; without any the help was shown already."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if not message:
+        sys.exit(2)
+    context = getattr(error, "ctx", None)
+    _fail(f"{message} (see {getattr(context, 'command_path', 'kai-sched')} --help)")
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
     error_console().print(f"error: {message}", style="red", markup=False, soft_wrap=True)
-    sys.exit(2)
+    sys.exit(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from kai_sched.api.crd_compare import CrdDiff, CrdState, compare, replacement
 from kai_sched.api.generated import RESOURCES, drifted, generated_files
 from kai_sched.api.schema import CustomResource, crd_document
 from kai_sched.cli import options
-from kai_sched.cli.output import OutputFormat, console, error_console, print_document, table
+from kai_sched.cli.output import OutputFormat, console, error_console, print_document, table, write_out
 from kai_sched.cluster.kube.blocking import with_client
 from kai_sched.cluster.kube.client import KubeClient
 from kai_sched.cluster.kube.resources import CUSTOM_RESOURCES
@@ -26,8 +25,10 @@ Kubeconfig = Annotated[
 _NOT_FOUND = 404
 
 app = typer.Typer(
-    help="CustomResourceDefinitions: generate and check their files, compare and apply them.",
+    help="CustomResourceDefinitions: generate and check their files, compare and apply them.\n\n"
+    "Example: kai-sched crds diff",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 
@@ -41,7 +42,7 @@ def generate(root: Root = Path()) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        sys.stdout.write(f"{name}\n")
+        write_out(f"{name}\n")
 
 
 @app.command()
@@ -53,7 +54,9 @@ def check(root: Root = Path()) -> None:
     stale = drifted(root)
     for name in stale:
         error_console().print(
-            f"{name} is not what the models say: run `kai-sched crds generate`", markup=False
+            f"{name} is not what the models say: run `kai-sched crds generate`",
+            markup=False,
+            soft_wrap=True,
         )
     if stale:
         raise typer.Exit(1)

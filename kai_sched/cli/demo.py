@@ -41,6 +41,7 @@ def demo(
     began = time.monotonic()
     arrivals = _documents(workloads / "workloads.yaml")
     queues = _documents(workloads / "queues.yaml")
+    nodes = fleet_objects(read_fleet(fleet))
     out.print("[bold]kai_sched demo[/bold]: a real kube-apiserver and etcd, fake nodes, our scheduler\n")
     cluster = LocalCluster(
         name=NAME,
@@ -49,7 +50,7 @@ def demo(
         on_progress=lambda text: out.print(f"  {text}", style="dim"),
     )
     with cluster:
-        publish(cluster.api, fleet_objects(read_fleet(fleet)))
+        publish(cluster.api, nodes)
         install_role(cluster, ROOT / "manifests")
         cluster.new_namespace(NAMESPACE)
         report.print_fleet(cluster.api, out)

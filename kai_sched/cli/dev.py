@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 import kai_sched
 from kai_sched.cli import options
-from kai_sched.cli.output import OutputFormat, console, error_console, print_document, table
+from kai_sched.cli.output import OutputFormat, console, error_console, print_document, table, write_out
 from kai_sched.errors import InvalidInput
 from kai_sched.localcluster.binaries import ALL_BUT_KIND, ensure, locate
 from kai_sched.localcluster.fleet import fleet_objects, read_fleet
@@ -21,8 +20,10 @@ from kai_sched.localcluster.providers.ports import ProviderName
 CRDS = Path(kai_sched.__file__).parents[1] / "crds"
 
 app = typer.Typer(
-    help="A real control plane on this machine, with fake nodes: build, up, down, status.",
+    help="A real control plane on this machine, with fake nodes: build, up, down, status.\n\n"
+    "Example: kai-sched dev up --cluster examples/fleets/small.yaml",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 Name = Annotated[str, typer.Option(help="Name of the cluster.")]
@@ -82,7 +83,7 @@ def up(
             on_progress=status.update,
         )
     errors.print(f"cluster {name} is ready after {time.monotonic() - started:.1f} s")
-    sys.stdout.write(f"{kubeconfig or record.kubeconfig}\n")
+    write_out(f"{kubeconfig or record.kubeconfig}\n")
 
 
 @app.command()

@@ -25,7 +25,7 @@ Now = Annotated[
 Stages = Annotated[
     str | None,
     typer.Option(
-        help="Stages to run, comma separated, of: allocate,consolidate,reclaim,preempt,stale_gangs."
+        help="Stages to run, comma separated, of: allocate, consolidate, reclaim, preempt, stale_gangs."
     ),
 ]
 Shard = Annotated[

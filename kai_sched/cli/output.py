@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, NoReturn
 
 import orjson
-import yaml
 from rich.console import Console
 from rich.table import Table
+
+from kai_sched.api.snapshot_file import dump_yaml
+
+_NO_READER: Final = 141
 
 
 class OutputFormat(StrEnum):
@@ -21,9 +25,16 @@ class OutputFormat(StrEnum):
     YAML = "yaml"
 
 
+class _Output(Console):
+    """A console whose reader may go away."""
+
+    def on_broken_pipe(self) -> None:
+        _no_reader()
+
+
 def console() -> Console:
     """Standard output; 80 columns where it is no terminal, so that pipes and logs stay readable."""
-    return Console(width=None if sys.stdout.isatty() else 80, highlight=False, soft_wrap=False)
+    return _Output(width=None if sys.stdout.isatty() else 80, highlight=False, soft_wrap=False)
 
 
 def error_console() -> Console:
@@ -31,18 +42,33 @@ def error_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def write_out(text: str) -> None:
+    """Write to standard output, flushed."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _no_reader()
+
+
+def _no_reader() -> NoReturn:
+    """Ends quietly, with the code by which shells tell of SIGPIPE."""
+    # What is left in the buffer must not be written at the end either.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(_NO_READER)
+
+
 def print_document(document: Any, form: OutputFormat) -> None:
     """Print a document as JSON (indented, keys in contract order) or YAML."""
     if form is OutputFormat.YAML:
-        sys.stdout.write(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+        write_out(dump_yaml(document))
         return
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+    write_out(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
 def print_line(document: Any) -> None:
     """One compact JSON document a line, flushed, for many worlds in one process."""
-    sys.stdout.write(orjson.dumps(document).decode() + "\n")
-    sys.stdout.flush()
+    write_out(orjson.dumps(document).decode() + "\n")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kai_sched.api.plan_document import plan_document, share_documents
+from kai_sched.api.times import format_time
 from kai_sched.cli import options
 from kai_sched.cli.each import for_each
 from kai_sched.cli.output import OutputFormat, console, print_document, table
@@ -50,6 +51,7 @@ def simulate(
     def answer(paths: list[Path]) -> dict[str, Any]:
         nonlocal found_all
         world = load_world(paths, world_options)
+        _refuse_long(world.snapshot.now + tick * (cycles or MAX_CYCLES))
         result = _simulate(world, cycles, tick, timed=timings)
         found_all &= cycles is not None or result.fixed_point_at is not None
         return _document(result, world, with_timings=timings)
@@ -64,6 +66,13 @@ def simulate(
             print_document(document, output)
     if not found_all:
         raise typer.Exit(1)
+
+
+def _refuse_long(end: float) -> None:
+    try:
+        format_time(end)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput("the last cycle would be after the year 9999", field="--tick") from error
 
 
 def _simulate(world: World, cycles: int | None, tick: float, *, timed: bool) -> Simulation:

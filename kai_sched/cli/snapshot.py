@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kai_sched.api.snapshot_file import dump_json, dump_yaml, snapshot_document
-from kai_sched.cli.output import OutputFormat, console, error_console, table
+from kai_sched.cli.output import OutputFormat, console, error_console, table, write_out
 from kai_sched.cluster.snapshots import read_cluster
 from kai_sched.errors import InvalidInput
 
@@ -40,7 +39,7 @@ def snapshot(
     document = snapshot_document(objects, datetime.now(UTC).timestamp())
     text = dump_json(document) if output is OutputFormat.JSON else dump_yaml(document)
     if to is None:
-        sys.stdout.write(text)
+        write_out(text)
         return
     to.write_text(text)
     if output is OutputFormat.TABLE:

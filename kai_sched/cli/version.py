@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from kai_sched import __version__
 from kai_sched.cli import options
-from kai_sched.cli.output import OutputFormat, print_document
+from kai_sched.cli.output import OutputFormat, print_document, write_out
 
 
 def version(output: options.Output = OutputFormat.TABLE) -> None:
@@ -15,6 +13,6 @@ def version(output: options.Output = OutputFormat.TABLE) -> None:
     Example: kai-sched version -o json
     """
     if output is OutputFormat.TABLE:
-        sys.stdout.write(f"kai-sched {__version__}\n")
+        write_out(f"kai-sched {__version__}\n")
     else:
         print_document({"version": __version__}, output)

@@ -62,8 +62,8 @@ def world_of(objects: ObjectSet, options: WorldOptions, source: str) -> World:
     snapshot = snapshot_of(
         objects, now=_now(options.now, objects, source), policy=policy, group=group_objects
     )
-    for problem in snapshot.unreadable:
-        error_console().print(f"warning: {source}: {problem}", style="yellow", markup=False, soft_wrap=True)
+    for remark in (*objects.remarks, *(f"{source}: {problem}" for problem in snapshot.unreadable)):
+        error_console().print(f"warning: {remark}", style="yellow", markup=False, soft_wrap=True)
     return World(snapshot, policy, link_speeds(settings.bandwidths))
 
 

@@ -42,7 +42,10 @@ def select_demand(
 ) -> tuple[list[Gang], list[Verdict]]:
     """Gangs to consider, in key order, and early verdicts for the others with a waiting pod."""
     groups = {group.key: group for group in snapshot.pod_groups}
-    damage = {(found.kind, found.key): f"{found.field}: {found.reason}" for found in snapshot.unreadable}
+    damage = {
+        (found.kind, found.key): ": ".join(filter(None, (found.field, found.reason)))
+        for found in snapshot.unreadable
+    }
     claims = ClaimReadiness(snapshot)
     gangs: list[Gang] = []
     verdicts: list[Verdict] = []

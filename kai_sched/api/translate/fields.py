@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any, ParamSpec, TypeVar
 
 from kai_sched.api.kinds import Raw
@@ -29,7 +30,9 @@ def readable(kind: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         return read(*args, **kwargs)
     except FieldError as error:
         return Unreadable(kind, key_text(args[0]), error.field, error.reason)
-    except (TypeError, AttributeError, KeyError, ValueError, OverflowError, RecursionError) as error:
+    except KeyError as error:
+        return Unreadable(kind, key_text(args[0]), str(error.args[0]), "is missing")
+    except (TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         return Unreadable(kind, key_text(args[0]), "", f"malformed: {error}")
 
 
@@ -165,4 +168,6 @@ def _type_name(value: object) -> str:
         int: "a number",
         float: "a number",
     }
+    if isinstance(value, float) and not isfinite(value):
+        return "not finite"
     return names.get(type(value), type(value).__name__)

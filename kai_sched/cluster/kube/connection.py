@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import Configuration
 
@@ -101,17 +102,27 @@ async def _load_as_pod() -> tuple[Configuration, float]:
     return settings, _TOKEN_LIFETIME_SECONDS
 
 
+def _refuse_missing(source: str) -> None:
+    names = [name for name in source.split(os.pathsep) if name]
+    if not any(Path(name).exists() for name in names):
+        raise InvalidInput("no such file", source=source)
+
+
 def _kubeconfig_loader(
     source: str, context: str | None
 ) -> Callable[[], Awaitable[tuple[Configuration, float]]]:
     async def load() -> tuple[Configuration, float]:
         settings = Configuration()
+        _refuse_missing(source)
         try:
             loader = await kube_config.load_kube_config(
                 config_file=source, context=context, client_configuration=settings
             )
         except (kube_config.ConfigException, OSError) as failure:
             raise InvalidInput(str(failure), source=source) from failure
+        except (yaml.YAMLError, TypeError, AttributeError, KeyError, ValueError) as failure:
+            # The library takes the file to be well formed and fails in its own ways where it is not.
+            raise InvalidInput("is not a kubeconfig", source=source) from failure
         return settings, _lifetime(loader)
 
     return load
