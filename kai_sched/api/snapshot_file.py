@@ -154,9 +154,7 @@ def snapshot_document(objects: Iterable[Raw], now: float) -> Raw:
 
 def dump_yaml(document: Any) -> str:
     """YAML with keys in the order of the document."""
-    return str(
-        yaml.dump(document, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000)
-    )
+    return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000))
 
 
 def dump_json(document: Any) -> str:

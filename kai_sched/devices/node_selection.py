@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from kai_sched.model.devices import Device, ResourceSlice
+from kai_sched.model.integers import parse_int64
 from kai_sched.model.nodes import Node
 from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement
 
 NODE_NAME_FIELD: Final = "metadata.name"
-_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,63}", re.ASCII)
-_INT64: Final = range(-(2**63), 2**63)
 
 
 def selects(selector: NodeSelector, node: Node, labels: dict[str, str]) -> bool:
@@ -46,18 +44,10 @@ def _holds(requirement: Requirement, values: dict[str, str]) -> bool:
 def _compares(requirement: Requirement, value: str | None) -> bool:
     if value is None or len(requirement.values) != 1:
         return False
-    actual, wanted = _integer(value), _integer(requirement.values[0])
+    actual, wanted = parse_int64(value), parse_int64(requirement.values[0])
     if actual is None or wanted is None:
         return False
     return actual > wanted if requirement.operator is Operator.GT else actual < wanted
-
-
-def _integer(text: str) -> int | None:
-    """As Go reads a decimal integer of 64 bits: Python's ``int`` takes ``1_0`` and numbers of any size too."""
-    if not _INTEGER.fullmatch(text):
-        return None
-    number = int(text)
-    return number if number in _INT64 else None
 
 
 def slice_reaches(published: ResourceSlice, node: Node, labels: dict[str, str]) -> bool:

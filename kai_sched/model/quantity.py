@@ -10,6 +10,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
+from kai_sched.model.integers import parse_int64
+
 _BINARY: Final = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _QUANTITY: Final = re.compile(
@@ -18,6 +20,7 @@ _QUANTITY: Final = re.compile(
 _NANO: Final = 10**9
 _MAX_EXPONENT: Final = 100
 """Beyond any device; keeps a hostile "1e999999999" from filling memory."""
+_MAX_DIGITS: Final = 1000
 
 
 @lru_cache(maxsize=16384)
@@ -31,14 +34,16 @@ def parse_quantity(text: str) -> Fraction:
     if match is None:
         raise ValueError(f"{text!r} is not a quantity")
     sign, digits, suffix = match.groups()
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"{text[:_MAX_DIGITS]}... is not a quantity: too many digits")
     value = Fraction(digits if not digits.endswith(".") else digits[:-1])
     if suffix in _BINARY:
         value *= 1024 ** _BINARY[suffix]
     elif suffix in _DECIMAL:
         value *= Fraction(10) ** _DECIMAL[suffix]
     else:
-        exponent = int(suffix[1:])
-        if abs(exponent) > _MAX_EXPONENT:
+        exponent = parse_int64(suffix[1:])
+        if exponent is None or abs(exponent) > _MAX_EXPONENT:
             raise ValueError(f"{text!r} is not a quantity: exponent out of range")
         value *= Fraction(10) ** exponent
     scaled = value * _NANO

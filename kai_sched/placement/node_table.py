@@ -6,7 +6,6 @@ read-only, because many callers share one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeVar
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.model.ids import NodeName
+from kai_sched.model.integers import parse_int64
 from kai_sched.model.nodes import Node
 from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement, Taint
@@ -24,8 +24,6 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 BASIC_RESOURCES: Final = (CPU, MEMORY, EPHEMERAL_STORAGE, PODS)
 NAME_FIELD: Final = "metadata.name"
-_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
-_INT64_MAX = (1 << 63) - 1
 
 
 class LabelColumn(NamedTuple):
@@ -187,14 +185,6 @@ def value_satisfies(requirement: Requirement, value: str | None) -> bool:
             if bound is None or number is None:
                 return False
             return number > bound if requirement.operator is Operator.GT else number < bound
-
-
-def parse_int64(text: str) -> int | None:
-    """A decimal integer as Go's ParseInt reads it, None if it is none or does not fit 64 bits."""
-    if not _INTEGER.match(text):
-        return None
-    number = int(text)
-    return number if -_INT64_MAX - 1 <= number <= _INT64_MAX else None
 
 
 def _frozen(array: NDArray[_Scalar]) -> NDArray[_Scalar]:

@@ -22,8 +22,8 @@ from kai_sched.api.keys import (
 from kai_sched.model.workloads import GpuShare
 
 SHARE_ANNOTATIONS: Final = (GPU_FRACTION, GPU_MEMORY, GPU_FRACTION_DEVICES, GPU_FRACTION_CONTAINER, MPS)
-_DECIMAL: Final = re.compile(r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
-_COUNT: Final = re.compile(r"\d{1,15}")
+_DECIMAL: Final = re.compile(r"\+?(\d{1,100}\.?\d{0,100}|\.\d{1,100})([eE][+-]?\d{1,2})?", re.ASCII)
+_COUNT: Final = re.compile(r"\d{1,15}", re.ASCII)
 _MILLIS: Final = 1000
 
 

@@ -18,6 +18,7 @@ from kai_sched.api.translate.fields import (
 from kai_sched.api.translate.requests import quantities
 from kai_sched.api.translate.selectors import taints_of
 from kai_sched.model.ids import NodeName
+from kai_sched.model.integers import parse_int64
 from kai_sched.model.nodes import Node
 from kai_sched.model.resources import amounts
 from kai_sched.model.snapshot import Unreadable
@@ -61,8 +62,8 @@ def _is_ready(status: Raw) -> bool:
 
 def with_gpu_memory(node: Node, label: str) -> Node:
     """The node with the memory of one of its GPUs as that label has it."""
-    value = node.label(label) or ""
-    return replace(node, gpu_memory_mib=int(value)) if value.isascii() and value.isdigit() else node
+    value = parse_int64(node.label(label) or "")
+    return replace(node, gpu_memory_mib=value) if value is not None and value >= 0 else node
 
 
 def _csi_node(raw: Raw) -> tuple[NodeName, VolumeLimits]:

@@ -6,6 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from kai_sched.devices.cel.values import INT_MAX, UINT_MAX, CompileError, Uint
+from kai_sched.model.integers import int_of_digits
 
 _TOKEN: Final = re.compile(
     r"(?P<space>[ \t\r\n\f]+|//[^\n]*)"
@@ -83,7 +84,7 @@ def _token(source: str, at: int, kind: str, text: str) -> Token:
 
 def _integer(source: str, at: int, text: str) -> int:
     digits = text.rstrip("uU") if text[-1] in "uU" else text
-    number = int(digits, 16) if digits[:2] in {"0x", "0X"} else int(digits)
+    number = int(digits, 16) if digits[:2] in {"0x", "0X"} else int_of_digits(digits)
     if text[-1] in "uU":
         if number > UINT_MAX:
             raise syntax_error(source, at, "invalid uint literal")

@@ -8,6 +8,7 @@ from kai_sched.api import keys
 from kai_sched.api.kinds import CRON_JOB, JOB, Kind
 from kai_sched.grouping.decisions import Together
 from kai_sched.grouping.owners import Owner
+from kai_sched.model.integers import int_of_digits
 
 KINDS: Final[tuple[Kind, ...]] = (JOB, CRON_JOB)
 _INT32_MAX = 2**31 - 1
@@ -19,7 +20,7 @@ def decide(chain: tuple[Owner, ...]) -> Together:
     asked = job.annotations.get(keys.BATCH_MIN_MEMBER)
     if asked is None:
         return Together(job)
-    if not asked.isascii() or not asked.isdecimal() or not 1 <= int(asked) <= _INT32_MAX:
+    if not asked.isascii() or not asked.isdigit() or not 1 <= int_of_digits(asked) <= _INT32_MAX:
         where = f"Job {job.reference.name}: metadata.annotations[{keys.BATCH_MIN_MEMBER}]"
         return Together(job, problem=f"{where}: must be a whole number of at least 1, is {asked!r}")
-    return Together(job, min_member=int(asked))
+    return Together(job, min_member=int_of_digits(asked))

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from kai_sched.model.integers import parse_int64
 from kai_sched.model.selectors import LabelSelector, Taint, Toleration
 from kai_sched.model.workloads import PodAffinityTerm
-from kai_sched.placement.node_table import is_well_formed, parse_int64, value_satisfies
+from kai_sched.placement.node_table import is_well_formed, value_satisfies
 
 REPELLING_EFFECTS: Final = frozenset({"NoSchedule", "NoExecute"})
 _CANONICAL = re.compile(r"0|-?[1-9][0-9]*")

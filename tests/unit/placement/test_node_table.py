@@ -5,7 +5,7 @@ import pytest
 
 from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement, Taint
 from kai_sched.model.snapshot import Fleet
-from kai_sched.placement.node_table import NodeTable, parse_int64
+from kai_sched.placement.node_table import NodeTable
 from tests.builders import GPU, a_node
 
 
@@ -98,17 +98,3 @@ def test_nodes_with_equal_taints_share_a_code():
 def test_shared_answers_cannot_be_changed_by_a_caller():
     with pytest.raises(ValueError, match="read-only"):
         TABLE.match(needs("disk", Operator.EXISTS))[0] = False
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("7", 7), ("-7", -7), ("+7", 7), ("007", 7), ("7_0", None), (" 7", None), ("7\n", None), ("", None)],
-)
-def test_integers_are_read_as_go_reads_them(text, number):
-    assert parse_int64(text) == number
-
-
-def test_integers_beyond_64_bits_are_none():
-    assert parse_int64("9223372036854775807") == 9223372036854775807
-    assert parse_int64("9223372036854775808") is None
-    assert parse_int64("-9223372036854775808") == -9223372036854775808

@@ -10,6 +10,7 @@ from kai_sched.devices.cel.library.standard import double_text
 from kai_sched.devices.cel.regex import match
 from kai_sched.devices.cel.types import overload
 from kai_sched.devices.cel.values import CelError, CelMap, Duration, Uint, type_name
+from kai_sched.model.integers import int_of_digits
 
 _UPPER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _LOWER: Final = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
@@ -130,7 +131,7 @@ def _formatted(verb: str, precision: str | None, value: Any) -> str:
     if verb == "d" and type(value) in {int, Uint}:
         return str(int(value))
     if verb in {"f", "e"} and type(value) in {int, Uint, float}:
-        digits = 6 if precision is None else int(precision)
+        digits = 6 if precision is None else int_of_digits(precision)
         if digits > _MAX_PRECISION:
             raise CelError("precision is too large")
         return f"{float(value):.{digits}{verb}}"

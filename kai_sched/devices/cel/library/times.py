@@ -9,6 +9,7 @@ from typing import Final
 from kai_sched.devices.cel.budget import Budget
 from kai_sched.devices.cel.types import Overload, overload
 from kai_sched.devices.cel.values import INT_MAX, CelError, Duration, Timestamp
+from kai_sched.model.integers import int_of_digits
 
 _SECOND: Final = 10**9
 _UNITS: Final = {
@@ -55,6 +56,10 @@ def _civil(days: int) -> tuple[int, int, int]:
     return era * 400 + year_of_era + (month <= 2), month, day
 
 
+_FRACTION_DIGITS: Final = 18
+"""More are less than a nanosecond, even of hours."""
+
+
 def _duration(_budget: Budget, text: str) -> Duration:
     body = text[1:] if text[:1] in {"+", "-"} else text
     nanoseconds = 0
@@ -64,8 +69,9 @@ def _duration(_budget: Budget, text: str) -> Duration:
             break
         whole, _, fraction = part[1].partition(".")
         unit = _UNITS[part[2]]
-        nanoseconds += int(whole or "0") * unit
-        nanoseconds += int(fraction or "0") * unit // 10 ** len(fraction)
+        nanoseconds += int_of_digits(whole) * unit
+        fraction = fraction[:_FRACTION_DIGITS]
+        nanoseconds += int_of_digits(fraction) * unit // 10 ** len(fraction)
         position = part.end()
     if body == "0":
         return Duration(0)

@@ -9,6 +9,7 @@ from typing import Final
 from kai_sched.devices.cel.budget import Budget
 from kai_sched.devices.cel.types import overload
 from kai_sched.devices.cel.values import UINT_MAX, CelError, Semver
+from kai_sched.model.integers import int_of_digits
 
 _SEMVER: Final = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z.-]+))?(?:\+([0-9A-Za-z.-]+))?", re.ASCII
@@ -21,25 +22,26 @@ def parse_semver(text: str) -> Semver | None:
     match = _SEMVER.fullmatch(text)
     if match is None:
         return None
-    core = (int(match[1]), int(match[2]), int(match[3]))
+    core = (int_of_digits(match[1]), int_of_digits(match[2]), int_of_digits(match[3]))
     if max(core) > UINT_MAX:
         return None
     labels = match[4].split(".") if match[4] is not None else []
     builds = match[5].split(".") if match[5] is not None else []
-    if not all(labels) or not all(builds) or any(_has_leading_zero(label) for label in labels):
+    if not all(labels) or not all(builds) or any(_is_no_number(label) for label in labels):
         return None
     return Semver(core, (core, _precedence(labels)), text)
 
 
-def _has_leading_zero(label: str) -> bool:
-    return label.isdigit() and len(label) > 1 and label[0] == "0"
+def _is_no_number(label: str) -> bool:
+    """Whether digits have a leading zero, or do not fit 64 bits."""
+    return label.isdigit() and ((len(label) > 1 and label[0] == "0") or int_of_digits(label) > UINT_MAX)
 
 
 def _precedence(labels: list[str]) -> tuple[object, ...]:
     """A release sorts after its pre-releases, numbers before words."""
     if not labels:
         return (1,)
-    return (0, tuple((0, int(label), "") if label.isdigit() else (1, 0, label) for label in labels))
+    return (0, tuple((0, int_of_digits(label), "") if label.isdigit() else (1, 0, label) for label in labels))
 
 
 def _normalized(text: str) -> str:

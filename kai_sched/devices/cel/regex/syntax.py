@@ -10,6 +10,8 @@ import re
 import sys
 from typing import Any, Final
 
+from kai_sched.model.integers import int_of_digits
+
 Ranges = tuple[tuple[int, int], ...]
 Tree = tuple[Any, ...]
 
@@ -208,11 +210,11 @@ class _Parser:
         end = self._text.find("}", self._at)
         body = self._text[self._at + 1 : end] if end > 0 else ""
         low, separator, high = body.partition(",")
-        if not low.isdigit() or (high and not high.isdigit()):
+        if not (_is_number(low) and (not high or _is_number(high))):
             # RE2 takes a brace that opens no repetition literally.
             return None
-        least = int(low)
-        most = (int(high) if high else None) if separator else least
+        least = int_of_digits(low)
+        most = (int_of_digits(high) if high else None) if separator else least
         if least > MAX_REPEAT or (most is not None and (most > MAX_REPEAT or most < least)):
             raise BadPattern("invalid repeat count")
         self._at = end + 1
@@ -318,3 +320,7 @@ class _Parser:
             raise BadPattern("invalid character class range")
         self._at = end + 2
         return complement(ranges) if name.startswith("^") else ranges
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
