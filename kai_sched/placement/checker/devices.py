@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
+from typing import Final
 
 from kai_sched.model.devices import (
     Claim,
@@ -23,6 +25,8 @@ from kai_sched.placement.checker.books import Books
 from kai_sched.placement.checker.constraints import check_constraints
 from kai_sched.placement.checker.violation import Violation, ViolationKind
 from kai_sched.placement.node_table import is_well_formed, value_satisfies
+
+_HARDWARE: Final = ("resource.kubernetes.io/pciBusID", "uuid")
 
 Pool = tuple[str, str]
 """(driver, pool)."""
@@ -138,6 +142,7 @@ def check_given(
         if found is not None:
             yield from _check_device(name, found.device, by_device[name])
     yield from _check_counters(inventory, by_device, pools)
+    yield from _check_forms(inventory, by_device, touched)
 
 
 def _results(
@@ -184,6 +189,37 @@ def _check_device(name: str, device: Device, results: list[DeviceResult]) -> Ite
                 yield Violation(
                     ViolationKind.DEVICE_CAPACITY, name, f"{amount} of {key} are given, it has less"
                 )
+
+
+def _check_forms(
+    inventory: Inventory, by_device: Mapping[str, list[DeviceResult]], touched: Collection[str]
+) -> Iterator[Violation]:
+    """One piece of hardware published under several names is given under one of them only."""
+    forms: dict[tuple[str, str, object], list[str]] = defaultdict(list)
+    for name, results in by_device.items():
+        found = inventory.devices.get(name)
+        if found is None or not results:
+            continue
+        own = f"{found.slice.driver}/"
+        for key, value in found.device.attributes:
+            if key.removeprefix(own) in _HARDWARE:
+                forms[found.slice.driver, found.slice.pool, (key.removeprefix(own), value)].append(name)
+    for names in forms.values():
+        for name, other in combinations(sorted(names), 2):
+            if not {name, other}.isdisjoint(touched) and _are_two_forms(inventory, name, other):
+                yield Violation(ViolationKind.DEVICE, name, f"is the same hardware as {other}, given too")
+
+
+def _are_two_forms(inventory: Inventory, name: str, other: str) -> bool:
+    first, second = inventory.devices[name], inventory.devices[other]
+    kinds = {
+        value
+        for found in (first, second)
+        for key, value in found.device.attributes
+        if key.removeprefix(f"{found.slice.driver}/") == "type"
+    }
+    sets = [{use.counter_set for use in found.device.consumes_counters} for found in (first, second)]
+    return len(kinds) == 2 and sets[0].isdisjoint(sets[1])
 
 
 def _check_counters(

@@ -17,6 +17,7 @@ from tests.unit.devices.dra import (
     a_slice,
     an_index,
     ask,
+    counters,
     devices_of,
 )
 
@@ -84,3 +85,25 @@ def test_the_reference_gives_out_both_which_only_the_comparison_with_it_copies()
     outcome = ask([a_slice(*both_forms(0))], *claims, options=Options(bug_compatible=True))
 
     assert devices_of(outcome) == [["gpu-0"], ["vfio-0"]]
+
+
+def with_counters(kind: str, name: str, amount: str):
+    return a_device(name, counters={"memory": amount}, attributes={"type": kind, BUS: "address-0"})
+
+
+def test_the_form_for_passthrough_excludes_a_gpu_that_counts_its_memory_and_its_partitions():
+    passthrough = a_device("vfio-0", attributes={"type": "vfio", BUS: "address-0"})
+    forms = [with_counters("gpu", "gpu-0", "2"), with_counters("mig", "mig-0", "1"), passthrough]
+    slices = [a_slice(*forms, of=2), a_slice(sharedCounters=counters(memory="2"), of=2, name="sets")]
+
+    for kind in ("gpu", "mig"):
+        assert isinstance(ask(slices, a_claim(asks(kind)), a_claim(asks("vfio"))), DeviceRefusal)
+    assert devices_of(ask(slices, a_claim(asks("vfio")))) == [["vfio-0"]]
+
+
+def test_partitions_of_one_gpu_exclude_each_other_by_their_counters_only():
+    forms = [with_counters("gpu", "gpu-0", "2"), *(with_counters("mig", f"mig-{n}", "1") for n in range(3))]
+    slices = [a_slice(*forms, of=2), a_slice(sharedCounters=counters(memory="2"), of=2, name="sets")]
+
+    assert devices_of(ask(slices, a_claim(asks("mig", count=2)))) == [["mig-0", "mig-1"]]
+    assert isinstance(ask(slices, a_claim(asks("mig")), a_claim(asks("gpu"))), DeviceRefusal)

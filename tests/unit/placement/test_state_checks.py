@@ -151,3 +151,33 @@ def test_pods_on_a_node_without_their_claims() -> None:
         f"claim: {pods[0].key}: is on n1, claim team/bare is not allocated",
         f"claim: {pods[1].key}: is on n1, claim team/foreign is not reserved for it",
     ]
+
+
+def a_form(kind: str, **more: object) -> Device:
+    hardware = ("resource.kubernetes.io/pciBusID", ("string", "0000:18:00.0"))
+    attributes = (hardware, ("type", ("string", kind)))
+    return Device(name=kind, attributes=attributes, **more)  # type: ignore[arg-type]
+
+
+def test_one_piece_of_hardware_that_is_given_in_both_its_forms() -> None:
+    snapshot = a_snapshot(
+        nodes=[a_node("n1")],
+        slices=[a_slice(a_form("gpu"), a_form("vfio"))],
+        claims=[a_claim("a", "gpu"), a_claim("b", "vfio")],
+    )
+
+    assert findings(snapshot) == [
+        f"device: {DRIVER}/n1/gpu: is the same hardware as {DRIVER}/n1/vfio, given too: team/a"
+    ]
+
+
+def test_partitions_of_one_counter_set_are_judged_by_their_counters() -> None:
+    use = CounterConsumption("gpu-0", (("slices", Fraction(1)),))
+    parts = [a_form(kind, consumes_counters=(use,)) for kind in ("gpu", "mig")]
+    snapshot = a_snapshot(
+        nodes=[a_node("n1")],
+        slices=[a_slice(*parts, shared_counters=(CounterSet("gpu-0", (("slices", Fraction(2)),)),))],
+        claims=[a_claim("a", "gpu"), a_claim("b", "mig")],
+    )
+
+    assert findings(snapshot) == []
