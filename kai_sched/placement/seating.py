@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from kai_sched.devices.allocator import PIECE_UNIT, DeviceRefusal, RefusalKind, partitions_of
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.policy import Strategy
+from kai_sched.placement.alternatives import concession_of
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
 from kai_sched.placement.world import MAX_CONSUMERS
 
 MAX_ANCHORS = 64
 """Nodes tried as the home of a claim that several pods share."""
+_UNKNOWN = 1 << 30
+MAX_TRIALS = 64
+"""Nodes with room that are asked for the best alternative of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ def _seat_run(
         return 0
     if len(pods) > 1 and any(boards.world.allocation_of(key) is None for key in shape.named):
         return _seat_sharing(boards, shape, pods, allowed, fill, in_future=in_future)
+    if shape.offers_alternatives:
+        return _seat_preferring(boards, shape, pods, allowed, fill, in_future=in_future)
     bulk = len(pods) > 1 and not boards.one_at_a_time(shape) and _packs(boards, shape)
     if bulk:
         return _seat_in_bulk(boards, shape, pods, allowed, fill, in_future=in_future)
@@ -158,6 +164,68 @@ def _seat_one(
     return False
 
 
+def _seat_preferring(
+    boards: Boards,
+    shape: Shape,
+    pods: Sequence[int],
+    allowed: NDArray[np.bool_] | None,
+    fill: Fill,
+    *,
+    in_future: bool,
+) -> int:
+    """Pods with alternatives, each on the node that gives the best one, whatever that node costs.
+
+    Where a pod had to concede something, pods like it concede as much without looking further: rooms only shrink.
+    """
+    key = (shape.index, in_future)
+    conceded = boards.conceded.get(key, 0) if allowed is None else 0
+    for done, pod in enumerate(pods):
+        found = _seat_at_best(boards, shape, pod, allowed, fill, conceded, in_future=in_future)
+        if found is None:
+            return done
+        conceded = max(conceded, found)
+        if allowed is None:
+            boards.conceded[key] = conceded
+    return len(pods)
+
+
+def _seat_at_best(
+    boards: Boards,
+    shape: Shape,
+    pod: int,
+    allowed: NDArray[np.bool_] | None,
+    fill: Fill,
+    conceded: int,
+    *,
+    in_future: bool,
+) -> int | None:
+    """What the pod had to concede; None: it is not seated."""
+    world = boards.world
+    slots = boards.slots(shape, in_future=in_future)
+    best: tuple[int, int] | None = None
+    trials = 0
+    for node in _ordered_nodes(boards, shape, slots, allowed, fill, in_future=in_future).tolist():
+        mark = world.checkpoint()
+        seat = world.take(pod, shape, node, in_future=in_future)
+        if isinstance(seat, DeviceRefusal):
+            if seat.kind is not RefusalKind.NO_FIT:
+                break
+            boards.refuse(shape, node, in_future=in_future)
+            continue
+        found = concession_of(seat.allocations, world.base.claims)
+        if found <= conceded:
+            return found
+        world.rollback(mark)
+        if best is None or found < best[0]:
+            best = (found, node)
+        trials += 1
+        if trials == MAX_TRIALS:
+            break
+    if best is None or isinstance(world.take(pod, shape, best[1], in_future=in_future), DeviceRefusal):
+        return None
+    return best[0]
+
+
 def _seat_sharing(
     boards: Boards,
     shape: Shape,
@@ -173,7 +241,10 @@ def _seat_sharing(
     nodes = _ordered_nodes(boards, shape, slots, allowed, fill, in_future=in_future)
     room = _rows_that_fit(boards, shape, in_future=in_future)
     # A node-local device keeps all its users on one node: nodes with room for all of them first.
-    anchors = sorted(nodes.tolist(), key=lambda node: bool(room[node] < len(pods)))
+    concessions = _concessions(boards, shape, pods[0], nodes.tolist(), in_future=in_future)
+    anchors = sorted(
+        nodes.tolist(), key=lambda node: (bool(room[node] < len(pods)), concessions.get(node, _UNKNOWN))
+    )
     best = 0
     for node in anchors[:MAX_ANCHORS]:
         mark = world.checkpoint()
@@ -186,6 +257,23 @@ def _seat_sharing(
             return len(pods)
         world.rollback(mark)
     return min(best, len(pods) - 1)
+
+
+def _concessions(
+    boards: Boards, shape: Shape, pod: int, nodes: Sequence[int], *, in_future: bool
+) -> dict[int, int]:
+    """By node what a pod would have to concede there; {} where nothing has to be conceded."""
+    found: dict[int, int] = {}
+    if not shape.offers_alternatives:
+        return found
+    world = boards.world
+    for node in nodes[:MAX_ANCHORS]:
+        mark = world.checkpoint()
+        seat = world.take(pod, shape, node, in_future=in_future)
+        if not isinstance(seat, DeviceRefusal):
+            found[node] = concession_of(seat.allocations, world.base.claims)
+            world.rollback(mark)
+    return found
 
 
 def _rows_that_fit(boards: Boards, shape: Shape, *, in_future: bool) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from kai_sched.devices.counting import PlainNeed, plain_requirement
 from kai_sched.model.devices import Claim, ClaimSpec
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.workloads import Pod, PodSpec
+from kai_sched.placement.alternatives import offers_alternatives
 from kai_sched.placement.backing import Backing
 from kai_sched.placement.custody import NO_TERMS, Custody, Terms
 from kai_sched.placement.fabrics import Fabric, FabricOf, fabric_of_pod
@@ -41,6 +42,8 @@ class Shape:
     """Extended resources that a device class stands for: nodes without a device plugin serve them by DRA."""
     terms: Terms = NO_TERMS
     """What it must not be given, or only alone or all together."""
+    offers_alternatives: bool = False
+    """Whether one node may give what it wants first, and another only what it wants less."""
     is_backing_counted: bool = True
     """Whether free devices alone tell how many of these pods such a node takes."""
 
@@ -131,6 +134,7 @@ class ShapeTable:
             fabric=fabric,
             backed=backed,
             terms=terms,
+            offers_alternatives=offers_alternatives(claims),
             is_backing_counted=self._backing is None or self._backing.is_counted(backed, terms.closure),
         )
         self.shapes.append(shape)

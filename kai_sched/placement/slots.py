@@ -38,6 +38,8 @@ class Boards:
         self.world = world
         self._boards: dict[tuple[int, bool], Board] = {}
         self._refused: dict[tuple[int, bool], set[int]] = {}
+        self.conceded: dict[tuple[int, bool], int] = {}
+        """By shape and view: what the last pod with alternatives had to concede (``placement.alternatives``)."""
         self.pinned: dict[object, NDArray[np.bool_]] = {}
         """Shared claim or fabric -> nodes that its users are kept to while a gang is tried there."""
 
