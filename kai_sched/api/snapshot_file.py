@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,21 +43,24 @@ _CLUSTER_SCOPED: Final = frozenset(
 class _Loader(yaml.CSafeLoader):
     """YAML as Kubernetes reads it: a timestamp is text, 1e3 a number, 12:30 text, and a key twice is an error."""
 
+    def __init__(self, stream: bytes) -> None:
+        super().__init__(stream)
+        self._merged: set[yaml.Node] = set()
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Before keys are merged in (``<<``), those that are written out must differ."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.tag == _MERGE:
-                # Merged again through another anchor, its keys would be met twice.
-                seen = set()
-                break
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key.value!r} is there twice", key.start_mark
-                )
-            seen.add(key.value)
+        if node not in self._merged:
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if key.tag == _MERGE:
+                    # An anchor is flattened once more where another one merges it: then its keys are there twice.
+                    self._merged.add(node)
+                elif isinstance(key, yaml.ScalarNode):
+                    if key.value in seen:
+                        raise yaml.constructor.ConstructorError(
+                            None, None, f"key {key.value!r} is there twice", key.start_mark
+                        )
+                    seen.add(key.value)
         super().flatten_mapping(node)
 
 
@@ -170,13 +174,22 @@ def _text_of(path: Path) -> bytes:
 
 
 def _documents(content: bytes, source: str) -> list[Any]:
+    is_json = content.lstrip()[:1] in {b"{", b"["}
     try:
-        if content.lstrip()[:1] in {b"{", b"["}:
+        if is_json:
             return [orjson.loads(content)]
-        return [document for document in yaml.load_all(content, Loader=_Loader) if document is not None]
+        return _yaml_documents(content)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
+        if is_json:
+            # YAML may begin with a bracket, too.
+            with suppress(ValueError, yaml.YAMLError, RecursionError):
+                return _yaml_documents(content)
         raise InvalidInput(f"neither JSON nor YAML: {reason}", source=source) from error
+
+
+def _yaml_documents(content: bytes) -> list[Any]:
+    return [document for document in yaml.load_all(content, Loader=_Loader) if document is not None]
 
 
 def _objects_in(document: Any, source: str, objects: ObjectSet) -> Iterator[tuple[str, Raw]]:

@@ -203,3 +203,11 @@ def test_simulate_wants_one_way_to_end(run: Run, racks: Path, arguments):
 
     assert answer.code == 2
     assert "exactly one of --cycles and --until-stable" in answer.err
+
+
+@pytest.mark.parametrize("tick", ["1e300", "inf", "1e12"])
+def test_a_tick_that_leaves_the_calendar_is_refused(run: Run, racks: Path, tick: str):
+    answer = run("simulate", "-f", racks, "--cycles", "2", "--tick", tick, "-o", "json")
+
+    assert answer.code == 2
+    assert answer.err == "error: --tick: the last cycle would be after the year 9999\n"
