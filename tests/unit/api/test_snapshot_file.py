@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from kai_sched.api import kinds
 from kai_sched.api.snapshot_file import dump_yaml, parse_snapshot
 from kai_sched.errors import InvalidInput
 
@@ -104,3 +105,33 @@ def test_what_may_not_be_meant_is_remarked(content, remark):
 
 def test_the_same_object_twice_is_nothing_to_remark():
     assert parse_snapshot(f"{NODE}---\n{NODE}".encode()).remarks == []
+
+
+def test_merged_keys_may_be_overridden_also_through_two_anchors():
+    content = b"""
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Node
+  metadata: {name: n, labels: &a {p: "1"}, annotations: &b {<<: *a, p: "2"}}
+- apiVersion: v1
+  kind: Node
+  metadata: {name: m, labels: {<<: *b, p: "3"}}
+"""
+    raw = parse_snapshot(content).find(kinds.NODE, "m")
+
+    assert raw is not None
+    assert raw["metadata"]["labels"] == {"p": "3"}
+
+
+def test_yaml_may_begin_with_a_bracket():
+    assert (
+        parse_snapshot(b"{apiVersion: v1, kind: Node, metadata: {name: n}}").find(kinds.NODE, "n") is not None
+    )
+
+
+@pytest.mark.parametrize("content", [b'{"kind": "Node", ', b"[" * 100_000, b"a: " + b"[" * 50_000])
+def test_a_broken_file_is_one_line_that_names_it(content: bytes):
+    with pytest.raises(InvalidInput, match=r"\Af.yaml: neither JSON nor YAML: [^\n]+\Z"):
+        parse_snapshot(content, source="f.yaml")

@@ -1,7 +1,5 @@
 """What all commands share: help with an example, the version, errors for what does not exist."""
 
-from pathlib import Path
-
 import pytest
 from typer.main import get_command
 
@@ -50,42 +48,3 @@ def test_a_command_that_does_not_exist_is_bad_input(run: Run):
 
     assert answer.code == 2
     assert "guess" in answer.err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (("plan",), "--file"),
-        (("plan", "-f"), "-f"),
-        (("plan", "-f", "x", "-o", "xml"), "--output"),
-        (("simulate", "-f", "x", "--cycles", "0"), "--cycles"),
-        (("run", "--metrics-port", "99999"), "--metrics-port"),
-        (("dev", "up", "--provider", "cloud"), "--provider"),
-    ],
-    ids=" ".join,
-)
-def test_wrong_arguments_are_one_line_that_names_the_option(run: Run, arguments: tuple[str, ...], named: str):
-    answer = run(*arguments)
-
-    assert (answer.code, answer.out) == (2, "")
-    assert len(answer.err.splitlines()) == 1
-    assert named in answer.err
-    assert "--help" in answer.err
-
-
-@pytest.mark.parametrize("command", [("snapshot",), ("crds", "diff"), ("run",), ("topology",)], ids=" ".join)
-@pytest.mark.parametrize(
-    "content", [b"", b"- 3\n", bytes(range(256)), b"apiVersion: v1\nkind: Config\n", None]
-)
-def test_a_file_that_is_no_kubeconfig_is_one_line_that_names_it(
-    run: Run, command: tuple[str, ...], content: bytes | None, tmp_path: Path
-):
-    path = tmp_path / "kubeconfig"
-    if content is not None:
-        path.write_bytes(content)
-
-    answer = run(*command, "--kubeconfig", path)
-
-    assert (answer.code, answer.out) == (2, "")
-    assert len(answer.err.splitlines()) == 1
-    assert str(path) in answer.err
