@@ -47,6 +47,8 @@ class _Generator:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._devices: list[tuple[str, Document]] = []
+        # Pools of dozens of devices and one request: with more of them both searches would take for ever.
+        self._is_large = self._chance(10)
 
     def _chance(self, percent: int) -> bool:
         return self._random.randrange(100) < percent
@@ -56,7 +58,7 @@ class _Generator:
 
     def case(self) -> Document:
         keys = [(driver, pool) for driver in _DRIVERS for pool in ("pool-1", "pool-2", NODE)]
-        chosen = self._random.sample(keys, self._random.randint(2, 5))
+        chosen = self._random.sample(keys, 2 if self._is_large else self._random.randint(2, 5))
         if self._chance(10):
             # Two sets of slices of one pool: the driver is replacing it.
             chosen.append(chosen[0])
@@ -65,7 +67,9 @@ class _Generator:
         for number, entry in enumerate(slices):
             entry["metadata"] = {"name": f"slice-{self._random.randint(0, 9)}-{number}"}
         classes = [self._class(f"class-{number}") for number in range(3)]
-        claims = [self._claim(number) for number in range(self._random.randint(1, 2))]
+        claims = [
+            self._claim(number) for number in range(1 if self._is_large else self._random.randint(1, 2))
+        ]
         dedicated, shares, amounts = self._held()
         return {
             "node": {"metadata": {"name": NODE, "labels": {"zone": "z1", "rank": "5"}}},
@@ -79,7 +83,7 @@ class _Generator:
 
     def _pool(self, driver: str, pool: str) -> list[Document]:
         generation = self._random.choice((1, 1, 1, 2))
-        counters = self._counters() if self._chance(30) else []
+        counters = self._counters() if self._chance(8 if self._is_large else 30) else []
         count = self._random.randint(1, 2)
         parts = [self._device_slice(driver, pool, counters, number) for number in range(count)]
         if counters:
@@ -136,7 +140,7 @@ class _Generator:
     def _device_slice(self, driver: str, pool: str, counters: list[Document], number: int) -> Document:
         part = self._reach(per_device=True)
         devices = []
-        for index in range(self._random.randint(1, 4)):
+        for index in range(self._random.randint(10, 24) if self._is_large else self._random.randint(1, 4)):
             device = self._device(driver, counters)
             device["name"] = f"dev-{index}" if self._chance(1) else f"dev-{number}-{index}"
             if "perDeviceNodeSelection" in part:
@@ -218,7 +222,8 @@ class _Generator:
         return [{"cel": {"expression": text}} for text in self._some(pool, most)]
 
     def _claim(self, number: int) -> Document:
-        requests = [self._request(f"req-{index}") for index in range(self._random.choice((1, 1, 2, 2, 3)))]
+        count = 1 if self._is_large else self._random.choice((1, 1, 2, 2, 3))
+        requests = [self._request(f"req-{index}") for index in range(count)]
         names = [entry["name"] for entry in requests]
         names += [
             f"{entry['name']}/{sub['name']}" for entry in requests for sub in entry.get("firstAvailable", ())
@@ -260,11 +265,11 @@ class _Generator:
         body: Document = {"deviceClassName": f"class-{self._random.randint(0, 2)}"}
         if self._random.randrange(400) == 0:
             body["deviceClassName"] = "class-missing"
-        if self._chance(15):
+        if self._chance(40 if self._is_large else 15):
             body["allocationMode"] = "All"
         else:
             body["allocationMode"] = "ExactCount"
-            body["count"] = self._random.choice((1, 1, 1, 2, 3))
+            body["count"] = self._random.choice((1, 4, 8, 33) if self._is_large else (1, 1, 1, 2, 3))
         if self._chance(40):
             body["selectors"] = self._selectors(2)
         if self._chance(30):

@@ -7,7 +7,7 @@ from tests.fuzz.cases import random_case
 from tests.fuzz.differential import Answer, compare, our_answer, reference_answer
 from tests.fuzz.expressions import compare_expressions
 from tests.fuzz.reference import a_reference
-from tests.unit.devices.dra import a_claim_document, a_class, a_device, a_request, a_slice
+from tests.unit.devices.dra import a_claim_document, a_class, a_device, a_listed_request, a_request, a_slice
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 CASES = 300
@@ -56,6 +56,38 @@ def test_mode_all_refuses_where_a_shared_device_is_full_as_the_release_does(refe
     assert reference_answer(case, reference) == our_answer(case) == Answer("no fit")
     assert reference_answer(roomy, reference) == our_answer(roomy)
     assert our_answer(roomy).kind == "allocated"
+
+
+@pytest.mark.parametrize(
+    ("devices", "request_", "kind"),
+    [
+        (40, {"count": 32}, "allocated"),
+        (40, {"count": 33}, "error"),
+        (40, {"allocationMode": "All"}, "error"),
+        (32, {"allocationMode": "All"}, "allocated"),
+        (33, {"allocationMode": "All"}, "error"),
+        (40, {"allocationMode": "All", "adminAccess": True}, "error"),
+        (40, {"firstAvailable": [33, 32]}, "allocated"),
+        (40, {"firstAvailable": [33, 34]}, "error"),
+    ],
+)
+def test_the_limit_of_32_devices_is_the_releases(reference, devices, request_, kind):
+    if "firstAvailable" in request_:
+        subs = [a_request(f"sub-{count}", count=count) for count in request_["firstAvailable"]]
+        wanted = a_listed_request("r", *subs)
+    else:
+        wanted = a_request("r", **request_)
+    case = {
+        "node": {"metadata": {"name": "n1"}},
+        "deviceClasses": [a_class()],
+        "resourceSlices": [a_slice(*(a_device(f"d{number:02}") for number in range(devices)))],
+        "claims": [a_claim_document(wanted)],
+    }
+
+    theirs = reference_answer(case, reference)
+
+    assert theirs.kind == kind
+    assert our_answer(case) == theirs
 
 
 def test_the_comparison_notices_another_device(reference, monkeypatch):
