@@ -36,7 +36,24 @@ class TranslateContext:
 
 def translate_pod(raw: Raw, context: TranslateContext, interner: SpecInterner) -> Pod | Unreadable:
     """One pod. A pod of ours without a pod group is its own group (``group`` equals ``key``): see grouping."""
-    return readable("Pod", _pod, raw, context, interner)
+    record = readable("Pod", _pod, raw, context, interner)
+    if not isinstance(record, Unreadable):
+        return record
+    # Whoever waits for us hears why: as a pod that holds nothing and wants nothing, with what is wrong about it.
+    waiting = readable("Pod", _pod_that_waits_in_vain, raw, context, interner, record)
+    return waiting if isinstance(waiting, Pod) else record
+
+
+def _pod_that_waits_in_vain(
+    raw: Raw, context: TranslateContext, interner: SpecInterner, problem: Unreadable
+) -> Pod | None:
+    wire, status = section(raw, "spec"), section(raw, "status")
+    is_ours = text(wire, "schedulerName", "spec") == context.scheduler_name
+    if not is_ours or wire.get("nodeName") or status.get("phase", "Pending") != "Pending":
+        return None
+    bare = {**raw, "spec": {"schedulerName": context.scheduler_name}, "status": {}}
+    told = ": ".join(part for part in (problem.field, problem.reason) if part)
+    return replace(_pod(bare, context, interner), problem=told)
 
 
 def settled(pod: Pod, now: float, stuck_seconds: float) -> Pod:

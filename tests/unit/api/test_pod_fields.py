@@ -350,8 +350,20 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("spec", "field"), BAD.values(), ids=BAD)
-def test_a_pod_that_cannot_be_read_names_the_field(spec: dict[str, Any], field: str) -> None:
+def test_a_pod_that_waits_for_us_and_cannot_be_read_says_the_field(spec: dict[str, Any], field: str) -> None:
     pod = translate_pod(a_pod_document(spec=spec), TranslateContext(), SpecInterner())
+
+    assert isinstance(pod, Pod)
+    assert pod.problem.startswith(f"{field}: ")
+    assert dict(pod.spec.requests).keys() <= {"pods"}
+
+
+@pytest.mark.parametrize("where", [{"nodeName": "n1"}, {"schedulerName": "another"}], ids=repr)
+@pytest.mark.parametrize(("spec", "field"), BAD.values(), ids=BAD)
+def test_any_other_pod_that_cannot_be_read_is_left_out(
+    spec: dict[str, Any], field: str, where: dict[str, Any]
+) -> None:
+    pod = translate_pod(a_pod_document(spec={**spec, **where}), TranslateContext(), SpecInterner())
 
     assert not isinstance(pod, Pod)
     assert (pod.kind, pod.key, pod.field) == ("Pod", "team/p0", field)
