@@ -7,7 +7,7 @@ passes the same checks. Ties stay with the reference's order.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
 from typing import Final, Protocol
@@ -50,9 +50,9 @@ _MAX_CHECKS: Final = 40
 Assignment = list[list[Taken]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Improver:
-    """What trading devices needs to know."""
+    """What trading devices needs to know. The state must not change meanwhile."""
 
     index: DeviceIndex
     state: DeviceState
@@ -60,6 +60,19 @@ class Improver:
     claims: Sequence[PreparedClaim]
     selection: Selection
     preference: DevicePreference
+    _damage: Damage = field(init=False)
+    _free: frozenset[int] = field(init=False)
+    """Ordinals of the node's devices that nobody holds and whose counters are left."""
+
+    def __post_init__(self) -> None:
+        self._damage = Damage(self.index, self.state)
+        self._free = frozenset(
+            entry.ordinal
+            for pool in self.pools
+            for use in (self.state.use_of(pool.key),)
+            for entry in pool.devices
+            if not use.is_used(entry.name) and self._damage.can_be_had(entry)
+        )
 
     def improved(self, taken: Assignment) -> Assignment:
         """The assignment after every request had its turn."""
@@ -110,8 +123,9 @@ class Improver:
             if entry.ordinal in kept:
                 found.append(entry)
                 continue
-            use = self.state.use_of(entry.pool_key)
-            if entry.ordinal in whole or entry.name in use.dedicated:
+            # Counters of a device that serves others already are paid for.
+            is_open = entry.ordinal in self._free or self._is_shared(entry)
+            if not is_open or entry.ordinal in whole:
                 continue
             try:
                 matches = self.selection.matches(
@@ -127,7 +141,6 @@ class Improver:
     def _cost_beside(self, others: Sequence[PooledDevice]) -> Callable[[Sequence[PooledDevice]], Cost]:
         """The cost of devices for one request, where ``others`` are given to the pod too."""
         taken = {entry.ordinal for entry in others}
-        damage = Damage(self.index, self.state)
         used_sets: set[tuple[PoolKey, str]] = set()
         free: list[Located] = []
         for pool in self.pools:
@@ -138,14 +151,14 @@ class Improver:
             free += [
                 (entry.driver, entry.device)
                 for entry in pool.devices
-                if entry.ordinal not in taken and not use.is_used(entry.name) and damage.can_be_had(entry)
+                if entry.ordinal in self._free and entry.ordinal not in taken
             ]
         preference = self.preference(free)
 
         def cost_of(chosen: Sequence[PooledDevice]) -> Cost:
             mine = (*others, *chosen)
             cost = preference([(entry.driver, entry.device) for entry in mine])
-            return (*cost[:_SPANS], *self._broken(mine, used_sets), damage.lost(mine), *cost[_SPANS:])
+            return (*cost[:_SPANS], *self._broken(mine, used_sets), self._damage.lost(mine), *cost[_SPANS:])
 
         return cost_of
 
@@ -159,10 +172,13 @@ class Improver:
         fresh = {
             entry.ordinal
             for entry in chosen
-            if entry.device.allow_multiple_allocations
-            and entry.name not in self.state.use_of(entry.pool_key).shared
+            if entry.device.allow_multiple_allocations and not self._is_shared(entry)
         }
         return float(len(sets - used_sets)), float(len(fresh))
+
+    def _is_shared(self, entry: PooledDevice) -> bool:
+        use = self.state.use_of(entry.pool_key)
+        return entry.name in use.shared and entry.name not in use.dedicated
 
     def _checked(
         self, current: Assignment, claim_index: int, slots: list[int], chosen: tuple[PooledDevice, ...]

@@ -42,12 +42,29 @@ class PieceNeed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Box:
-    """``devices`` in the layout's order. ``odd``: names and amounts of others that take from the same counters."""
+    """``devices`` in the layout's order."""
 
     pool_key: PoolKey
     devices: tuple[PooledDevice, ...]
     layout: Layout
-    odd: tuple[tuple[str, int], ...] = ()
+    takes: Mapping[str, Sequence[tuple[int, int]]]
+    """By name what holding a device takes: (its bit, counters); bit 0: no device of the box, but of its counters."""
+
+    @classmethod
+    def of(
+        cls,
+        pool_key: PoolKey,
+        devices: Sequence[PooledDevice],
+        layout: Layout,
+        odd: Iterable[tuple[str, int]] = (),
+    ) -> Box:
+        """``odd``: names and amounts of others that take from the same counters."""
+        takes: dict[str, list[tuple[int, int]]] = {}
+        for position, (entry, amount) in enumerate(zip(devices, layout.uses, strict=True)):
+            takes.setdefault(entry.name, []).append((1 << position, amount))
+        for name, amount in odd:
+            takes.setdefault(name, []).append((0, amount))
+        return cls(pool_key, tuple(devices), layout, takes)
 
     def is_whole(self, state: DeviceState) -> bool:
         """Whether it can be cut and nothing of it is taken. A device without counters is no loss to others."""
@@ -59,12 +76,8 @@ class Box:
         left, free = self.layout.whole, (1 << len(self.devices)) - 1
         if not use.dedicated and not use.shared:
             return left, free
-        taken = [
-            (1 << position, amount)
-            for position, (entry, amount) in enumerate(zip(self.devices, self.layout.uses, strict=True))
-            if use.is_used(entry.name)
-        ]
-        taken += [(0, amount) for name, amount in self.odd if use.is_used(name)]
+        names = use.dedicated if not use.shared else {**use.dedicated, **use.shared}
+        taken = [part for name in names for part in self.takes.get(name, ())]
         for bit, amount in taken:
             rest = self.layout.without(left, amount)
             if rest is None:
@@ -212,7 +225,7 @@ class Partitions:
             elif entry.device.consumes_counters:
                 sets.setdefault(entry.device.consumes_counters[0].counter_set, []).append(entry)
             else:
-                yield Box(pool.key, (entry,), self._layout({_ITSELF: 1}, [{_ITSELF: 1}]))
+                yield Box.of(pool.key, (entry,), self._layout({_ITSELF: 1}, [{_ITSELF: 1}]))
         for name, entries in sets.items():
             totals = {counter: amount for (owner, counter), amount in pool.counters.items() if owner == name}
             odd = [
@@ -228,12 +241,8 @@ class Partitions:
             count = len(entries)
             # The odd ones only lower what is left, they are no choice.
             own = layout if not odd else self._shortened(layout, count)
-            yield Box(
-                pool.key,
-                tuple(entries),
-                own,
-                tuple(zip((entry.name for entry in odd), layout.uses[count:], strict=True)),
-            )
+            names = (entry.name for entry in odd)
+            yield Box.of(pool.key, entries, own, zip(names, layout.uses[count:], strict=True))
 
     def _layout(self, totals: dict[str, Number], uses: list[dict[str, Number]]) -> Layout:
         key = (tuple(sorted(totals.items())), tuple(tuple(sorted(use.items())) for use in uses))

@@ -118,6 +118,8 @@ class Recall:
 
     def __init__(self) -> None:
         self._known: dict[Hashable, _Likeness] = {}
+        self._contents_of: dict[NodeName, int | None] = {}
+        self._contents: dict[Hashable, int] = {}
 
     def query(
         self,
@@ -140,7 +142,8 @@ class Recall:
             self._known[key] = likeness
         pools = index.pools_of(node)
         if node.name not in likeness.kind_of:
-            signature = _signature(index, pools, likeness.specs, preference, closure)
+            contents = self._contents_on(index, node, pools)
+            signature = _signature(index, pools, contents, likeness.specs, preference, closure)
             kind = None if signature is None else likeness.kinds.setdefault(signature, len(likeness.kinds))
             likeness.kind_of[node.name] = kind
         kind = likeness.kind_of[node.name]
@@ -148,6 +151,14 @@ class Recall:
             return None
         uses = tuple(_held(pool, state.use_of(pool.key)) for pool in pools)
         return Query(pools, (kind, uses), likeness)
+
+    def _contents_on(self, index: DeviceIndex, node: Node, pools: Sequence[Pool]) -> int | None:
+        """A number for what the node's pools are made of: hashing it is deep work, once a node is enough."""
+        if node.name not in self._contents_of:
+            contents = _contents(index, pools)
+            number = None if contents is None else self._contents.setdefault(contents, len(self._contents))
+            self._contents_of[node.name] = number
+        return self._contents_of[node.name]
 
 
 def _held(pool: Pool, use: PoolUse) -> Hashable:
@@ -167,17 +178,34 @@ def _held(pool: Pool, use: PoolUse) -> Hashable:
 def _signature(
     index: DeviceIndex,
     pools: Sequence[Pool],
+    contents: int | None,
     specs: Iterable[ClaimSpec],
     preference: DevicePreference | None,
     closure: int,
 ) -> Hashable | None:
     """Everything but holdings that a search on the node reads; None where it is not all comparable."""
-    if any(pool.is_incomplete or pool.invalid_reason for pool in pools):
+    if contents is None:
         return None
     specs = tuple(specs)
     devices = [entry for pool in pools for entry in pool.devices]
     verdicts = _verdicts(index, devices, specs, closure)
     if verdicts is None:
+        return None
+    attributes = sorted(
+        {part.match_attribute or part.distinct_attribute for spec in specs for part in spec.constraints}
+    )
+    located = [(entry.driver, entry.device) for entry in devices]
+    return (
+        contents,
+        verdicts,
+        tuple(_values(devices, name) for name in attributes),
+        None if preference is None else preference.pattern(located),
+    )
+
+
+def _contents(index: DeviceIndex, pools: Sequence[Pool]) -> Hashable | None:
+    """What the pools are made of, whoever asks; None where it cannot be compared."""
+    if any(pool.is_incomplete or pool.invalid_reason for pool in pools):
         return None
     contents: list[Hashable] = []
     for pool in pools:
@@ -194,16 +222,7 @@ def _signature(
                 tuple(sorted(pool.counters.items())),
             )
         )
-    attributes = sorted(
-        {part.match_attribute or part.distinct_attribute for spec in specs for part in spec.constraints}
-    )
-    located = [(entry.driver, entry.device) for entry in devices]
-    return (
-        tuple(contents),
-        verdicts,
-        tuple(_values(devices, name) for name in attributes),
-        None if preference is None else preference.pattern(located),
-    )
+    return tuple(contents)
 
 
 def _verdicts(
