@@ -239,8 +239,8 @@ class Settings(Section):
     )
     binding_timeout_seconds: Seconds = Field(
         default=600.0,
-        description="How long a gang waits for drivers to prepare its devices (binding conditions) until they are given"
-        " back and it is decided anew.",
+        description="How long a gang waits for drivers to prepare its devices (binding conditions), counted from their"
+        " allocation, until they are given back and it is decided anew.",
     )
     events: bool = Field(default=True, description="Write Events.")
     ports: Ports = Field(default_factory=Ports, description="Where the operator listens.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kai_sched.api.dra_allocation import allocation_document
+from kai_sched.api.times import parse_time
 from kai_sched.binder.extended import (
     FINALIZER,
     DeleteClaim,
@@ -62,6 +63,9 @@ class Settled:
 @dataclass(frozen=True, slots=True)
 class AwaitDevices:
     """Settled, but its devices are still being prepared (binding conditions, KEP-5007)."""
+
+    allocated_at: float | None
+    """Epoch seconds, as the allocation itself says; it says so whoever wrote it."""
 
 
 ClaimWrite = PutClaim | PostClaim | DeleteClaim
@@ -208,7 +212,10 @@ def _device_readiness(status: Document) -> ClaimStep:
             device = "/".join(_device_key(result)[:3])
             return Refusal(Result.UNPREPARED, f"device {device} could not be prepared: condition {failed[0]}")
         waiting = waiting or not true.issuperset(wanted)
-    return AwaitDevices() if waiting else Settled()
+    if not waiting:
+        return Settled()
+    stamp = status["allocation"].get("allocationTimestamp")
+    return AwaitDevices(parse_time(stamp) if stamp else None)
 
 
 def _device_key(entry: Document) -> tuple[str, str, str, str]:

@@ -31,13 +31,25 @@ BIND_ATTEMPTS: Final = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceWait:
-    """How long a gang waits for its devices to be prepared, counted from when it began to, and by which clock."""
+    """How long a gang waits for its devices to be prepared, and by which clocks.
+
+    Counted from when it began to, or from the allocation's own time where that is earlier: an operator that was
+    started anew goes on counting.
+    """
 
     timeout_seconds: float = 600.0
     """As the reference waits."""
     poll_seconds: float = 2.0
     clock: Callable[[], float] = time.monotonic
+    epoch: Callable[[], float] | None = None
+    """Seconds since 1970 for the allocation's own time; None: that does not count."""
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def age_seconds(self, allocated_at: float | None) -> float:
+        """How long ago an allocation was made, as far as that is known."""
+        if allocated_at is None or self.epoch is None:
+            return 0.0
+        return max(0.0, self.epoch() - allocated_at)
 
 
 DEFAULT_WAIT: Final = DeviceWait()
@@ -93,8 +105,8 @@ class GangRun:
                     return outcome
                 case CallClaims() as step:
                     await self._call_claims(step)
-                case PauseForDevices(claims=claims):
-                    await self._pause(claims)
+                case PauseForDevices() as step:
+                    await self._pause(step)
                 case BindPods(placements=placements):
                     await self._bind(placements)
 
@@ -159,10 +171,10 @@ class GangRun:
         else:
             progress.fail(Refusal(Result.FAILED, f"claim {claim}: {failure}"))
 
-    async def _pause(self, claims: tuple[ClaimKey, ...]) -> None:
-        now = self._wait.clock()
+    async def _pause(self, step: PauseForDevices) -> None:
+        claims, now = step.claims, self._wait.clock()
         if self._waits_since is None:
-            self._waits_since = now
+            self._waits_since = now - self._wait.age_seconds(step.allocated_at)
         left = self._waits_since + self._wait.timeout_seconds - now
         if left <= 0:
             reason = f"devices of {claims[0]} not ready after {self._wait.timeout_seconds:g} s"

@@ -45,6 +45,8 @@ class PauseForDevices:
     """Look at these claims again a little later: their drivers are preparing devices."""
 
     claims: tuple[ClaimKey, ...]
+    allocated_at: float | None
+    """When the first of them was allocated, epoch seconds; None where none of them says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,11 @@ class GangProgress:
         writes = tuple((claim, step) for claim, step in steps.items() if isinstance(step, ClaimWrite))
         if writes:
             return CallClaims((), writes)
-        waiting = tuple(claim for claim, step in steps.items() if isinstance(step, AwaitDevices))
-        return PauseForDevices(waiting) if waiting else self._next_bind()
+        waiting = {claim: step for claim, step in steps.items() if isinstance(step, AwaitDevices)}
+        if not waiting:
+            return self._next_bind()
+        stamps = [step.allocated_at for step in waiting.values() if step.allocated_at is not None]
+        return PauseForDevices(tuple(waiting), min(stamps, default=None))
 
     def saw_claim(self, claim: ClaimKey, document: Document | None) -> None:
         """A claim as the server has it now (None: it has none)."""

@@ -95,7 +95,7 @@ class Operator:
         self._leadership = Leadership(options.lease, client) if options.lease is not None else None
         self._fence = self._leadership or AlwaysOpen()
         self._solver = SolverProcess()
-        wait = DeviceWait(timeout_seconds=options.settings.binding_timeout_seconds)
+        wait = DeviceWait(timeout_seconds=options.settings.binding_timeout_seconds, epoch=time.time)
         self._binder = Binder(
             client, MirrorKnowledge(self._mirror), self._fence, self._ended, device_wait=wait
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from kai_sched.api.times import parse_time
 from kai_sched.binder.claims import FINALIZER
 from kai_sched.binder.execute import Binder
 from kai_sched.binder.gang import DeviceWait, GangRun
@@ -131,6 +134,35 @@ async def test_devices_that_are_not_ready_in_time_are_given_back_at_that_time() 
     assert sum(pauses) == 5.0
     assert shelf.claim("team/c0")["status"] == {}
     assert shelf.node_of("team/p0") is None
+
+
+@pytest.mark.parametrize(
+    ("allocated", "left"),
+    [("2026-01-01T11:59:57Z", 2.0), ("2025-12-31T12:00:00Z", 0.0), ("2026-01-01T13:00:00Z", 5.0)],
+    ids=["three seconds ago", "the day before", "by a clock that is ahead"],
+)
+async def test_an_operator_started_anew_goes_on_counting_from_the_allocation(
+    allocated: str, left: float
+) -> None:
+    shelf, command = a_prepared_device(ready="False")
+    shelf.claim("team/c0")["status"]["allocation"]["allocationTimestamp"] = allocated
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    wait = DeviceWait(
+        timeout_seconds=5.0,
+        clock=lambda: 1000.0 + sum(pauses),
+        epoch=lambda: parse_time("2026-01-01T12:00:00Z") + sum(pauses),
+        pause=pause,
+    )
+
+    outcome = await GangRun(command, FencedCalls(shelf, OpenFence()), NothingKnown(), wait).run()
+
+    assert outcome.result is Result.UNPREPARED
+    assert sum(pauses) == left
+    assert shelf.claim("team/c0")["status"] == {}
 
 
 async def test_devices_that_are_ready_at_the_last_look_are_in_time() -> None:
