@@ -1,13 +1,13 @@
 """The face of the package: what placement, planning and the binder use of it."""
 
 from kai_sched.devices.allocation import DEFAULT_OPTIONS, Options, allocate
+from kai_sched.devices.boxes import Box
 from kai_sched.devices.choice import DevicePreference
 from kai_sched.devices.explain import explain_claims, explain_supply
 from kai_sched.devices.grant import grant
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.partitions import (
     PIECE_UNIT,
-    Box,
     BoxNow,
     PieceKey,
     PieceNeed,

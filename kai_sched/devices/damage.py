@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kai_sched.devices.boxes import Box
 from kai_sched.devices.index import DeviceIndex
-from kai_sched.devices.partitions import Box, partitions_of
+from kai_sched.devices.partitions import partitions_of
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.devices.state import DeviceState
 

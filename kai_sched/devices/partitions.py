@@ -1,8 +1,7 @@
 """Partitions: claims for devices that share hardware through counters (MIG), seen as pieces of boxes.
 
-A box is the hardware behind one counter set; a device without counters is a box of its own. What a box can give
-depends on nothing but what of it is taken, so a whole gang's pieces can be packed by counting patterns of boxes.
-Claims for which that would not be exact are left to the search.
+What a box can give depends on nothing but what of it is taken, so a whole gang's pieces can be packed by counting
+patterns of boxes. Claims for which that would not be exact are left to the search.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from fractions import Fraction
 from math import ceil
 from typing import Final
 
-from kai_sched.devices.capacity import Number
+from kai_sched.devices.boxes import ITSELF, Box, Boxing
 from kai_sched.devices.closures import OPEN
 from kai_sched.devices.features import ALL_FEATURES
 from kai_sched.devices.index import DeviceIndex, SelectorKey
 from kai_sched.devices.patterns import Layout, Pattern
-from kai_sched.devices.pools import Pool, PooledDevice, PoolKey
+from kai_sched.devices.pools import PooledDevice, PoolKey
 from kai_sched.devices.requests import MAX_RESULTS
 from kai_sched.devices.state import DeviceState
 from kai_sched.devices.taints import blocking_taint
@@ -26,8 +25,6 @@ from kai_sched.model.devices import AllocationMode, ClaimSpec, DeviceRequest
 from kai_sched.model.selectors import Toleration
 
 PieceKey = tuple[SelectorKey, tuple[Toleration, ...]]
-_ITSELF: Final = ""
-"""The counter of a device that has none: it can be had once."""
 PIECE_UNIT: Final = 1_000_000
 """Weight of a piece that takes all of its hardware."""
 
@@ -38,52 +35,6 @@ class PieceNeed:
 
     key: PieceKey
     count: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Box:
-    """``devices`` in the layout's order."""
-
-    pool_key: PoolKey
-    devices: tuple[PooledDevice, ...]
-    layout: Layout
-    takes: Mapping[str, Sequence[tuple[int, int]]]
-    """By name what holding a device takes: (its bit, counters); bit 0: no device of the box, but of its counters."""
-
-    @classmethod
-    def of(
-        cls,
-        pool_key: PoolKey,
-        devices: Sequence[PooledDevice],
-        layout: Layout,
-        odd: Iterable[tuple[str, int]] = (),
-    ) -> Box:
-        """``odd``: names and amounts of others that take from the same counters."""
-        takes: dict[str, list[tuple[int, int]]] = {}
-        for position, (entry, amount) in enumerate(zip(devices, layout.uses, strict=True)):
-            takes.setdefault(entry.name, []).append((1 << position, amount))
-        for name, amount in odd:
-            takes.setdefault(name, []).append((0, amount))
-        return cls(pool_key, tuple(devices), layout, takes)
-
-    def is_whole(self, state: DeviceState) -> bool:
-        """Whether it can be cut and nothing of it is taken. A device without counters is no loss to others."""
-        return bool(self.devices[0].uses) and self.left(state)[0] == self.layout.whole
-
-    def left(self, state: DeviceState) -> tuple[int, int]:
-        """(counters left, bits of the devices still free); nothing is left of overdrawn counters."""
-        use = state.use_of(self.pool_key)
-        left, free = self.layout.whole, (1 << len(self.devices)) - 1
-        if not use.dedicated and not use.shared:
-            return left, free
-        names = use.dedicated if not use.shared else {**use.dedicated, **use.shared}
-        taken = [part for name in names for part in self.takes.get(name, ())]
-        for bit, amount in taken:
-            rest = self.layout.without(left, amount)
-            if rest is None:
-                return 0, 0
-            left, free = rest, free & ~bit
-        return left, free
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +54,12 @@ class Partitions:
     """The boxes of one fleet and which of their devices each kind of piece may use."""
 
     def __init__(self, index: DeviceIndex) -> None:
+        boxing = Boxing(index)
         self._index = index
-        self._layouts: dict[object, Layout] = {}
-        self.on_node: tuple[tuple[Box, ...], ...] = ()
-        self._odd: set[int] = set()
         self.on_node = tuple(
-            tuple(box for pool in index.pools_of(node) for box in self._boxes(pool)) for node in index.nodes
+            tuple(box for pool in index.pools_of(node) for box in boxing.boxes(pool)) for node in index.nodes
         )
+        self._odd = frozenset(boxing.odd)
         self.home_of: dict[int, tuple[Box, int]] = {
             entry.ordinal: (box, position)
             for boxes in self.on_node
@@ -186,7 +136,7 @@ class Partitions:
             if box.devices[0].uses and not box.is_whole(state):
                 for name, part in box.layout.parts(box.left(state)[0]).items():
                     need[name] = need.get(name, Fraction(0)) - part
-        return max(0, *(ceil(part) for name, part in need.items() if name != _ITSELF), 0)
+        return max(0, *(ceil(part) for name, part in need.items() if name != ITSELF), 0)
 
     def _choices(self, key: PieceKey) -> set[tuple[Layout, int]]:
         """Every device that a kind may use, those alike once."""
@@ -215,64 +165,6 @@ class Partitions:
                 if mask:
                     masks[box] = mask
         return masks
-
-    def _boxes(self, pool: Pool) -> Iterable[Box]:
-        """The pool's devices by what they share. Those that fit in no box are odd."""
-        sets: dict[str, list[PooledDevice]] = {}
-        for entry in pool.devices:
-            if not self._is_plain_piece(pool, entry):
-                self._odd.add(entry.ordinal)
-            elif entry.device.consumes_counters:
-                sets.setdefault(entry.device.consumes_counters[0].counter_set, []).append(entry)
-            else:
-                yield Box.of(pool.key, (entry,), self._layout({_ITSELF: 1}, [{_ITSELF: 1}]))
-        for name, entries in sets.items():
-            totals = {counter: amount for (owner, counter), amount in pool.counters.items() if owner == name}
-            odd = [
-                entry
-                for entry in pool.devices
-                if entry.ordinal in self._odd and any(owner == name for (owner, _), _ in entry.uses)
-            ]
-            uses = [
-                {counter: amount for (owner, counter), amount in entry.uses if owner == name}
-                for entry in (*entries, *odd)
-            ]
-            layout = self._layout(totals, uses)
-            count = len(entries)
-            # The odd ones only lower what is left, they are no choice.
-            own = layout if not odd else self._shortened(layout, count)
-            names = (entry.name for entry in odd)
-            yield Box.of(pool.key, entries, own, zip(names, layout.uses[count:], strict=True))
-
-    def _layout(self, totals: dict[str, Number], uses: list[dict[str, Number]]) -> Layout:
-        key = (tuple(sorted(totals.items())), tuple(tuple(sorted(use.items())) for use in uses))
-        layout = self._layouts.get(key)
-        if layout is None:
-            layout = self._layouts[key] = Layout.of(totals, uses)
-        return layout
-
-    def _shortened(self, layout: Layout, count: int) -> Layout:
-        key = (layout, count)
-        short = self._layouts.get(key)
-        if short is None:
-            short = Layout(
-                layout.whole, layout.guards, layout.uses[:count], layout.fractions[:count], layout.fields
-            )
-            self._layouts[key] = short
-        return short
-
-    def _is_plain_piece(self, pool: Pool, entry: PooledDevice) -> bool:
-        device = entry.device
-        return (
-            bool(entry.published_in.node_name)
-            and not pool.others
-            and entry.is_whole
-            and not device.unsupported
-            and not device.binding_conditions
-            and len(device.consumes_counters) <= 1
-            and not any(use.compatibility_groups for use in device.consumes_counters)
-            and not self._index.aliases_of(entry)
-        )
 
 
 def partitions_of(index: DeviceIndex) -> Partitions:
