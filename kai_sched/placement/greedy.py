@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from kai_sched.placement.explain import explain
 from kai_sched.placement.gangs import Gang, GangNode, core_of
+from kai_sched.placement.ground import Ground
 from kai_sched.placement.pins import pin_choices
 from kai_sched.placement.refusal import Failure, Refusal
-from kai_sched.placement.seating import Fill, seat_pods
+from kai_sched.placement.seating import seat_pods
 from kai_sched.placement.slots import Boards
 from kai_sched.placement.spans import DomainChoice, domain_choices, outward_levels
 
@@ -125,7 +126,7 @@ class _Attempt:
     ) -> Failure | None:
         constraint = node.constraint
         if constraint is None or not (constraint.required_level or constraint.preferred_level):
-            return self._members(node, pods, allowed, Fill(), whole=whole)
+            return self._members(node, pods, allowed, whole=whole)
         if not constraint.required_level:
             return self._preferring(node, pods, allowed, whole=whole)
         choices = self._choices(node, pods, allowed, constraint.required_level)
@@ -144,15 +145,15 @@ class _Attempt:
         """From the preferred level outwards one domain at a time, then spread over as few as possible."""
         constraint = node.constraint
         if constraint is None or not constraint.preferred_level:
-            return self._members(node, pods, allowed, Fill(), whole=whole)
+            return self._members(node, pods, allowed, whole=whole)
         for level in outward_levels(self.world.base.domains, constraint):
             for choice in self._choices(node, pods, allowed, level):
                 mark = self.world.checkpoint()
-                if self._members(node, pods, choice.mask, Fill(), whole=whole) is None:
+                if self._members(node, pods, choice.mask, whole=whole) is None:
                     return None
                 self.world.rollback(mark)
         codes = self.world.base.domains.codes(constraint.topology, constraint.preferred_level)
-        return self._members(node, pods, allowed, Fill(codes), whole=whole)
+        return self._members(node, pods, allowed, codes, whole=whole)
 
     def _choices(
         self, node: GangNode, pods: Sequence[int], allowed: Mask | None, level: str
@@ -163,10 +164,16 @@ class _Attempt:
         )
 
     def _members(
-        self, node: GangNode, pods: Sequence[int], allowed: Mask | None, fill: Fill, *, whole: bool
+        self,
+        node: GangNode,
+        pods: Sequence[int],
+        allowed: Mask | None,
+        spread_over: NDArray[np.int32] | None = None,
+        *,
+        whole: bool,
     ) -> Failure | None:
         if node.is_leaf or not whole:
-            seated = seat_pods(self.boards, pods, allowed, fill, in_future=self.in_future)
+            seated = seat_pods(Ground(self.boards, allowed, spread_over, self.in_future), pods)
             if seated == len(pods):
                 return None
             return Failure(node, tuple(pods), allowed, seated)

@@ -17,9 +17,10 @@ from kai_sched.model.policy import SolverBudget
 from kai_sched.placement.aggregate import AggregatedProblem, Arrangement, lacks_room
 from kai_sched.placement.arrange import fit_all
 from kai_sched.placement.cpsat import Limits, Status
+from kai_sched.placement.ground import Ground
 from kai_sched.placement.pieces import bulk_of, seat_pieces
 from kai_sched.placement.reduction import Reduction, lanes_of, reduce_world
-from kai_sched.placement.seating import Fill, seat_pods
+from kai_sched.placement.seating import seat_pods
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
 from kai_sched.placement.tenants import Tenant, is_arrangeable
@@ -114,7 +115,7 @@ def realise(bare: Boards, reduction: Reduction, arrangement: Arrangement) -> boo
         if cut and not seat_pieces(bare, cut, reduction.pieces.boxes[unit], chosen, reduction.pieces.keys):
             return False
         others = [pod for pod in pods if base.shape_of(pod).pieces is None]
-        if seat_pods(bare, others, mask, Fill(), in_future=False) < len(others):
+        if seat_pods(Ground(bare, mask), others) < len(others):
             return False
     return True
 

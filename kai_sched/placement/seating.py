@@ -3,53 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from kai_sched.devices.allocator import PIECE_UNIT, DeviceRefusal, RefusalKind, partitions_of
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.policy import Strategy
-from kai_sched.placement.alternatives import concession_of
+from kai_sched.placement.conceding import concessions, seat_preferring
+from kai_sched.placement.ground import Ground
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
 from kai_sched.placement.world import MAX_CONSUMERS
 
-MAX_ANCHORS = 64
+MAX_ANCHORS: Final = 64
 """Nodes tried as the home of a claim that several pods share."""
-_UNKNOWN = 1 << 30
-MAX_TRIALS = 64
-"""Nodes with room that are asked for the best alternative of a request."""
+_UNKNOWN: Final = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """How to order nodes beyond tightness: by domains of ``codes``, roomiest first, so that few are touched."""
-
-    codes: NDArray[np.int32] | None = None
-
-
-def seat_pods(
-    boards: Boards,
-    pods: Sequence[int],
-    allowed: NDArray[np.bool_] | None,
-    fill: Fill,
-    *,
-    in_future: bool,
-) -> int:
+def seat_pods(ground: Ground, pods: Sequence[int]) -> int:
     """Seat the pods, bigger requests first; returns how many were seated. The caller rolls back."""
-    base = boards.world.base
+    base = ground.world.base
     if len(pods) == 1:
-        return _seat_run(boards, base.shape_of(pods[0]), pods, allowed, fill, in_future=in_future)
+        return _seat_run(ground, base.shape_of(pods[0]), pods)
     shapes = {shape.index: shape for shape in map(base.shape_of, pods)}
-    sizes = {index: _size_key(boards, shape) for index, shape in shapes.items()}
+    sizes = {index: _size_key(ground.boards, shape) for index, shape in shapes.items()}
     order = sorted(pods, key=lambda pod: sizes[base.shape_of(pod).index])
     seated = 0
     for _, run in groupby(order, key=lambda pod: base.shape_of(pod).index):
         members = list(run)
-        done = _seat_run(boards, base.shape_of(members[0]), members, allowed, fill, in_future=in_future)
+        done = _seat_run(ground, base.shape_of(members[0]), members)
         seated += done
         if done < len(members):
             break
@@ -71,26 +53,19 @@ def _size_key(boards: Boards, shape: Shape) -> tuple[int, int, int]:
     )
 
 
-def _seat_run(
-    boards: Boards,
-    shape: Shape,
-    pods: Sequence[int],
-    allowed: NDArray[np.bool_] | None,
-    fill: Fill,
-    *,
-    in_future: bool,
-) -> int:
+def _seat_run(ground: Ground, shape: Shape, pods: Sequence[int]) -> int:
+    """Pods of one shape."""
+    boards = ground.boards
     if any(_is_crowded(boards, key, len(pods)) for key in shape.named):
         return 0
     if len(pods) > 1 and any(boards.world.allocation_of(key) is None for key in shape.named):
-        return _seat_sharing(boards, shape, pods, allowed, fill, in_future=in_future)
+        return _seat_sharing(ground, shape, pods)
     if shape.offers_alternatives:
-        return _seat_preferring(boards, shape, pods, allowed, fill, in_future=in_future)
-    bulk = len(pods) > 1 and not boards.one_at_a_time(shape) and _packs(boards, shape)
-    if bulk:
-        return _seat_in_bulk(boards, shape, pods, allowed, fill, in_future=in_future)
+        return seat_preferring(ground, shape, pods)
+    if len(pods) > 1 and not boards.one_at_a_time(shape) and _packs(boards, shape):
+        return _seat_in_bulk(ground, shape, pods)
     for done, pod in enumerate(pods):
-        if not _seat_one(boards, shape, pod, allowed, fill, in_future=in_future):
+        if not _seat_one(ground, shape, pod):
             return done
     return len(pods)
 
@@ -107,218 +82,63 @@ def _is_crowded(boards: Boards, claim: ClaimKey, newcomers: int) -> bool:
     return boards.world.consumer_count(claim) + newcomers > MAX_CONSUMERS
 
 
-def _seat_in_bulk(
-    boards: Boards,
-    shape: Shape,
-    pods: Sequence[int],
-    allowed: NDArray[np.bool_] | None,
-    fill: Fill,
-    *,
-    in_future: bool,
-) -> int:
-    slots = boards.slots(shape, in_future=in_future)
-    nodes = _ordered_nodes(boards, shape, slots, allowed, fill, in_future=in_future)
+def _seat_in_bulk(ground: Ground, shape: Shape, pods: Sequence[int]) -> int:
+    slots = ground.slots(shape)
     done = 0
-    for node in nodes:
+    for node in ground.ordered(shape, slots):
         for _ in range(int(slots[node])):
             if done == len(pods):
                 return done
-            seat = boards.world.take(pods[done], shape, int(node), in_future=in_future)
+            seat = ground.seat(pods[done], shape, node)
             if isinstance(seat, DeviceRefusal):
                 if seat.kind is not RefusalKind.NO_FIT:
                     return done
-                boards.refuse(shape, int(node), in_future=in_future)
                 break
             done += 1
     return done
 
 
-def _seat_one(
-    boards: Boards,
-    shape: Shape,
-    pod: int,
-    allowed: NDArray[np.bool_] | None,
-    fill: Fill,
-    *,
-    in_future: bool,
-) -> bool:
-    slots = boards.slots(shape, in_future=in_future)
-    if fill.codes is None and not boards.has_soft_score(shape):
-        node = _cheapest(boards, shape, slots, allowed, in_future=in_future)
-        if node < 0:
+def _seat_one(ground: Ground, shape: Shape, pod: int) -> bool:
+    slots = ground.slots(shape)
+    if ground.is_in_order_of_cost(shape):
+        # The first choice is nearly always good, and found without sorting.
+        node = ground.cheapest(shape, slots)
+        if node is None:
             return False
-        seat = boards.world.take(pod, shape, node, in_future=in_future)
+        seat = ground.seat(pod, shape, node)
         if not isinstance(seat, DeviceRefusal):
             return True
         if seat.kind is not RefusalKind.NO_FIT:
             return False
-        boards.refuse(shape, node, in_future=in_future)
-        slots = boards.slots(shape, in_future=in_future)
-    for node in _ordered_nodes(boards, shape, slots, allowed, fill, in_future=in_future):
-        seat = boards.world.take(pod, shape, int(node), in_future=in_future)
+        slots = ground.slots(shape)
+    for node in ground.ordered(shape, slots):
+        seat = ground.seat(pod, shape, node)
         if not isinstance(seat, DeviceRefusal):
             return True
         if seat.kind is not RefusalKind.NO_FIT:
             return False
-        boards.refuse(shape, int(node), in_future=in_future)
     return False
 
 
-def _seat_preferring(
-    boards: Boards,
-    shape: Shape,
-    pods: Sequence[int],
-    allowed: NDArray[np.bool_] | None,
-    fill: Fill,
-    *,
-    in_future: bool,
-) -> int:
-    """Pods with alternatives, each on the node that gives the best one, whatever that node costs.
-
-    Where a pod had to concede something, pods like it concede as much without looking further: rooms only shrink.
-    """
-    key = (shape.index, in_future)
-    conceded = boards.conceded.get(key, 0) if allowed is None else 0
-    for done, pod in enumerate(pods):
-        found = _seat_at_best(boards, shape, pod, allowed, fill, conceded, in_future=in_future)
-        if found is None:
-            return done
-        conceded = max(conceded, found)
-        if allowed is None:
-            boards.conceded[key] = conceded
-    return len(pods)
-
-
-def _seat_at_best(
-    boards: Boards,
-    shape: Shape,
-    pod: int,
-    allowed: NDArray[np.bool_] | None,
-    fill: Fill,
-    conceded: int,
-    *,
-    in_future: bool,
-) -> int | None:
-    """What the pod had to concede; None: it is not seated."""
-    world = boards.world
-    slots = boards.slots(shape, in_future=in_future)
-    best: tuple[int, int] | None = None
-    trials = 0
-    for node in _ordered_nodes(boards, shape, slots, allowed, fill, in_future=in_future).tolist():
-        mark = world.checkpoint()
-        seat = world.take(pod, shape, node, in_future=in_future)
-        if isinstance(seat, DeviceRefusal):
-            if seat.kind is not RefusalKind.NO_FIT:
-                break
-            boards.refuse(shape, node, in_future=in_future)
-            continue
-        found = concession_of(seat.allocations, world.base.claims)
-        if found <= conceded:
-            return found
-        world.rollback(mark)
-        if best is None or found < best[0]:
-            best = (found, node)
-        trials += 1
-        if trials == MAX_TRIALS:
-            break
-    if best is None or isinstance(world.take(pod, shape, best[1], in_future=in_future), DeviceRefusal):
-        return None
-    return best[0]
-
-
-def _seat_sharing(
-    boards: Boards,
-    shape: Shape,
-    pods: Sequence[int],
-    allowed: NDArray[np.bool_] | None,
-    fill: Fill,
-    *,
-    in_future: bool,
-) -> int:
+def _seat_sharing(ground: Ground, shape: Shape, pods: Sequence[int]) -> int:
     """Pods that share a claim nobody has allocated: the first pod's node decides where the others may go."""
-    world = boards.world
-    slots = boards.slots(shape, in_future=in_future)
-    nodes = _ordered_nodes(boards, shape, slots, allowed, fill, in_future=in_future)
-    room = _rows_that_fit(boards, shape, in_future=in_future)
+    world = ground.world
+    nodes = ground.ordered(shape, ground.slots(shape))
+    room = ground.rows_that_fit(shape)
     # A node-local device keeps all its users on one node: nodes with room for all of them first.
-    concessions = _concessions(boards, shape, pods[0], nodes.tolist(), in_future=in_future)
-    anchors = sorted(
-        nodes.tolist(), key=lambda node: (bool(room[node] < len(pods)), concessions.get(node, _UNKNOWN))
-    )
+    conceded = concessions(ground, shape, pods[0], nodes)
+    anchors = sorted(nodes, key=lambda node: (bool(room[node] < len(pods)), conceded.get(node, _UNKNOWN)))
     best = 0
     for node in anchors[:MAX_ANCHORS]:
         mark = world.checkpoint()
-        if isinstance(world.take(pods[0], shape, node, in_future=in_future), DeviceRefusal):
-            boards.refuse(shape, node, in_future=in_future)
+        seat = ground.seat(pods[0], shape, node)
+        if isinstance(seat, DeviceRefusal):
+            if seat.kind is not RefusalKind.NO_FIT:
+                break
             continue
-        rest = _seat_run(boards, shape, pods[1:], allowed, fill, in_future=in_future)
+        rest = _seat_run(ground, shape, pods[1:])
         best = max(best, 1 + rest)
         if rest == len(pods) - 1:
             return len(pods)
         world.rollback(mark)
     return min(best, len(pods) - 1)
-
-
-def _concessions(
-    boards: Boards, shape: Shape, pod: int, nodes: Sequence[int], *, in_future: bool
-) -> dict[int, int]:
-    """By node what a pod would have to concede there; {} where nothing has to be conceded."""
-    found: dict[int, int] = {}
-    if not shape.offers_alternatives:
-        return found
-    world = boards.world
-    for node in nodes[:MAX_ANCHORS]:
-        mark = world.checkpoint()
-        seat = world.take(pod, shape, node, in_future=in_future)
-        if not isinstance(seat, DeviceRefusal):
-            found[node] = concession_of(seat.allocations, world.base.claims)
-            world.rollback(mark)
-    return found
-
-
-def _rows_that_fit(boards: Boards, shape: Shape, *, in_future: bool) -> NDArray[np.int64]:
-    free = boards.world.free_for(in_future=in_future)
-    room = np.full(len(free), np.int64(1) << 30)
-    for column in np.flatnonzero(shape.request):
-        np.minimum(room, free[:, column] // shape.request[column], out=room)
-    return room
-
-
-def _cheapest(
-    boards: Boards,
-    shape: Shape,
-    slots: NDArray[np.int64],
-    allowed: NDArray[np.bool_] | None,
-    *,
-    in_future: bool,
-) -> int:
-    cost = boards.board(shape, in_future=in_future).cost
-    usable = slots > 0 if allowed is None else (slots > 0) & allowed
-    ranked = np.where(usable, cost, np.iinfo(np.int64).max)
-    node = int(ranked.argmin()) if len(ranked) else -1
-    return node if node >= 0 and usable[node] else -1
-
-
-def _ordered_nodes(
-    boards: Boards,
-    shape: Shape,
-    slots: NDArray[np.int64],
-    allowed: NDArray[np.bool_] | None,
-    fill: Fill,
-    *,
-    in_future: bool,
-) -> NDArray[np.intp]:
-    """Usable nodes, best first: soft rules, then domains with most room, then cost, then name."""
-    usable = slots > 0 if allowed is None else (slots > 0) & allowed
-    nodes = np.flatnonzero(usable)
-    cost = boards.board(shape, in_future=in_future).cost[nodes]
-    keys: list[NDArray[np.int64] | NDArray[np.float64]] = [cost]
-    if fill.codes is not None:
-        codes = fill.codes[nodes]
-        room = np.bincount(codes + 1, weights=slots[nodes])
-        keys.append(codes.astype(np.int64))
-        keys.append(-room[codes + 1])
-    soft = boards.soft_score(shape, in_future=in_future)
-    if soft is not None:
-        keys.append(-soft[nodes])
-    return nodes[np.lexsort(keys)]

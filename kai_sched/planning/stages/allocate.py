@@ -14,8 +14,8 @@ from kai_sched.model.ids import QueueName
 from kai_sched.model.queues import QuotaVector
 from kai_sched.model.workloads import PodGroup
 from kai_sched.placement.greedy import place_core, place_extra
+from kai_sched.placement.ground import Ground
 from kai_sched.placement.refusal import Refusal
-from kai_sched.placement.seating import Fill as NodeFill
 from kai_sched.placement.seating import seat_pods
 from kai_sched.placement.world import Seat
 from kai_sched.planning.cycle_state import CycleState, GangRecord
@@ -147,7 +147,7 @@ class _Allocation:
                 fitting.append(record)
         pods = [record.gang.core_pods()[0] for record in fitting]
         mark = state.boards.world.checkpoint()
-        seated = seat_pods(state.boards, pods, None, NodeFill(), in_future=False) if pods else 0
+        seated = seat_pods(Ground(state.boards), pods) if pods else 0
         nodes = state.boards.world.base.table.nodes
         for record, seat in zip(fitting, state.boards.world.seats[mark:], strict=False):
             record.placed.append(seat.pod)

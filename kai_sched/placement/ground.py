@@ -1,0 +1,81 @@
+"""Ground: the nodes on which pods of one leaf may be seated, and the order in which they are tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.devices.allocator import DeviceRefusal, RefusalKind
+from kai_sched.placement.shapes import Shape
+from kai_sched.placement.slots import Boards
+from kai_sched.placement.world import Seat, World
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """``allowed``: bool[N], None: all nodes. ``in_future``: on room that is being released, too.
+
+    ``spread_over``: int32[N], codes of domains of which as few as possible are to be touched, roomiest first.
+    """
+
+    boards: Boards
+    allowed: NDArray[np.bool_] | None = None
+    spread_over: NDArray[np.int32] | None = None
+    in_future: bool = False
+
+    @property
+    def world(self) -> World:
+        return self.boards.world
+
+    def slots(self, shape: Shape) -> NDArray[np.int64]:
+        """int64[N]: pods of a shape that each node takes now, also of nodes that are not allowed."""
+        return self.boards.slots(shape, in_future=self.in_future)
+
+    def seat(self, pod: int, shape: Shape, node: int) -> Seat | DeviceRefusal:
+        """Try a node, and do not try it again for the shape where its devices do not suffice."""
+        seat = self.world.take(pod, shape, node, in_future=self.in_future)
+        if isinstance(seat, DeviceRefusal) and seat.kind is RefusalKind.NO_FIT:
+            self.boards.refuse(shape, node, in_future=self.in_future)
+        return seat
+
+    def rows_that_fit(self, shape: Shape) -> NDArray[np.int64]:
+        """int64[N]: pods of a shape for which a node has resources, nothing else looked at."""
+        free = self.world.free_for(in_future=self.in_future)
+        room = np.full(len(free), np.int64(1) << 30)
+        for column in np.flatnonzero(shape.request):
+            np.minimum(room, free[:, column] // shape.request[column], out=room)
+        return room
+
+    def is_in_order_of_cost(self, shape: Shape) -> bool:
+        """Whether nothing but cost orders the nodes."""
+        return self.spread_over is None and not self.boards.has_soft_score(shape)
+
+    def cheapest(self, shape: Shape, slots: NDArray[np.int64]) -> int | None:
+        """The usable node of least cost, the first in order among equals."""
+        usable = self._usable(slots)
+        ranked = np.where(usable, self._cost(shape), np.iinfo(np.int64).max)
+        node = int(ranked.argmin()) if len(ranked) else -1
+        return node if node >= 0 and usable[node] else None
+
+    def ordered(self, shape: Shape, slots: NDArray[np.int64]) -> list[int]:
+        """Usable nodes, best first: soft rules, then domains with most room, then cost, then name."""
+        nodes = np.flatnonzero(self._usable(slots))
+        keys: list[NDArray[np.int64] | NDArray[np.float64]] = [self._cost(shape)[nodes]]
+        if self.spread_over is not None:
+            codes = self.spread_over[nodes]
+            room = np.bincount(codes + 1, weights=slots[nodes])
+            keys.append(codes.astype(np.int64))
+            keys.append(-room[codes + 1])
+        soft = self.boards.soft_score(shape, in_future=self.in_future)
+        if soft is not None:
+            keys.append(-soft[nodes])
+        ordered: list[int] = nodes[np.lexsort(keys)].tolist()
+        return ordered
+
+    def _usable(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return slots > 0 if self.allowed is None else (slots > 0) & self.allowed
+
+    def _cost(self, shape: Shape) -> NDArray[np.int64]:
+        return self.boards.board(shape, in_future=self.in_future).cost
