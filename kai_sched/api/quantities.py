@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from kai_sched.model.quantity import parse_quantity, rounded_up
-from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
+from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, HUGE_PAGES, MEMORY, PODS
 
 _MILLI: Final = 1000
 MOST: Final = 1 << 53
@@ -47,7 +47,7 @@ def text_of(resource: str, amount: int) -> str:
     """The quantity of an amount, as ``kubectl`` users write it."""
     if resource == CPU:
         return str(amount // _MILLI) if amount % _MILLI == 0 else f"{amount}m"
-    if resource in _BYTES or resource.startswith("hugepages-"):
+    if resource in _BYTES or resource.startswith(HUGE_PAGES):
         return _binary(amount)
     return str(amount)
 

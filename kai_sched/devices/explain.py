@@ -16,6 +16,7 @@ from kai_sched.devices.state import DeviceState
 from kai_sched.devices.tally import DeviceCounts, count_devices
 from kai_sched.model.devices import AllocationMode, Claim, DeviceConstraint, DeviceRequest
 from kai_sched.model.nodes import Node
+from kai_sched.model.words import counted
 
 _MAX_SEARCHED_NODES = 200
 
@@ -168,7 +169,7 @@ def _remedy(shortage: _Shortage) -> str:
         return "tolerate the devices' taints or have them lifted, or free other devices"
     if counts.short and counts.free + counts.short >= shortage.request.count:
         return "ask for less capacity, or free some of the devices that serve many"
-    return f"free {shortage.missing} more such device{'s' if shortage.missing > 1 else ''} on one node"
+    return f"free {counted(shortage.missing, 'more such device')} on one node"
 
 
 def _tied(shortages: Sequence[_Shortage]) -> DeviceRefusal | None:
@@ -266,7 +267,7 @@ def _counts_text(counts: DeviceCounts) -> str:
         names = ", ".join(sorted(counts.unsupported))
         text += f" ({names} is not supported: devices that have it are left alone)"
     if counts.unusable_pools:
-        text += f", {counts.unusable_pools} pool{'s' if counts.unusable_pools > 1 else ''} being updated or invalid"
+        text += f", {counted(counts.unusable_pools, 'pool')} being updated or invalid"
     return text
 
 

@@ -7,12 +7,17 @@ everything else whole pieces. Shared GPUs are not in here: see ``workloads.GpuSh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from typing import Final
+
+from kai_sched.model.quantity import format_quantity
 
 CPU: Final = "cpu"
 MEMORY: Final = "memory"
 EPHEMERAL_STORAGE: Final = "ephemeral-storage"
 PODS: Final = "pods"
+HUGE_PAGES: Final = "hugepages-"
+"""Beginning of resources, one a size of page."""
 CLASS_DOMAIN: Final = "deviceclass.resource.kubernetes.io"
 """Domain of the resources that every device class has without saying so (KEP-5004)."""
 
@@ -42,6 +47,15 @@ def amount_of(values: Amounts, name: str) -> int:
         if key == name:
             return value
     return 0
+
+
+def amount_text(name: str, amount: int) -> str:
+    """An amount as people write it: ``4500m`` of cpu, ``20Gi`` of memory, ``2`` of others."""
+    if name == CPU:
+        return format_quantity(Fraction(amount, 1000))
+    if name in {MEMORY, EPHEMERAL_STORAGE} or name.startswith(HUGE_PAGES):
+        return format_quantity(Fraction(amount))
+    return str(amount)
 
 
 def fits_in(wanted: Amounts, free: Mapping[str, int]) -> bool:

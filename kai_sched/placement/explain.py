@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.model.plan import Blocker
+from kai_sched.model.resources import amount_text
+from kai_sched.model.words import counted
 from kai_sched.placement.backing import UNLIMITED
 from kai_sched.placement.explain_devices import device_refusal, supply_refusal
 from kai_sched.placement.refusal import Failure, Refusal
@@ -49,8 +51,8 @@ def _explain_pods(
         )
     return Refusal(
         blocker=Blocker.CAPACITY,
-        message=f"room was found for {seated} of {len(pods)} pods: together they do not fit",
-        next_step=f"free room for {len(pods) - seated} more pods like these",
+        message=f"room was found for {seated} of {counted(len(pods), 'pod')}: together they do not fit",
+        next_step=f"free room for {counted(len(pods) - seated, 'more pod')} like these",
         fitted=seated,
         wanted=len(pods),
     )
@@ -93,15 +95,15 @@ def _explain_domains(boards: Boards, failure: Failure, *, in_future: bool) -> Re
         usable &= codes == homes[0]
     best, code = _best_domain(boards, pods, codes, usable, in_future=in_future)
     name = base.domains.level(constraint.topology, level).names[code] if code >= 0 else "none"
-    message = f"{subject} needs one {label} for {len(pods)} pods: the roomiest, {name}, holds {best} of them"
+    message = f"{subject} needs one {label} for {counted(len(pods), 'pod')}: the roomiest, {name}, holds {best} of them"
     if best >= len(pods):
-        message = f"no single {label} holds the {len(pods)} pods of {subject} together"
+        message = f"no single {label} holds the {counted(len(pods), 'pod')} of {subject} together"
         if failure.inner is not None:
             message += f" ({explain(boards, failure.inner, in_future=in_future).message})"
     return Refusal(
         blocker=Blocker.TOPOLOGY,
         message=message,
-        next_step=f"free room for {max(1, len(pods) - best)} more pods inside one {label}, or relax the required level",
+        next_step=f"free room for {counted(max(1, len(pods) - best), 'more pod')} inside one {label}, or relax the required level",
         is_proof=best < len(pods) and len(shapes_of(boards, pods)) == 1,
         fitted=best,
         wanted=len(pods),
@@ -202,8 +204,8 @@ def _home_refusal(boards: Boards, shape: Shape, wanted: int, home: Mask, *, in_f
     return Refusal(
         blocker=Blocker.TOPOLOGY,
         message=f"its fabric already runs in {', '.join(names) or 'nodes without ' + label}, "
-        f"which holds {fitted} of {wanted} more pods",
-        next_step=f"free room for {wanted - fitted} more pods there, or restart the whole fabric",
+        f"which holds {fitted} of {counted(wanted, 'more pod')}",
+        next_step=f"free room for {counted(wanted - fitted, 'more pod')} there, or restart the whole fabric",
         fitted=fitted,
         wanted=wanted,
     )
@@ -242,14 +244,19 @@ def _capacity_refusal(
     each = int(shape.request[axis.index(tightest)])
     missing = (wanted - fitted) * each
     largest = int(boards.world.base.table.allocatable[:, axis.index(tightest)].max(initial=0))
-    message = f"room for {fitted} of {wanted} pods: {missing} more {tightest} needed, {each} on one node each"
+    per_pod, lacking = amount_text(tightest, each), amount_text(tightest, missing)
+    message = f"room for {fitted} of {counted(wanted, 'pod')}: {lacking} more {tightest} needed, {per_pod} on one node each"
     message += f"; {eliminated}" if eliminated else ""
+    next_step = f"free or add {lacking} {tightest}"
     if each > largest:
-        message = f"a pod asks {each} {tightest}, the largest node has {largest}"
+        message = (
+            f"a pod asks for {per_pod} {tightest}, the largest node has {amount_text(tightest, largest)}"
+        )
+        next_step = f"ask for less in each pod, or add nodes with {per_pod} {tightest}"
     return Refusal(
         blocker=Blocker.CAPACITY,
         message=message,
-        next_step=f"free or add {missing} {tightest}",
+        next_step=next_step,
         is_proof=True,
         fitted=fitted,
         wanted=wanted,
@@ -268,16 +275,16 @@ def _backing_refusal(
     for name in shape.backed:
         column = free[:, base.backing.columns[name]]
         plugin = int(np.where(column < UNLIMITED >> 1, np.maximum(column, 0), 0).sum())
-        counted = base.backing.free_devices(name, nodes, devices, shape.terms.closure)
-        by_claim = "" if counted is None else f", {int(counted.sum())} free devices"
+        devices_free = base.backing.free_devices(name, nodes, devices, shape.terms.closure)
+        by_claim = "" if devices_free is None else f", {counted(int(devices_free.sum()), 'free device')}"
         parts.append(
             f"{name}: {plugin} free by device plugin{by_claim} of class {base.backing.class_of[name]}, "
             f"{int(shape.request[base.backing.columns[name]])} on one node each"
         )
     return Refusal(
         blocker=Blocker.CAPACITY,
-        message=f"room for {seats} of {wanted} pods: {'; '.join(parts)}",
-        next_step=f"free or add {shape.backed[0]} for {wanted - seats} more pods",
+        message=f"room for {seats} of {counted(wanted, 'pod')}: {'; '.join(parts)}",
+        next_step=f"free or add {shape.backed[0]} for {counted(wanted - seats, 'more pod')}",
         fitted=seats,
         wanted=wanted,
     )

@@ -12,6 +12,7 @@ from kai_sched.devices.allocator import RefusalKind, explain_claims, explain_sup
 from kai_sched.model.devices import Claim
 from kai_sched.model.nodes import Node
 from kai_sched.model.plan import Blocker
+from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
@@ -51,7 +52,7 @@ def device_refusal(
     )
     return Refusal(
         blocker=Blocker.DEVICES,
-        message=f"devices for {fitted} of {wanted} pods: {found.message}",
+        message=f"devices for {fitted} of {counted(wanted, 'pod')}: {found.message}",
         next_step=found.next_step or general,
         is_proof=found.kind is not RefusalKind.BUDGET,
         fitted=fitted,
@@ -81,8 +82,8 @@ def supply_refusal(
     )
     return Refusal(
         blocker=Blocker.DEVICES,
-        message=f"devices for {seats} of {wanted} pods: {text}",
-        next_step=f"free devices for {wanted - seats} more pod{'s' if wanted - seats > 1 else ''} like these",
+        message=f"devices for {seats} of {counted(wanted, 'pod')}: {text}",
+        next_step=f"free devices for {counted(wanted - seats, 'more pod')} like these",
         fitted=seats,
         wanted=wanted,
     )

@@ -13,6 +13,7 @@ from kai_sched.model.ids import PodGroupKey, QueueName, Uid
 from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.words import counted
 from kai_sched.model.workloads import GroupOrigin, Pod, PodGroup, PodState, TopologyConstraint
 from kai_sched.placement.fabrics import FabricOf, bound_by_fabric
 from kai_sched.placement.gangs import Gang, build_gang
@@ -207,7 +208,7 @@ def _refuse_readiness(gang: Gang, pods: Sequence[Pod], claims: ClaimReadiness) -
     )
     short = next((leaf for leaf in gang.root.leaves() if leaf.name and not leaf.is_ready), None)
     if short is not None:
-        message += f"; subgroup {short.name} lacks {short.need_pods - len(short.pending)} pods"
+        message += f"; subgroup {short.name} lacks {counted(short.need_pods - len(short.pending), 'pod')}"
     return _not_ready(gang, message, "create the missing pods, or remove their scheduling gates")
 
 

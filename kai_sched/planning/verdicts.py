@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kai_sched.model.plan import Blocker, Outcome, Verdict
+from kai_sched.model.words import counted
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 
 
@@ -21,13 +22,13 @@ def _verdict(record: GangRecord) -> Verdict:
             pod_group=group.key,
             queue=group.queue,
             outcome=Outcome.PIPELINED,
-            message=f"{_pods(len(record.pipelined))} placed on room that is still being released",
+            message=f"{counted(len(record.pipelined), 'pod')} placed on room that is still being released",
             next_step="nothing: it is bound when the room is free",
         )
     if record.placed:
-        message = f"{_pods(len(record.placed))} placed"
+        message = f"{counted(len(record.placed), 'pod')} placed"
         if waiting and refusal is not None:
-            message += f"; {_pods(waiting)} above the minimum still waiting: {refusal.message}"
+            message += f"; {counted(waiting, 'pod')} above the minimum still waiting: {refusal.message}"
         return Verdict(
             pod_group=group.key,
             queue=group.queue,
@@ -67,7 +68,3 @@ def _sentence(record: GangRecord) -> str:
             f"Additional pods cannot be scheduled due to: {refusal.message}"
         )
     return refusal.message
-
-
-def _pods(count: int) -> str:
-    return "1 pod" if count == 1 else f"{count} pods"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
+from kai_sched.model.words import counted
 from kai_sched.topology.graph import Kind
 from kai_sched.topology.inventory import Entry, State
 
@@ -52,7 +53,7 @@ class Picture:
     def notes(self) -> Iterator[str]:
         """The legend, a line a holder."""
         for letter, holder, count in self.legend:
-            yield f"{letter} {holder}: {count} device{'s' if count != 1 else ''}"
+            yield f"{letter} {holder}: {counted(count, 'device')}"
 
 
 def picture(root: Entry) -> Picture:

@@ -13,12 +13,11 @@ from typing import Final
 from kai_sched.api.kinds import Raw
 from kai_sched.api.quantities import amount_in
 from kai_sched.api.translate.fields import FieldError, at, section, sections, text
-from kai_sched.model.resources import CLASS_DOMAIN, CPU, MEMORY, PODS, Amounts, amounts
+from kai_sched.model.resources import CLASS_DOMAIN, CPU, HUGE_PAGES, MEMORY, PODS, Amounts, amounts
 from kai_sched.model.workloads import ExtendedRequest
 
 Requests = dict[str, int]
 _POD_LEVEL: Final = (CPU, MEMORY)
-_HUGE_PAGES: Final = "hugepages-"
 
 
 def effective_requests(spec: Raw, status: Raw) -> Amounts:
@@ -146,7 +145,7 @@ def _pod_level(spec: Raw, status: Raw, *, infeasible: bool) -> Requests:
 
 
 def _is_pod_level(resource: str) -> bool:
-    return resource in _POD_LEVEL or resource.startswith(_HUGE_PAGES)
+    return resource in _POD_LEVEL or resource.startswith(HUGE_PAGES)
 
 
 def _container_statuses(status: Raw) -> dict[str, Raw]:

@@ -194,7 +194,7 @@ CASES = {
     ),
     "class missing": (
         a_cluster({"n1": gpus(1)}, a_request("gpu", deviceClassName="nope")),
-        'devices for 0 of 1 pods: claim team/c0, request gpu: could not retrieve device class nope: "nope" not found',
+        'devices for 0 of 1 pod: claim team/c0, request gpu: could not retrieve device class nope: "nope" not found',
         "correct the claim",
     ),
     "selector error": (

@@ -52,6 +52,15 @@ def test_a_gang_that_does_not_fit_gets_nothing_and_says_how_much_is_missing():
     assert verdict.is_proof
 
 
+def test_a_pod_larger_than_any_node_is_told_in_the_units_that_it_was_written_in():
+    pod = a_pod("wide", a_spec(gpus=0, memory=1 << 40), group="wide")
+    plan = plan_cycle(a_snapshot(nodes=[a_node("a")], pods=[pod], groups=[a_group("wide")]), POLICY)
+
+    verdict = verdict_of(plan, "wide")
+    assert verdict.message == "a pod asks for 1Ti memory, the largest node has 512Gi"
+    assert verdict.next_step == "ask for less in each pod, or add nodes with 1Ti memory"
+
+
 def test_pods_above_the_minimum_follow_one_by_one_as_far_as_room_goes():
     spec = a_spec(gpus=4)
     pods = [a_pod(f"e-{i}", spec, group="e") for i in range(5)]
