@@ -18,10 +18,6 @@ from kai_sched.cluster.kube.resources import CUSTOM_RESOURCES
 from kai_sched.errors import ApiFailure
 
 Root = Annotated[Path, typer.Option(help="Folder of the repository.")]
-Kubeconfig = Annotated[
-    Path | None,
-    typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
-]
 _NOT_FOUND = 404
 
 app = typer.Typer(
@@ -63,7 +59,7 @@ def check(root: Root = Path()) -> None:
 
 
 @app.command()
-def diff(kubeconfig: Kubeconfig = None, output: options.Output = OutputFormat.TABLE) -> None:
+def diff(kubeconfig: options.Kubeconfig = None, output: options.Output = OutputFormat.TABLE) -> None:
     """Compare the cluster's definitions with ours; writes nothing, exit code 1 where they differ.
 
     Example: kai-sched crds diff --kubeconfig ~/.kube/config
@@ -75,7 +71,7 @@ def diff(kubeconfig: Kubeconfig = None, output: options.Output = OutputFormat.TA
 
 
 @app.command()
-def apply(kubeconfig: Kubeconfig = None, output: options.Output = OutputFormat.TABLE) -> None:
+def apply(kubeconfig: options.Kubeconfig = None, output: options.Output = OutputFormat.TABLE) -> None:
     """Create or update the cluster's definitions; one that has more than ours is kept, never downgraded.
 
     Example: kai-sched crds apply --kubeconfig ~/.kube/config

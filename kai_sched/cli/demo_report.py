@@ -11,12 +11,14 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from kai_sched.cli.output import table
+from kai_sched.cli.output import print_hanging, table
+from kai_sched.cli.plan_tables import solver_text
 from kai_sched.cli.topology import live_world, view_of
 from kai_sched.cli.topology_views import print_picture
 from kai_sched.cli.worlds import WorldOptions
 from kai_sched.localcluster.admin import AdminApi
 from kai_sched.model.policy import Policy
+from kai_sched.model.words import counted
 
 Document = Mapping[str, Any]
 GPU, CLIQUE = Policy().gpu_resources[0], Policy().clique_label
@@ -101,11 +103,14 @@ def print_decisions(api: AdminApi, log: Path, out: Console) -> None:
             line.append(f" {verdict['blocker']}", style="bold")
         out.print(line)
         if verdict.get("message"):
-            out.print(Text(f"  {verdict['message']}"))
+            print_hanging(out, Text(f"  {verdict['message']}"))
         if verdict.get("nextStep"):
-            out.print(Text(f"  next: {verdict['nextStep']}", style="dim"))
+            print_hanging(out, Text(f"  next: {verdict['nextStep']}", style="dim"))
     for cycle in _solved_cycles(log):
-        out.print(Text(f"solver: {_solver_line(cycle)}"))
+        solved = solver_text(
+            cycle.get("solver", "GREEDY"), cycle.get("objective") or {}, cycle.get("bound") or {}
+        )
+        print_hanging(out, Text(solved))
     out.print()
 
 
@@ -116,13 +121,13 @@ def print_landing(api: AdminApi, kubeconfig: Path, out: Console) -> None:
         + Text("  (a cell is a node, a letter a GPU that is held, + by several, . free)", style="dim")
     )
     print_picture(view_of(live_world(kubeconfig, WorldOptions())).root, out)
-    counted = [
+    asking = [
         pod for pod in api.list("Pod", "demo") if pod["spec"].get("nodeName") and _plugin_gpus(pod["spec"])
     ]
-    claimed = sum("extendedResourceClaimStatus" in pod["status"] for pod in counted)
-    out.print(
-        f"  of {len(counted)} pods that ask for a count of {GPU}, {claimed} got a claim made for them on DRA nodes"
-    )
+    claimed = sum("extendedResourceClaimStatus" in pod["status"] for pod in asking)
+    total = counted(len(asking), "pod")
+    said = f"  {total} asked for a count of {GPU}; for {claimed} of them, on DRA nodes, a claim was made"
+    print_hanging(out, Text(said))
 
 
 def _rack_of(node: Document) -> str:
@@ -176,7 +181,7 @@ def _asks(document: Document) -> str:
         claim.get("resourceClaimTemplateName") or claim.get("resourceClaimName")
         for claim in spec.get("resourceClaims", ())
     ]
-    return ", ".join((*([f"{plugin} GPU"] if plugin else []), *(f"claim {name}" for name in claims)))
+    return ", ".join((*([counted(plugin, "GPU")] if plugin else []), *(f"claim {name}" for name in claims)))
 
 
 def _plugin_gpus(spec: Document) -> int:
@@ -220,9 +225,3 @@ def _solved_cycles(log: Path) -> list[Document]:
         if isinstance(entry, dict) and entry.get("event") == "cycle" and entry.get("binds"):
             found.append(entry)
     return sorted(found, key=lambda entry: -entry["binds"])[:1]
-
-
-def _solver_line(cycle: Document) -> str:
-    objective, bound = cycle.get("objective") or {}, cycle.get("bound") or {}
-    figures = ", ".join(f"{name} {value} (bound {bound.get(name, '-')})" for name, value in objective.items())
-    return f"{cycle.get('solver', 'GREEDY')}" + (f": {figures}" if figures else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import kai_sched
 from kai_sched.cli import options
 from kai_sched.cli.output import OutputFormat, console, error_console, print_document, table, write_out
 from kai_sched.errors import InvalidInput
-from kai_sched.localcluster.binaries import ALL_BUT_KIND, ensure, locate
+from kai_sched.localcluster.binaries import ALL_BUT_KIND, Located, ensure, locate
 from kai_sched.localcluster.fleet import fleet_objects, read_fleet
 from kai_sched.localcluster.providers import registry
 from kai_sched.localcluster.providers.ports import ProviderName
@@ -38,8 +39,7 @@ def build(output: options.Output = OutputFormat.TABLE) -> None:
     ensure(ALL_BUT_KIND)
     found = [locate(tool) for tool in ALL_BUT_KIND]
     if output is OutputFormat.TABLE:
-        rows = ((one.tool.value, one.source, one.path) for one in found)
-        console().print(table("", ("BINARY", "FROM", "PATH"), rows))
+        _print_binaries(found)
         return
     print_document(
         {
@@ -112,6 +112,15 @@ def status(output: options.Output = OutputFormat.TABLE) -> None:
         console().print(table("", ("NAME", "PROVIDER", "STATE", "KUBECONFIG"), rows))
         return
     print_document({"clusters": [_document(one) for one in standings]}, output)
+
+
+def _print_binaries(found: Sequence[Located]) -> None:
+    """Names and sources, then the folders: paths are too long for a column."""
+    out = console()
+    out.print(table("", ("BINARY", "FROM"), ((one.tool.value, one.source) for one in found)))
+    folders = dict.fromkeys((one.source, one.path.parent) for one in found if one.path is not None)
+    for source, folder in folders:
+        out.print(f"{source}: {folder}", markup=False, soft_wrap=True)
 
 
 def _objects(file: Path) -> list[dict[str, Any]]:

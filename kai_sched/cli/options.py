@@ -15,10 +15,14 @@ Files = Annotated[
         "-f", "--file", help="Snapshot file: a Kubernetes List or documents, YAML or JSON. Repeatable."
     ),
 ]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
+]
 Now = Annotated[
     str | None,
     typer.Option(
-        help="The instant to decide at (RFC 3339). Default: the snapshot's annotation kai.scheduler/snapshot-time, "
+        help="The instant to decide at (RFC 3339). Default: when the snapshot was taken, as it says itself, "
         "else the present."
     ),
 ]

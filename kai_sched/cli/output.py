@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kai_sched.api.snapshot_file import dump_yaml
 
@@ -69,6 +70,14 @@ def print_document(document: Any, form: OutputFormat) -> None:
 def print_line(document: Any) -> None:
     """One compact JSON document a line, flushed, for many worlds in one process."""
     write_out(orjson.dumps(document).decode() + "\n")
+
+
+def print_hanging(out: Console, text: Text, indent: int = 2) -> None:
+    """A paragraph whose lines after the first are indented further."""
+    beginning = len(text.plain) - len(text.plain.lstrip())
+    for number, line in enumerate(text.wrap(out, out.width - beginning - indent)):
+        line.rstrip()
+        out.print(line if number == 0 else Text(" " * (beginning + indent)).append_text(line))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from kai_sched.cli.output import table
+from kai_sched.cli.output import print_hanging, table
 
 Document = Mapping[str, Any]
 _COLOUR = {"Placed": "green", "Pipelined": "cyan", "Unplaced": "yellow", "NotReady": "magenta"}
@@ -28,6 +28,7 @@ def print_plan(plan: Document, console: Console) -> None:
         [(row["pod"], row["node"], ", ".join(row["waitsFor"])) for row in plan["pipelined"]],
     )
     print_verdicts(plan["verdicts"], console)
+    console.print()
     print_shares(plan["shares"], console)
     print_solver(plan["solver"], console)
 
@@ -46,9 +47,9 @@ def print_verdicts(verdicts: Sequence[Document], console: Console) -> None:
             line.append(f" {verdict['blocker']}", style="bold")
             line.append(" (proven)" if verdict.get("proof") else "", style="dim")
         console.print(line)
-        console.print(Text(f"  {verdict['message']}"))
+        print_hanging(console, Text(f"  {verdict['message']}"))
         if verdict.get("nextStep"):
-            console.print(Text(f"  next: {verdict['nextStep']}", style="dim"))
+            print_hanging(console, Text(f"  next: {verdict['nextStep']}", style="dim"))
     if len(verdicts) > MOST_ROWS:
         console.print(f"... and {len(verdicts) - MOST_ROWS} more (-o json shows all)")
 
@@ -71,10 +72,17 @@ def print_shares(shares: Sequence[Document], console: Console) -> None:
 
 
 def print_solver(solver: Document, console: Console) -> None:
-    """One line on how good the plan is known to be."""
-    objective = ", ".join(f"{name} {value}" for name, value in solver["objective"].items())
-    bound = ", ".join(f"{name} {value}" for name, value in solver["bound"].items())
-    console.print(f"solver {solver['status']}" + (f": {objective}; bound {bound}" if objective else ""))
+    """How good the plan is known to be: its objective, with the bound where a better plan is not ruled out."""
+    print_hanging(console, Text(solver_text(solver["status"], solver["objective"], solver["bound"])))
+
+
+def solver_text(status: str, objective: Mapping[str, int], bound: Mapping[str, int]) -> str:
+    """Such as ``solver FEASIBLE: gangsRescued 0, surplusDomains 3 (at best 1)``."""
+    tiers = [
+        f"{name} {value}" + (f" (at best {bound[name]})" if bound.get(name, value) != value else "")
+        for name, value in objective.items()
+    ]
+    return f"solver {status}" + (f": {', '.join(tiers)}" if tiers else "")
 
 
 def _bind_row(bind: Document) -> tuple[str, str, str]:

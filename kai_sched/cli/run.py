@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,10 +35,7 @@ class LogLevel(StrEnum):
 
 
 def run(
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
-    ] = None,
+    kubeconfig: options.Kubeconfig = None,
     context: Annotated[str | None, typer.Option(help="Context of the kubeconfig. Default: its own.")] = None,
     config: options.Config = None,
     scheduler_name: Annotated[
@@ -54,9 +50,15 @@ def run(
         int | None, typer.Option(min=0, max=65535, help="Port of /healthz and /readyz; 0 turns it off.")
     ] = None,
     log_format: Annotated[
-        LogChoice | None, typer.Option(help="auto: console on a terminal, JSON elsewhere.")
+        LogChoice | None,
+        typer.Option(
+            metavar="<form>", help="auto, json or console; auto: console on a terminal, JSON elsewhere."
+        ),
     ] = None,
-    log_level: Annotated[LogLevel | None, typer.Option(help="Least severity logged.")] = None,
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option(metavar="<level>", help="Least severity logged: debug, info, warning or error."),
+    ] = None,
     lease: Annotated[
         bool | None,
         typer.Option(

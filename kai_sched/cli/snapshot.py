@@ -11,16 +11,14 @@ from typing import Annotated
 import typer
 
 from kai_sched.api.snapshot_file import dump_json, dump_yaml, snapshot_document
+from kai_sched.cli import options
 from kai_sched.cli.output import OutputFormat, console, error_console, table, write_out
 from kai_sched.cluster.snapshots import read_cluster
 from kai_sched.errors import InvalidInput
 
 
 def snapshot(
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
-    ] = None,
+    kubeconfig: options.Kubeconfig = None,
     to: Annotated[Path | None, typer.Option("--to", help="File to write. Default: standard output.")] = None,
     output: Annotated[
         OutputFormat,

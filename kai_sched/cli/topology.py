@@ -36,10 +36,7 @@ def topology(
         list[Path] | None,
         typer.Option("-f", "--file", help="Snapshot file instead of the live cluster. Repeatable."),
     ] = None,
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
-    ] = None,
+    kubeconfig: options.Kubeconfig = None,
     topology_name: Annotated[
         str,
         typer.Option("--topology", help="Only nodes of this Topology, by its levels. Default: all nodes."),
@@ -70,7 +67,7 @@ def topology(
     view = view_of(world, topology_name)
     depth = _depth(level, view)
     root = _filtered(view.root, node or [], only_free=free)
-    view = replace(view, root=root)
+    view = replace(view, root=root, only_free=free)
     if output is not OutputFormat.TABLE:
         print_document(view_document(view, topology_name), output)
         return

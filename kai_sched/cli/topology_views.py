@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from kai_sched.cli.output import print_hanging
 from kai_sched.model.nodes import Node
 from kai_sched.model.quantity import format_quantity
 from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
+from kai_sched.model.words import counted
 from kai_sched.topology.distance import LinkSpeeds, all_reduce_gbps, meeting_place
 from kai_sched.topology.graph import BOARD, FleetGraph, Kind, Place
 from kai_sched.topology.holders import Holders, Holding
@@ -44,7 +46,7 @@ _BOARD_NAME: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is shown. ``titles``: label of a level -> what people call it."""
+    """What is shown. ``titles``: label of a level -> what people call it; ``only_free``: ``root`` lacks what is held."""
 
     root: Entry
     graph: FleetGraph
@@ -52,12 +54,13 @@ class View:
     nodes: Mapping[str, Node]
     titles: Mapping[str, str]
     speeds: LinkSpeeds
+    only_free: bool = False
 
 
 def print_view(view: View, depth: str, out: Console) -> None:
     """The tree down to ``depth`` (a level or a kind of place), then who the letters are and what they span."""
     letters = letters_of(view.root)
-    tree = Tree(Text(f"cluster  {_counts(view.root)}"), guide_style="dim")
+    tree = Tree(Text(f"cluster  {_counts(view.root, view)}"), guide_style="dim")
     _grow(tree, view.root, view, depth, letters)
     out.print(tree)
     held = list(spans(view))
@@ -67,9 +70,9 @@ def print_view(view: View, depth: str, out: Console) -> None:
         queue = f" (queue {holding.queue})" if holding.queue else ""
         gbps = all_reduce_of(devices, view)
         link = f", all-reduce ~{gbps:g} GB/s" if gbps is not None else ""
-        count = f"{len(devices)} device{'s' if len(devices) != 1 else ''}"
+        count = counted(len(devices), "device")
         where = _whereabouts(place, view)
-        out.print(Text(f"{letters.get(name, '+')} {name}{queue}: {count} in {where}{link}"))
+        print_hanging(out, Text(f"{letters.get(name, '+')} {name}{queue}: {count} in {where}{link}"))
 
 
 def print_picture(root: Entry, out: Console) -> None:
@@ -94,7 +97,7 @@ def _grow(tree: Tree, entry: Entry, view: View, depth: str, letters: Mapping[str
         is_last = _is_last(inner.place, view, depth)
         line = _line(inner, view, letters, is_last=is_last)
         if len(run) > 1:
-            line = Text(f"{inner.place.name} … {run[-1].place.name}").append_text(_state(inner))
+            line = Text(f"{inner.place.name} … {run[-1].place.name}").append_text(_state(inner, view))
             line.append(f" ({len(run)})", style="dim")
         while inner.place.kind in {Kind.NUMA, Kind.PCIE} and len(inner.children) == 1 and not is_last:
             inner = inner.children[0]
@@ -133,12 +136,12 @@ def _line(entry: Entry, view: View, letters: Mapping[str, str], *, is_last: bool
     place = entry.place
     line = Text(_title(place, view))
     if entry.state is not None:
-        return line.append_text(_state(entry))
+        return line.append_text(_state(entry, view))
     if place.kind in {Kind.NUMA, Kind.PCIE} and not is_last:
         return line
     if place.kind in {Kind.NODE, Kind.POOL}:
         line.append(f"  {cell(entry, letters)}", style="bold")
-    line.append(f"  {_counts(entry)}{_other_resources(entry, view)}")
+    line.append(f"  {_counts(entry, view)}{_other_resources(entry, view)}")
     node = view.nodes.get(place.key) if place.kind is Kind.NODE else None
     if node is not None and node.is_cordoned:
         line.append(" cordoned", style="yellow")
@@ -164,7 +167,7 @@ def _whereabouts(place: Place, view: View) -> str:
     return f"{_title(place, view)} of {node_of(view.graph, place)}"
 
 
-def _state(entry: Entry) -> Text:
+def _state(entry: Entry, view: View) -> Text:
     state = entry.state or State.FREE
     text = Text(f" {state.value}", style=_STYLE[state])
     if entry.holders:
@@ -175,7 +178,10 @@ def _state(entry: Entry) -> Text:
     parts = [part for part in entry.children if part.place.kind is Kind.PARTITION]
     if parts:
         free = sum(part.state is State.FREE for part in parts)
-        text.append(f" ({free} of {len(parts)} partitions can be had)", style="dim")
+        amount = (
+            counted(free, "partition") if view.only_free else f"{free} of {counted(len(parts), 'partition')}"
+        )
+        text.append(f" ({amount} can be had)", style="dim")
     return text
 
 
@@ -184,11 +190,14 @@ def _holder(holding: Holding) -> str:
     return holding.name + (f" [{amounts}]" if amounts else "")
 
 
-def _counts(entry: Entry) -> str:
-    counts = entry.counts()
+def _counts(entry: Entry, view: View) -> str:
+    counts = sorted(entry.counts(), key=lambda count: "gpu" not in count.driver)
     if not counts:
         return "no devices"
-    return ", ".join(f"{count.free} of {count.total} {count.driver} free" for count in counts)
+    # Totals of a tree without what is held would be no totals.
+    amounts = [f"{count.free}" if view.only_free else f"{count.free}/{count.total}" for count in counts]
+    texts = [f"{amount} {count.driver}" for amount, count in zip(amounts, counts, strict=True)]
+    return f"{', '.join(texts)} free"
 
 
 def _other_resources(entry: Entry, view: View) -> str:
@@ -197,7 +206,7 @@ def _other_resources(entry: Entry, view: View) -> str:
         return ""
     shown = {count.driver for count in entry.counts()}
     return "".join(
-        f", {free} of {total} {name} free"
+        f", {free}/{total} {name} free"
         for name, (total, free) in resources(entry.place, view).items()
         if name not in shown
     )

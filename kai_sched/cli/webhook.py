@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from kai_sched.api.keys import SCHEDULER_NAME
+from kai_sched.cli import options
 from kai_sched.cluster.kube.client import KubeClient
 from kai_sched.errors import InvalidInput
 from kai_sched.operator.logs import LogFormat, configure_logs
@@ -40,23 +41,25 @@ def webhook(
     host: Annotated[
         str | None, typer.Option(help="Address to serve on. Default: all of this machine.")
     ] = None,
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
-    ] = None,
+    kubeconfig: options.Kubeconfig = None,
     scheduler_name: Annotated[
         str, typer.Option(help="Pods with this schedulerName are looked at.")
     ] = SCHEDULER_NAME,
     realise: Annotated[
         Realisation,
         typer.Option(
-            help="How a part is had: a claim of its own on devices that allow multiple allocations, or a claim that"
-            " the pods of a namespace name together."
+            metavar="<way>",
+            help="How a part is had. consumable-capacity: a claim of its own on devices that allow multiple"
+            " allocations; shared-claim: one that the pods of a namespace name together.",
         ),
     ] = Realisation.CONSUMABLE_CAPACITY,
     capacity: Annotated[str, typer.Option(help="Capacity that a part is measured in, in bytes.")] = "memory",
     distinct_attribute: Annotated[
-        str, typer.Option(help="Attribute that tells devices apart, for parts of several.")
+        str,
+        typer.Option(
+            show_default=False,
+            help="Attribute that tells devices apart, for parts of several. Default: the standard pciBusID.",
+        ),
     ] = "resource.kubernetes.io/pciBusID",
     mps_config: Annotated[
         Path | None,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kai_sched.cli.plan_tables import solver_text
 from tests.unit.cli.conftest import Run
 
 VERDICTS = {"Placed", "Pipelined", "Unplaced", "NotReady"}
@@ -211,3 +212,19 @@ def test_a_tick_that_leaves_the_calendar_is_refused(run: Run, racks: Path, tick:
 
     assert answer.code == 2
     assert answer.err == "error: --tick: the last cycle would be after the year 9999\n"
+
+
+def test_long_sentences_go_on_under_their_beginning(run: Run, racks: Path):
+    lines = run("plan", "-f", racks).out.splitlines()
+
+    sentence = next(number for number, line in enumerate(lines) if line.startswith("  Resources were found"))
+    assert lines[sentence + 1].startswith("    Additional pods")
+
+
+def test_a_bound_is_named_only_where_it_is_not_reached():
+    text = solver_text(
+        "FEASIBLE", {"gangsRescued": 0, "surplusDomains": 3}, {"gangsRescued": 0, "surplusDomains": 1}
+    )
+
+    assert text == "solver FEASIBLE: gangsRescued 0, surplusDomains 3 (at best 1)"
+    assert solver_text("GREEDY", {}, {}) == "solver GREEDY"
