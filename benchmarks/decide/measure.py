@@ -166,9 +166,15 @@ def _quality(plan: Plan) -> Document:
 
 
 async def through_child(snapshot: ClusterSnapshot) -> Document:
-    """The same decision made by the solving child: what travelling and checking add."""
+    """The same decision made by the solving child: what travelling and checking add.
+
+    As in a running operator, the child knows the fleet by its version and has loaded its solver, which it does after
+    its first decision: the third one counts.
+    """
+    snapshot = replace(snapshot, fleet=replace(snapshot.fleet, version=1))
     async with SolverProcess() as solver:
-        await solver.decide(snapshot, Policy(), 60)
+        for _ in range(2):
+            await solver.decide(snapshot, Policy(), 60)
         decision = await solver.decide(snapshot, Policy(), 60)
     return {
         "seconds": decision.seconds,
