@@ -1,0 +1,1 @@
+"""Node rules beside kube-scheduler: random clusters and pods on a real control plane, two sets of feasible nodes."""
