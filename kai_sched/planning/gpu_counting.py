@@ -283,7 +283,7 @@ def _mig_size_of_name(device: str) -> int:
 
 
 def _part_of(device: Device, consumed: Mapping[str, Fraction]) -> float:
-    """How much of a device that takes many claims is consumed: by memory, else by its scarcest capacity.
+    """How much of a device that takes many claims is consumed: by memory where it takes any, else by its scarcest capacity.
 
     What a request leaves out it gets by the device's default, which is all of it where there is none.
     """
@@ -293,7 +293,7 @@ def _part_of(device: Device, consumed: Mapping[str, Fraction]) -> float:
         if capacity.value > 0
     }
     memory = [part for name, part in parts.items() if name.rpartition("/")[2] == "memory"]
-    return float(max(memory or parts.values(), default=Fraction(1)))
+    return float(max(memory, default=Fraction(0)) or max(parts.values(), default=Fraction(1)))
 
 
 def _default_of(capacity: DeviceCapacity) -> Fraction:

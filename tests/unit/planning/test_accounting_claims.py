@@ -3,6 +3,8 @@
 from dataclasses import replace
 from fractions import Fraction
 
+import pytest
+
 from kai_sched.model.devices import (
     AllocationMode,
     Consumer,
@@ -105,6 +107,17 @@ def test_request_that_leaves_memory_out_counts_what_the_device_gives_by_default(
 
     assert gpus_of(a_claim("c", a_request()), a_slice(shared)) == 0.5
     assert gpus_of(a_claim("c", a_request()), a_slice(a_gpu("gpu-0", allow_multiple_allocations=True))) == 1
+
+
+def test_part_that_takes_none_of_the_memory_counts_by_the_capacity_that_it_takes():
+    no_memory = RequestPolicy(default=Fraction(0), has_range=True)
+    by_shares = replace(
+        a_gpu("gpu-0", allow_multiple_allocations=True),
+        capacity=(("memory", DeviceCapacity(MEMORY, no_memory)), ("shares", DeviceCapacity(Fraction(10)))),
+    )
+
+    three_shares = a_request(capacity=(("shares", Fraction(3)),))
+    assert gpus_of(a_claim("c", three_shares), a_slice(by_shares)) == pytest.approx(0.3)
 
 
 def test_admin_access_counts_nothing():
