@@ -141,7 +141,9 @@ def _line(entry: Entry, view: View, letters: Mapping[str, str], *, is_last: bool
         return line
     if place.kind in {Kind.NODE, Kind.POOL}:
         line.append(f"  {cell(entry, letters)}", style="bold")
-    line.append(f"  {_counts(entry, view)}{_other_resources(entry, view)}")
+        line.append(f" {_counts(entry, view)}")
+    else:
+        line.append(f"  {_counts(entry, view)}")
     node = view.nodes.get(place.key) if place.kind is Kind.NODE else None
     if node is not None and node.is_cordoned:
         line.append(" cordoned", style="yellow")
@@ -191,25 +193,20 @@ def _holder(holding: Holding) -> str:
 
 
 def _counts(entry: Entry, view: View) -> str:
+    """What is free of what is there; GPUs first, then what else a node counts (partitions by device plugin, say)."""
     counts = sorted(entry.counts(), key=lambda count: "gpu" not in count.driver)
-    if not counts:
+    amounts = {count.driver: (count.total, count.free) for count in counts}
+    if entry.place.kind is Kind.NODE:
+        for name, found in resources(entry.place, view).items():
+            amounts.setdefault(name, found)
+    if not amounts:
         return "no devices"
     # Totals of a tree without what is held would be no totals.
-    amounts = [f"{count.free}" if view.only_free else f"{count.free}/{count.total}" for count in counts]
-    texts = [f"{amount} {count.driver}" for amount, count in zip(amounts, counts, strict=True)]
+    texts = [
+        f"{free} {name}" if view.only_free else f"{free}/{total} {name}"
+        for name, (total, free) in amounts.items()
+    ]
     return f"{', '.join(texts)} free"
-
-
-def _other_resources(entry: Entry, view: View) -> str:
-    """Counted extended resources of a node that are no whole GPUs, such as static partitions of a device plugin."""
-    if entry.place.kind is not Kind.NODE:
-        return ""
-    shown = {count.driver for count in entry.counts()}
-    return "".join(
-        f", {free}/{total} {name} free"
-        for name, (total, free) in resources(entry.place, view).items()
-        if name not in shown
-    )
 
 
 def resources(node: Place, view: View) -> dict[str, tuple[int, int]]:
