@@ -41,7 +41,7 @@ class ConformanceWatcher:
         self._replay = Replay()
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._streams: dict[str, Stream] = {}
+        self._streams: set[Stream] = set()
         self._history: History | None = None
 
     def __enter__(self) -> Self:
@@ -52,8 +52,7 @@ class ConformanceWatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        for stream in list(self._streams.values()):
-            stream.end()
+        self._end_streams()
 
     @property
     def binds_seen(self) -> int:
@@ -87,6 +86,8 @@ class ConformanceWatcher:
 
     def _begin(self) -> None:
         """One picture of one revision, then watches from there."""
+        # Those of a history that was lost: an API server with open watches takes long to end.
+        self._end_streams()
         revision, documents = self._picture()
         self._replay.restart(documents, revision)
         self._history = history = History(documents, revision)
@@ -100,7 +101,7 @@ class ConformanceWatcher:
         return revision, {**pictures, "Pod": pods}
 
     def _follow(self, history: History, kind: str) -> None:
-        while not self._ended.is_set() and not history.lost.is_set():
+        while not self._is_over(history):
             try:
                 self._read_stream(history, kind)
             except ApiFailure as failure:
@@ -111,14 +112,29 @@ class ConformanceWatcher:
     def _read_stream(self, history: History, kind: str) -> None:
         """Reads one watch to its end."""
         with contextlib.closing(self._api.watch(kind, str(history.reached[kind]))) as stream:
-            self._streams[kind] = stream
-            for event in stream:
-                if self._ended.is_set():
-                    return
-                if event["type"] == "ERROR":
-                    status = int(event["object"].get("code", 0))
-                    raise ApiFailure(str(event["object"].get("message")), status=status, retryable=True)
-                history.add(kind, event)
+            self._streams.add(stream)
+            try:
+                # Who ends streams may have looked just before this one was there.
+                if not self._is_over(history):
+                    self._take_in(history, kind, stream)
+            finally:
+                self._streams.discard(stream)
+
+    def _take_in(self, history: History, kind: str, stream: Stream) -> None:
+        for event in stream:
+            if self._is_over(history):
+                return
+            if event["type"] == "ERROR":
+                status = int(event["object"].get("code", 0))
+                raise ApiFailure(str(event["object"].get("message")), status=status, retryable=True)
+            history.add(kind, event)
+
+    def _is_over(self, history: History) -> bool:
+        return self._ended.is_set() or history.lost.is_set()
+
+    def _end_streams(self) -> None:
+        for stream in list(self._streams):
+            stream.end()
 
     def _catch_up(self, history: History) -> None:
         """Waits until the streams have told all that a picture made now shows, and replays that."""
