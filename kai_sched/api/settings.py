@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from kai_sched.api.files import read_file
 from kai_sched.api.keys import DEFAULT_QUEUE, NODE_POOL, SCHEDULER_NAME
 from kai_sched.errors import InvalidInput
 from kai_sched.model.policy import Policy
@@ -309,9 +310,7 @@ def settings_schema() -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise InvalidInput(error.strerror or str(error), source=str(path)) from error
+        document = yaml.safe_load(read_file(path))
     except yaml.YAMLError as error:
         raise InvalidInput(f"is not YAML: {' '.join(str(error).split())}", source=str(path)) from error
     if not isinstance(document, dict):

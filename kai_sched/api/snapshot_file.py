@@ -12,6 +12,7 @@ import orjson
 import yaml
 
 from kai_sched.api import kinds
+from kai_sched.api.files import read_file
 from kai_sched.api.keys import SNAPSHOT_TIME
 from kai_sched.api.kinds import Kind, Raw, kind_of
 from kai_sched.api.objects import ObjectSet
@@ -38,6 +39,8 @@ _CLUSTER_SCOPED: Final = frozenset(
         Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
     }
 )
+
+_FLEET: Final = Kind("kai-sched.dev", "Fleet")
 
 
 class _Loader(yaml.CSafeLoader):
@@ -102,7 +105,7 @@ def read_snapshot(paths: Iterable[Path | str]) -> ObjectSet:
     """
     objects = ObjectSet()
     for path in paths:
-        parse_snapshot(_text_of(Path(path)), source=str(path), into=objects)
+        parse_snapshot(read_file(Path(path)), source=str(path), into=objects)
     return objects
 
 
@@ -164,13 +167,6 @@ def dump_yaml(document: Any) -> str:
 def dump_json(document: Any) -> str:
     """JSON, indented by two."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
-
-
-def _text_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(error.strerror or str(error), source=str(path)) from error
 
 
 def _documents(content: bytes, source: str) -> list[Any]:
@@ -240,6 +236,8 @@ def _completed(raw: Raw) -> Raw:
     """With what the API server would have added: a namespace and a uid."""
     kind = kind_of(raw)
     metadata = raw.get("metadata")
+    if kind == _FLEET:
+        raise ValueError("a fleet is no snapshot: `kai-sched dev up --cluster` makes a cluster of it")
     if not isinstance(metadata, dict):
         # The type is that of bad input, not of a bug.
         raise ValueError("metadata is missing or no object")  # noqa: TRY004

@@ -61,8 +61,10 @@ def main() -> None:
         _fail("interrupted", code=_INTERRUPTED)
     except ApiFailure as error:
         _fail(f"the API server refused: {error}")
-    except (KaiSchedError, OSError) as error:
+    except KaiSchedError as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     else:
         sys.exit(code if isinstance(code, int) else 0)
 

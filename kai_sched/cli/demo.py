@@ -10,6 +10,7 @@ import typer
 import yaml
 from rich.console import Console
 
+from kai_sched.api.files import read_file
 from kai_sched.cli import demo_report as report
 from kai_sched.cli.output import console
 from kai_sched.errors import ControlPlaneError, InvalidInput
@@ -86,7 +87,7 @@ def demo(
 
 def _documents(path: Path) -> list[dict[str, Any]]:
     try:
-        return [document for document in yaml.safe_load_all(path.read_text()) if document]
+        return [document for document in yaml.safe_load_all(read_file(path)) if document]
     except yaml.YAMLError as error:
         raise InvalidInput(" ".join(str(error).split()), source=str(path)) from error
 

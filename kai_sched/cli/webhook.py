@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from kai_sched.api.files import read_file
 from kai_sched.api.keys import SCHEDULER_NAME
 from kai_sched.cli import options
 from kai_sched.cluster.kube.client import KubeClient
@@ -107,7 +108,7 @@ def webhook(
 
 def _config(path: Path, flag: str) -> tuple[str, str]:
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(read_file(path))
         return str(document["driver"]), json.dumps(document["parameters"], sort_keys=True)
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"needs driver and parameters: {error!r}", source=str(path), field=flag) from error

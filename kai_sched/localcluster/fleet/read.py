@@ -9,6 +9,7 @@ from typing import TypeVar
 import yaml
 from pydantic import ValidationError
 
+from kai_sched.api.files import read_file
 from kai_sched.errors import InvalidInput
 from kai_sched.localcluster.fleet.profile import Profile
 from kai_sched.localcluster.fleet.spec import Fleet, Strict
@@ -35,8 +36,8 @@ def profile_named(name: str) -> Profile:
 
 def _read(path: Path, model: type[Document]) -> Document:
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(read_file(path))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidInput(" ".join(str(error).split()), source=str(path)) from error
     try:
         return model.model_validate(content)

@@ -37,6 +37,8 @@ def is_one_error(text: str) -> bool:
         (["simulate", "-f", "{file}", "--cycles", "many"], ["--cycles"]),
         (["simulate", "-f", "{file}", "--cycles", "9", "--tick", "1e300"], ["--tick"]),
         (["topology", "-f", "/no/such/file"], ["/no/such/file"]),
+        (["plan", "-f", "examples/fleets/small.yaml"], ["a fleet is no snapshot", "dev up"]),
+        (["dev", "up", "--cluster", "/no/such/file"], ["/no/such/file: No such file or directory"]),
         (["plan", "-f", "/"], ["/"]),
         (["dev", "upp"], ["upp", "kai-sched dev --help"]),
         (["run", "--config", "/no/such/file"], ["/no/such/file"]),
