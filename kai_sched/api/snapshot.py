@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, Final, TypeVar
@@ -13,10 +13,10 @@ from kai_sched.api.kinds import Kind, Raw
 from kai_sched.api.membership import Grouper, Membership, each_alone
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.translate import (
+    InstalledDrivers,
     PriorityTable,
     SpecInterner,
     TranslateContext,
-    VolumeLimits,
     settled,
     translate_csi_driver,
     translate_csi_node,
@@ -30,6 +30,7 @@ from kai_sched.api.translate import (
     translate_topology,
     translate_volume,
     translate_volume_claim,
+    with_drivers,
     with_gpu_memory,
 )
 from kai_sched.api.translate.fields import readable
@@ -80,13 +81,13 @@ def snapshot_of(
     """The snapshot of these objects at ``now``; ``group`` decides for pods that name no pod group."""
     reader = _Reader(objects, policy)
     namespaces = _namespaces(reader)
-    fleet = _fleet(reader, namespaces)
+    drivers = reader.all(kinds.CSI_DRIVER, translate_csi_driver)
+    fleet = _fleet(reader, namespaces, [driver.name for driver in drivers if driver.is_awaited])
     pods = _pods(reader, namespaces, fleet, now, SpecInterner() if interner is None else interner)
     grouping = group(objects, policy)
     pods = [with_membership(pod, grouping.memberships) for pod in pods]
     groups = with_missing([*_pod_groups(reader), *grouping.groups], pods)
-    capacity_tracking = dict(reader.all(kinds.CSI_DRIVER, translate_csi_driver))
-    tracking = frozenset(name for name, tracks in capacity_tracking.items() if tracks)
+    tracking = frozenset(driver.name for driver in drivers if driver.tracks_capacity)
     return ClusterSnapshot(
         now=now,
         fleet=fleet,
@@ -158,11 +159,12 @@ def _namespaces(reader: _Reader) -> Namespaces:
     return dict(reader.all(kinds.NAMESPACE, translate_namespace))
 
 
-def _fleet(reader: _Reader, namespaces: Namespaces) -> Fleet:
-    limits: dict[NodeName, VolumeLimits] = dict(reader.all(kinds.CSI_NODE, translate_csi_node))
-    nodes = reader.all(
-        kinds.NODE, lambda raw: translate_node(raw, limits.get(_name(raw), ())), reader.of_shard(kinds.NODE)
-    )
+def _fleet(reader: _Reader, namespaces: Namespaces, awaited: Sequence[str]) -> Fleet:
+    installed: dict[NodeName, InstalledDrivers] = dict(reader.all(kinds.CSI_NODE, translate_csi_node))
+    nodes = [
+        with_drivers(node, installed.get(node.name, ()), awaited)
+        for node in reader.all(kinds.NODE, translate_node, reader.of_shard(kinds.NODE))
+    ]
     slices = reader.all(kinds.RESOURCE_SLICE, lambda raw: readable("ResourceSlice", translate_slice, raw))
     classes = reader.all(kinds.DEVICE_CLASS, lambda raw: readable("DeviceClass", translate_class, raw))
     rules = reader.all(
@@ -230,8 +232,8 @@ def _sorted(values: Iterable[T], attribute: str) -> tuple[T, ...]:
     return tuple(sorted(values, key=key))
 
 
-def _name(raw: Raw) -> NodeName:
-    return NodeName(raw["metadata"]["name"])
+def _name(raw: Raw) -> str:
+    return str(raw["metadata"]["name"])
 
 
 def _namespace(raw: Raw) -> str:

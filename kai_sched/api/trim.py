@@ -103,7 +103,15 @@ _KEPT: Final[Mapping[Kind, Keep]] = {
     kinds.VOLUME: {
         "spec": {
             **dict.fromkeys(
-                ("storageClassName", "claimRef", "capacity", "accessModes", "volumeMode", "nodeAffinity")
+                (
+                    "storageClassName",
+                    "claimRef",
+                    "capacity",
+                    "accessModes",
+                    "volumeMode",
+                    "volumeAttributesClassName",
+                    "nodeAffinity",
+                )
             ),
             "csi": {"driver": None, "volumeHandle": None},
         },

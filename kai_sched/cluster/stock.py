@@ -13,8 +13,8 @@ from kai_sched.api.dra import translate_claim, translate_class, translate_slice,
 from kai_sched.api.kinds import Kind, Raw
 from kai_sched.api.snapshot import ADMIN_ACCESS
 from kai_sched.api.translate import (
+    InstalledDrivers,
     PriorityTable,
-    VolumeLimits,
     translate_csi_driver,
     translate_csi_node,
     translate_namespace,
@@ -26,6 +26,7 @@ from kai_sched.api.translate import (
     translate_topology,
     translate_volume,
     translate_volume_claim,
+    with_drivers,
     with_gpu_memory,
 )
 from kai_sched.api.translate.fields import readable
@@ -47,7 +48,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.queues import Queue
 from kai_sched.model.snapshot import Unreadable
 from kai_sched.model.topology import Topology
-from kai_sched.model.volumes import StorageCapacity, StorageClass, Volume, VolumeClaim
+from kai_sched.model.volumes import CsiDriver, StorageCapacity, StorageClass, Volume, VolumeClaim
 from kai_sched.model.workloads import PodGroup
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class Stock:
         self._admins: frozenset[str] = frozenset()
         self._joined: dict[str, tuple[object, Any]] = {}
         self.nodes: Shelf[Node] = Shelf("Node", translate_node)
-        self.csi_nodes: Shelf[tuple[NodeName, VolumeLimits]] = Shelf("CSINode", translate_csi_node)
+        self.csi_nodes: Shelf[tuple[NodeName, InstalledDrivers]] = Shelf("CSINode", translate_csi_node)
         self.namespaces: Shelf[tuple[str, Mapping[str, str]]] = Shelf("Namespace", translate_namespace)
         self.config_maps: Shelf[str] = Shelf("ConfigMap", _key_alone)
         self.slices: Shelf[ResourceSlice] = Shelf(
@@ -85,7 +86,7 @@ class Stock:
         self.volume_claims: Shelf[VolumeClaim] = Shelf("PersistentVolumeClaim", translate_volume_claim)
         self.volumes: Shelf[Volume] = Shelf("PersistentVolume", translate_volume)
         self.storage_classes: Shelf[StorageClass] = Shelf("StorageClass", translate_storage_class)
-        self.csi_drivers: Shelf[tuple[str, bool]] = Shelf("CSIDriver", translate_csi_driver)
+        self.csi_drivers: Shelf[CsiDriver] = Shelf("CSIDriver", translate_csi_driver)
         self.capacities: Shelf[StorageCapacity] = Shelf("CSIStorageCapacity", translate_storage_capacity)
         self.queues: Shelf[Queue] = Shelf("Queue", translate_queue, keep_documents=True)
         self.topologies: Shelf[Topology] = Shelf("Topology", translate_topology, keep_documents=True)
@@ -114,34 +115,35 @@ class Stock:
         }
 
     def nodes_of_shard(self, policy: Policy, unknown: frozenset[str]) -> tuple[Node, ...]:
-        """Nodes of the policy's shard, with the volume limits of their CSINode.
+        """Nodes of the policy's shard, with the drivers of their CSINode.
 
         On ``unknown`` nodes runs a pod that nobody can read: they take no more.
         """
         label, value, memory = policy.partition_label, policy.partition_value, policy.gpu_memory_label
 
         def join() -> tuple[Node, ...]:
-            limits = dict(self.csi_nodes.in_order())
+            installed = dict(self.csi_nodes.in_order())
+            awaited = [driver.name for driver in self.csi_drivers.in_order() if driver.is_awaited]
             return tuple(
                 _one_node(
-                    with_gpu_memory(node, memory),
-                    limits.get(node.name, ()),
+                    with_drivers(with_gpu_memory(node, memory), installed.get(node.name, ()), awaited),
                     is_known=node.name not in unknown,
                 )
                 for node in self.nodes.in_order()
                 if (node.label(label) or "") == value
             )
 
-        versions = (self.nodes.version, self.csi_nodes.version, unknown, label, value, memory)
+        shelves = (self.nodes.version, self.csi_nodes.version, self.csi_drivers.version)
+        versions = (shelves, unknown, label, value, memory)
         return self._once("nodes", versions, join)
 
     def storage_classes_with_tracking(self) -> tuple[StorageClass, ...]:
         """Storage classes, told whether their driver publishes its capacity."""
 
         def join() -> tuple[StorageClass, ...]:
-            tracks = dict(self.csi_drivers.in_order())
+            tracking = {driver.name for driver in self.csi_drivers.in_order() if driver.tracks_capacity}
             return tuple(
-                replace(item, has_capacity_tracking=tracks.get(item.provisioner, False))
+                replace(item, has_capacity_tracking=item.provisioner in tracking)
                 for item in self.storage_classes.in_order()
             )
 
@@ -228,10 +230,8 @@ def _awaits_allocation(document: Document) -> bool:
     return not _mapping(document.get("status")).get("allocation")
 
 
-def _one_node(node: Node, limits: VolumeLimits, *, is_known: bool) -> Node:
-    if is_known and not limits:
-        return node
-    return replace(node, attachable=limits, is_ready=node.is_ready and is_known)
+def _one_node(node: Node, *, is_known: bool) -> Node:
+    return node if is_known else replace(node, is_ready=False)
 
 
 def _tolerant(kind: str, read: Callable[[Raw], T], raw: Raw) -> T | Unreadable:

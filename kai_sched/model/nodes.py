@@ -23,6 +23,8 @@ class Node:
     """Of one GPU, by the policy's label: turns gpu-memory requests into fractions."""
     attachable: tuple[tuple[str, int], ...] = ()
     """CSI driver -> volume limit of CSINode; absent: no limit."""
+    missing_drivers: tuple[str, ...] = ()
+    """CSI drivers that it does not have and that must be there before a pod comes with one of their volumes."""
     images: tuple[str, ...] = ()
 
     def label(self, key: str) -> str | None:

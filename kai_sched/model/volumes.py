@@ -12,16 +12,20 @@ class VolumeClaim:
     """A PersistentVolumeClaim. ``volume`` "" while unbound."""
 
     key: str
+    uid: str = ""
     storage_class: str = ""
     volume: str = ""
     capacity_bytes: int = 0
     access_modes: tuple[str, ...] = ()
     volume_mode: str = "Filesystem"
     selected_node: str = ""
-    selector_labels: tuple[tuple[str, str], ...] = ()
+    selector: LabelSelector | None = None
+    """What a volume must be labelled with; None: anything."""
+    attributes_class: str = ""
+    """VolumeAttributesClass; a volume must have the same."""
     is_deleting: bool = False
-    unsupported: str = ""
-    """A field that decides about nodes and that we do not honour; pods that use the claim are refused with it."""
+    problem: str = ""
+    """Why no pod can use it as it stands: its volume is lost, or the volume controller is not done with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,8 @@ class Volume:
     storage_class: str = ""
     claim: str = ""
     """Key of the claim it is bound or pre-bound to."""
+    claim_uid: str = ""
+    """Of that very claim; "": whichever has the key."""
     capacity_bytes: int = 0
     access_modes: tuple[str, ...] = ()
     volume_mode: str = "Filesystem"
@@ -39,6 +45,7 @@ class Volume:
     labels: tuple[tuple[str, str], ...] = ()
     csi_driver: str = ""
     csi_handle: str = ""
+    attributes_class: str = ""
     phase: str = "Available"
     is_deleting: bool = False
 
@@ -52,6 +59,19 @@ class StorageClass:
     waits_for_consumer: bool = False
     allowed_topologies: NodeSelector | None = None
     has_capacity_tracking: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsiDriver:
+    """A CSIDriver.
+
+    ``tracks_capacity``: it publishes how much it can still provision. ``is_awaited``: no pod with one of its volumes may
+    come to a node on which it is not installed.
+    """
+
+    name: str
+    tracks_capacity: bool = False
+    is_awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

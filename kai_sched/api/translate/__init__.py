@@ -2,7 +2,13 @@
 
 from kai_sched.api.translate.interner import SpecInterner
 from kai_sched.api.translate.namespaces import translate_namespace
-from kai_sched.api.translate.nodes import VolumeLimits, translate_csi_node, translate_node, with_gpu_memory
+from kai_sched.api.translate.nodes import (
+    InstalledDrivers,
+    translate_csi_node,
+    translate_node,
+    with_drivers,
+    with_gpu_memory,
+)
 from kai_sched.api.translate.pod_groups import translate_pod_group
 from kai_sched.api.translate.pods import TranslateContext, settled, translate_pod
 from kai_sched.api.translate.priorities import PriorityTable, is_preemptible
@@ -18,11 +24,11 @@ from kai_sched.api.translate.topologies import translate_topology
 from kai_sched.model.snapshot import Unreadable
 
 __all__ = [
+    "InstalledDrivers",
     "PriorityTable",
     "SpecInterner",
     "TranslateContext",
     "Unreadable",
-    "VolumeLimits",
     "is_preemptible",
     "settled",
     "translate_csi_driver",
@@ -37,5 +43,6 @@ __all__ = [
     "translate_topology",
     "translate_volume",
     "translate_volume_claim",
+    "with_drivers",
     "with_gpu_memory",
 ]

@@ -25,7 +25,10 @@ def effective_requests(spec: Raw, status: Raw) -> Amounts:
     infeasible = is_resize_infeasible(status)
     statuses = _container_statuses(status)
     wanted = _aggregate(spec, requests_of)
-    if statuses:
+    held, actual = _pod_statuses(status)
+    if held is not None and actual is not None:
+        wanted = _largest((held, actual) if infeasible else (wanted, held, actual))
+    elif statuses or infeasible:
         held = _allocated(spec, statuses, infeasible=infeasible)
         actual = _actuated(spec, statuses, infeasible=infeasible)
         wanted = _largest((held, actual) if infeasible else (wanted, held, actual))
@@ -136,12 +139,24 @@ def _actuated(spec: Raw, statuses: Mapping[str, Raw], *, infeasible: bool) -> Re
 
 def _pod_level(spec: Raw, status: Raw, *, infeasible: bool) -> Requests:
     asked = requests_of(spec, "spec")
-    if not asked:
+    if not any(_is_pod_level(name) for name in asked):
         return {}
-    held = quantities(status, "allocatedResources", "status")
-    actual = quantities(section(status, "resources", "status"), "requests", "status.resources")
-    effective = _largest((held, actual) if infeasible and (held or actual) else (asked, held, actual))
+    effective = asked
+    if status.get("resources") is not None:
+        held, actual = (found or {} for found in _pod_statuses(status))
+        effective = _largest((held, actual) if infeasible else (asked, held, actual))
     return {name: value for name, value in effective.items() if _is_pod_level(name)}
+
+
+def _pod_statuses(status: Raw) -> tuple[Requests | None, Requests | None]:
+    """What the kubelet set aside for the pod as a whole, and what it gave it; None where it does not say."""
+    given = section(status, "resources", "status")
+    return (
+        quantities(status, "allocatedResources", "status")
+        if status.get("allocatedResources") is not None
+        else None,
+        quantities(given, "requests", "status.resources") if given.get("requests") is not None else None,
+    )
 
 
 def _is_pod_level(resource: str) -> bool:

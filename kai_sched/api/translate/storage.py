@@ -8,7 +8,6 @@ from typing import Final
 from kai_sched.api.kinds import Raw
 from kai_sched.api.translate.fields import (
     FieldError,
-    Labels,
     at,
     name_in,
     readable,
@@ -22,10 +21,11 @@ from kai_sched.api.translate.requests import quantities
 from kai_sched.api.translate.selectors import label_selector_of, node_selector_of
 from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement
 from kai_sched.model.snapshot import Unreadable
-from kai_sched.model.volumes import StorageCapacity, StorageClass, Volume, VolumeClaim
+from kai_sched.model.volumes import CsiDriver, StorageCapacity, StorageClass, Volume, VolumeClaim
 
 DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 SELECTED_NODE: Final = "volume.kubernetes.io/selected-node"
+BIND_COMPLETED: Final = "pv.kubernetes.io/bind-completed"
 _OLD_CLASS: Final = "volume.beta.kubernetes.io/storage-class"
 _STORAGE: Final = "storage"
 _WAITS: Final = "WaitForFirstConsumer"
@@ -51,8 +51,8 @@ def translate_storage_capacity(raw: Raw) -> StorageCapacity | Unreadable:
     return readable("CSIStorageCapacity", _storage_capacity, raw)
 
 
-def translate_csi_driver(raw: Raw) -> tuple[str, bool] | Unreadable:
-    """(name, whether it publishes its capacity) of one CSIDriver."""
+def translate_csi_driver(raw: Raw) -> CsiDriver | Unreadable:
+    """One CSIDriver."""
     return readable("CSIDriver", _csi_driver, raw)
 
 
@@ -61,31 +61,31 @@ def _volume_claim(raw: Raw) -> VolumeClaim:
     annotations = section(metadata, "annotations", "metadata")
     namespace = text(metadata, "namespace", "metadata") or "default"
     wanted = _bytes(section(spec, "resources", "spec"), "requests", "spec.resources")
-    labels, unsupported = _volume_selector(spec)
+    volume = text(spec, "volumeName", "spec")
+    problem = ""
+    if text(status, "phase", "status") == "Lost":
+        problem = f"is bound to missing PersistentVolume {volume}"
+    elif volume and BIND_COMPLETED not in annotations:
+        problem = f"is not bound to PersistentVolume {volume} yet"
     return VolumeClaim(
         key=f"{namespace}/{name_in(metadata, 'name', 'metadata')}",
-        storage_class=text(spec, "storageClassName", "spec")
-        or text(annotations, _OLD_CLASS, "metadata.annotations"),
-        volume=text(spec, "volumeName", "spec"),
+        uid=text(metadata, "uid", "metadata"),
+        storage_class=_class_of(spec, annotations),
+        volume=volume,
         capacity_bytes=wanted or _bytes(status, "capacity", "status"),
         access_modes=texts(spec, "accessModes", "spec"),
         volume_mode=text(spec, "volumeMode", "spec") or "Filesystem",
         selected_node=text(annotations, SELECTED_NODE, "metadata.annotations"),
-        selector_labels=labels,
+        selector=label_selector_of(spec, "selector", "spec"),
+        attributes_class=text(spec, "volumeAttributesClassName", "spec"),
         is_deleting=metadata.get("deletionTimestamp") is not None,
-        unsupported=unsupported,
+        problem=problem,
     )
 
 
-def _volume_selector(spec: Raw) -> tuple[Labels, str]:
-    """Equalities that a volume must have, and the field that is not one ("" if all are)."""
-    selector = label_selector_of(spec, "selector", "spec")
-    pairs: list[tuple[str, str]] = []
-    for requirement in selector.requirements if selector else ():
-        if requirement.operator is not Operator.IN or len(requirement.values) != 1:
-            return (), "spec.selector.matchExpressions: only In with one value is supported"
-        pairs.append((requirement.key, requirement.values[0]))
-    return tuple(sorted(pairs)), ""
+def _class_of(spec: Raw, annotations: Raw) -> str:
+    """The storage class of a claim or volume: an annotation of old says it before the field does."""
+    return text(annotations, _OLD_CLASS, "metadata.annotations") or text(spec, "storageClassName", "spec")
 
 
 def _volume(raw: Raw) -> Volume:
@@ -94,10 +94,11 @@ def _volume(raw: Raw) -> Volume:
     affinity = section(spec, "nodeAffinity", "spec")
     return Volume(
         name=name_in(metadata, "name", "metadata"),
-        storage_class=text(spec, "storageClassName", "spec"),
+        storage_class=_class_of(spec, section(metadata, "annotations", "metadata")),
         claim=f"{text(claim, 'namespace', 'spec.claimRef')}/{name_in(claim, 'name', 'spec.claimRef')}"
         if claim
         else "",
+        claim_uid=text(claim, "uid", "spec.claimRef"),
         capacity_bytes=_bytes(spec, "capacity", "spec"),
         access_modes=texts(spec, "accessModes", "spec"),
         volume_mode=text(spec, "volumeMode", "spec") or "Filesystem",
@@ -105,6 +106,7 @@ def _volume(raw: Raw) -> Volume:
         labels=string_map(metadata, "labels", "metadata"),
         csi_driver=text(csi, "driver", "spec.csi"),
         csi_handle=text(csi, "volumeHandle", "spec.csi"),
+        attributes_class=text(spec, "volumeAttributesClassName", "spec"),
         phase=text(section(raw, "status"), "phase", "status") or "Available",
         is_deleting=metadata.get("deletionTimestamp") is not None,
     )
@@ -143,9 +145,13 @@ def _storage_capacity(raw: Raw) -> StorageCapacity:
     )
 
 
-def _csi_driver(raw: Raw) -> tuple[str, bool]:
-    name = name_in(section(raw, "metadata"), "name", "metadata")
-    return name, section(raw, "spec").get("storageCapacity") is True
+def _csi_driver(raw: Raw) -> CsiDriver:
+    spec = section(raw, "spec")
+    return CsiDriver(
+        name=name_in(section(raw, "metadata"), "name", "metadata"),
+        tracks_capacity=spec.get("storageCapacity") is True,
+        is_awaited=spec.get("preventPodSchedulingIfMissing") is True,
+    )
 
 
 def _bytes(owner: Raw, key: str, path: str) -> int:

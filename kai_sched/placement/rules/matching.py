@@ -15,6 +15,8 @@ REPELLING_EFFECTS: Final = frozenset({"NoSchedule", "NoExecute"})
 _CANONICAL = re.compile(r"0|-?[1-9][0-9]*")
 UNSCHEDULABLE: Final = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 NOT_READY: Final = Taint("node.kubernetes.io/not-ready", "", "NoSchedule")
+SICK_TAINTS: Final = frozenset({NOT_READY.key, "node.kubernetes.io/unreachable"})
+"""Keys of what the node lifecycle controller puts on nodes that are not ready."""
 
 
 def tolerates(tolerations: Sequence[Toleration], taint: Taint) -> bool:

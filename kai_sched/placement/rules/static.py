@@ -18,7 +18,14 @@ from kai_sched.model.workloads import PodSpec
 from kai_sched.placement.node_table import Mask, NodeTable
 from kai_sched.placement.rules.confidential import asks_for_partitions, keep_confidential
 from kai_sched.placement.rules.elimination import Elimination, Rule, Sieve, explain
-from kai_sched.placement.rules.matching import NOT_READY, UNSCHEDULABLE, first_untolerated, tolerates
+from kai_sched.placement.rules.matching import (
+    NOT_READY,
+    REPELLING_EFFECTS,
+    SICK_TAINTS,
+    UNSCHEDULABLE,
+    first_untolerated,
+    tolerates,
+)
 from kai_sched.placement.rules.volumes import VolumesView
 
 GPU_WORKER: Final = Requirement("node-role.kubernetes.io/gpu-worker", Operator.EXISTS)
@@ -143,8 +150,15 @@ def larger_than_any_node(table: NodeTable, spec: PodSpec, allowed: Mask) -> tupl
 def _keep_open(table: NodeTable, spec: PodSpec, sieve: Sieve) -> None:
     if not tolerates(spec.tolerations, UNSCHEDULABLE):
         sieve.keep(~table.is_cordoned, Rule.NODE_UNSCHEDULABLE, "are cordoned")
-    if not tolerates(spec.tolerations, NOT_READY):
-        sieve.keep(table.is_ready, Rule.NODE_READY, "are not ready")
+    if not table.is_ready.all():
+        # What is to be tolerated is the taint that the node got for it, if it has one already.
+        sick = [
+            [taint for taint in taints if taint.key in SICK_TAINTS and taint.effect in REPELLING_EFFECTS]
+            for taints in table.taint_sets
+        ]
+        fine = [first_untolerated(spec.tolerations, taints or [NOT_READY]) is None for taints in sick]
+        mask = table.is_ready | np.array(fine, dtype=bool)[table.taint_codes]
+        sieve.keep(mask, Rule.NODE_READY, "are not ready")
 
 
 def _keep_tolerated(table: NodeTable, spec: PodSpec, sieve: Sieve) -> None:

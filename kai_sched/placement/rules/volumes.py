@@ -19,6 +19,7 @@ from kai_sched.model.volumes import StorageCapacity, StorageClass, Volume, Volum
 from kai_sched.model.workloads import PodSpec
 from kai_sched.placement.node_table import Mask, NodeTable
 from kai_sched.placement.rules.elimination import Rule, Sieve
+from kai_sched.placement.rules.matching import selects
 
 NO_PROVISIONER: Final = "kubernetes.io/no-provisioner"
 READ_WRITE_ONCE_POD: Final = "ReadWriteOncePod"
@@ -75,6 +76,7 @@ class VolumesView:
                 waiting.append(claim)
         if waiting:
             self._keep_bindable(table, waiting, sieve)
+        self._keep_equipped(table, spec, sieve)
 
     def attachments(self, spec: PodSpec) -> tuple[tuple[str, str], ...]:
         """(CSI driver, volume handle) of every volume that counts against a node's limit.
@@ -121,6 +123,8 @@ class VolumesView:
     def _problem_of(self, claim: VolumeClaim) -> str:
         if claim.is_deleting:
             return "is being deleted"
+        if claim.problem:
+            return claim.problem
         if claim.volume:
             return (
                 "" if claim.volume in self.volumes else f"is bound to missing PersistentVolume {claim.volume}"
@@ -131,6 +135,13 @@ class VolumesView:
         if storage_class is None:
             return f"names storage class {claim.storage_class}, which does not exist"
         return "" if storage_class.waits_for_consumer else "is not bound yet and its class binds at once"
+
+    def _keep_equipped(self, table: NodeTable, spec: PodSpec, sieve: Sieve) -> None:
+        if not any(node.missing_drivers for node in table.nodes):
+            return
+        for driver in dict.fromkeys(driver for driver, _ in self.attachments(spec)):
+            equipped = np.array([driver not in node.missing_drivers for node in table.nodes], dtype=bool)
+            sieve.keep(equipped, Rule.NODE_VOLUME_LIMITS, f"lack CSI driver {driver}")
 
     def _keep_bound(self, table: NodeTable, claim: VolumeClaim, sieve: Sieve) -> None:
         volume = self.volumes[claim.volume]
@@ -205,6 +216,8 @@ def _match_all(table: NodeTable, requirements: Iterable[Requirement] | None) -> 
 def _is_large_enough(volume: Volume, claim: VolumeClaim) -> bool:
     return (
         volume.claim in {"", claim.key}
+        and volume.claim_uid in {"", claim.uid}
+        and volume.attributes_class == claim.attributes_class
         and volume.storage_class == claim.storage_class
         and not volume.is_deleting
         and volume.capacity_bytes >= claim.capacity_bytes
@@ -215,7 +228,7 @@ def _is_large_enough(volume: Volume, claim: VolumeClaim) -> bool:
 def _matches(volume: Volume, claim: VolumeClaim) -> bool:
     return (
         volume.phase == "Available"
-        and set(claim.selector_labels) <= set(volume.labels)
+        and (claim.selector is None or selects(claim.selector, dict(volume.labels)))
         and set(claim.access_modes) <= set(volume.access_modes)
     )
 

@@ -109,6 +109,32 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, int]]] = {
         },
         {"cpu": 64000},
     ),
+    "what the kubelet says about the pod as a whole counts instead of what it says of containers": (
+        {"containers": [container(cpu="1", gpu="1")]},
+        {
+            "allocatedResources": {"cpu": "2"},
+            "resources": {"requests": {"cpu": "3"}},
+            "containerStatuses": [{"name": "main", "allocatedResources": {"cpu": "9"}}],
+        },
+        {"cpu": 3000, "nvidia.com/gpu": 1},
+    ),
+    "pod-level requests stand until the kubelet says what it gave the pod": (
+        {"containers": [container(memory="1Gi")], "resources": {"requests": {"cpu": "4", "memory": "2Gi"}}},
+        {
+            "conditions": [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}],
+            "allocatedResources": {"cpu": "1"},
+        },
+        {"cpu": 4000, "memory": 2 * GIB},
+    ),
+    "an infeasible pod-level resize does not count": (
+        {"containers": [container()], "resources": {"requests": {"cpu": "64"}}},
+        {
+            "conditions": [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}],
+            "allocatedResources": {"cpu": "1"},
+            "resources": {"requests": {"cpu": "2"}},
+        },
+        {"cpu": 2000},
+    ),
     "numbers without quotes are quantities too": (
         {"containers": [{"name": "a", "resources": {"requests": {"cpu": 1.5, "memory": 1024}}}]},
         {},

@@ -32,7 +32,7 @@ from kai_sched.model.selectors import (
     Taint,
 )
 from kai_sched.model.topology import Level, Topology
-from kai_sched.model.volumes import StorageCapacity, StorageClass, Volume, VolumeClaim
+from kai_sched.model.volumes import CsiDriver, StorageCapacity, StorageClass, Volume, VolumeClaim
 from tests.documents import a_node_document, a_topology_document
 
 GIB = 1 << 30
@@ -43,17 +43,39 @@ def named(name: str, namespace: str = "", **parts: Any) -> dict[str, Any]:
     return {"metadata": metadata, **parts}
 
 
-def test_a_node_is_read_with_the_limits_of_its_csi_node() -> None:
+def test_a_node_is_read() -> None:
     raw = a_node_document(conditions=[{"type": "Ready", "status": "True"}])
     raw["spec"] = {"unschedulable": True, "taints": [{"key": "gpu", "effect": "NoSchedule"}]}
 
-    node = translate_node(raw, (("csi.example.com", 16),))
+    node = translate_node(raw)
 
     assert isinstance(node, Node)
     assert dict(node.allocatable) == {"cpu": 64_000, "memory": 512 * GIB, "pods": 110, "nvidia.com/gpu": 8}
     assert (node.is_cordoned, node.is_ready) == (True, True)
     assert node.taints == (Taint("gpu", "", "NoSchedule"),)
-    assert node.attachable == (("csi.example.com", 16),)
+
+
+def test_a_node_has_the_drivers_of_its_csi_node_and_lacks_those_that_it_should_have() -> None:
+    drivers = [{"name": "csi.example.com", "allocatable": {"count": 16}}, {"name": "here.example.com"}]
+    objects = [
+        a_node_document("n1"),
+        a_node_document("n2"),
+        named("n1", apiVersion="storage.k8s.io/v1", kind="CSINode", spec={"drivers": drivers}),
+        *(
+            named(name, apiVersion="storage.k8s.io/v1", kind="CSIDriver", spec=spec)
+            for name, spec in {
+                "here.example.com": {"preventPodSchedulingIfMissing": True},
+                "gone.example.com": {"preventPodSchedulingIfMissing": True},
+                "lax.example.com": {},
+            }.items()
+        ),
+    ]
+
+    one, two = snapshot_of(ObjectSet(objects), now=0.0, policy=Policy()).fleet.nodes
+
+    assert one.attachable == (("csi.example.com", 16),)
+    assert one.missing_drivers == ("gone.example.com",)
+    assert two.missing_drivers == ("gone.example.com", "here.example.com")
 
 
 @pytest.mark.parametrize(
@@ -95,10 +117,10 @@ def test_a_bad_quantity_of_a_node_is_named() -> None:
     assert str(node) == "Node n1: status.allocatable.cpu: 'many' is not a quantity"
 
 
-def test_volume_limits_of_drivers_without_one_are_left_out() -> None:
+def test_a_driver_of_a_csi_node_may_have_no_limit() -> None:
     raw = named("n1", spec={"drivers": [{"name": "b", "allocatable": {"count": 3}}, {"name": "a"}]})
 
-    assert translate_csi_node(raw) == ("n1", (("b", 3),))
+    assert translate_csi_node(raw) == ("n1", (("a", None), ("b", 3)))
 
 
 def test_a_topology_keeps_the_order_of_its_levels() -> None:
@@ -134,7 +156,10 @@ def test_a_volume_claim_is_read() -> None:
         "data",
         "team",
         metadata={
-            "annotations": {"volume.kubernetes.io/selected-node": "n1"},
+            "annotations": {
+                "volume.kubernetes.io/selected-node": "n1",
+                "pv.kubernetes.io/bind-completed": "yes",
+            },
             "deletionTimestamp": "2026-11-21T00:00:00Z",
         },
         spec={
@@ -144,8 +169,9 @@ def test_a_volume_claim_is_read() -> None:
             "resources": {"requests": {"storage": "10Gi"}},
             "selector": {
                 "matchLabels": {"tier": "a"},
-                "matchExpressions": [{"key": "zone", "operator": "In", "values": ["z"]}],
+                "matchExpressions": [{"key": "zone", "operator": "Exists"}],
             },
+            "volumeAttributesClassName": "gold",
         },
     )
 
@@ -156,18 +182,46 @@ def test_a_volume_claim_is_read() -> None:
         capacity_bytes=10 * GIB,
         access_modes=("ReadWriteOncePod",),
         selected_node="n1",
-        selector_labels=(("tier", "a"), ("zone", "z")),
+        selector=LabelSelector(
+            (Requirement("tier", Operator.IN, ("a",)), Requirement("zone", Operator.EXISTS))
+        ),
+        attributes_class="gold",
         is_deleting=True,
     )
 
 
-def test_a_selector_that_is_not_an_equality_is_named() -> None:
-    selector = {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}
+@pytest.mark.parametrize(
+    ("annotations", "status", "problem"),
+    [
+        ({"pv.kubernetes.io/bind-completed": "yes"}, {}, ""),
+        ({}, {}, "is not bound to PersistentVolume pv1 yet"),
+        (
+            {"pv.kubernetes.io/bind-completed": "yes"},
+            {"phase": "Lost"},
+            "is bound to missing PersistentVolume pv1",
+        ),
+    ],
+)
+def test_a_volume_claim_is_bound_when_the_volume_controller_is_done(annotations, status, problem) -> None:
+    raw = named(
+        "data", "team", metadata={"annotations": annotations}, spec={"volumeName": "pv1"}, status=status
+    )
 
-    claim = translate_volume_claim(named("data", "team", spec={"selector": selector}))
+    claim = translate_volume_claim(raw)
 
     assert isinstance(claim, VolumeClaim)
-    assert claim.unsupported.startswith("spec.selector.matchExpressions: ")
+    assert claim.problem == problem
+
+
+def test_the_annotation_of_old_names_the_class_before_the_field_does() -> None:
+    annotations = {"volume.beta.kubernetes.io/storage-class": "old"}
+    raw = named("data", "team", metadata={"annotations": annotations}, spec={"storageClassName": "new"})
+
+    claim, volume = translate_volume_claim(raw), translate_volume(raw)
+
+    assert isinstance(claim, VolumeClaim)
+    assert isinstance(volume, Volume)
+    assert claim.storage_class == volume.storage_class == "old"
 
 
 def test_a_volume_is_read() -> None:
@@ -181,7 +235,7 @@ def test_a_volume_is_read() -> None:
         metadata={"labels": {"topology.kubernetes.io/zone": "z"}},
         spec={
             "capacity": {"storage": "1Gi"},
-            "claimRef": {"namespace": "team", "name": "data"},
+            "claimRef": {"namespace": "team", "name": "data", "uid": "u"},
             "csi": {"driver": "d", "volumeHandle": "h"},
             "nodeAffinity": affinity,
             "storageClassName": "fast",
@@ -194,6 +248,7 @@ def test_a_volume_is_read() -> None:
         name="pv1",
         storage_class="fast",
         claim="team/data",
+        claim_uid="u",
         capacity_bytes=GIB,
         volume_mode="Block",
         node_affinity=NodeSelector((NodeSelectorTerm((Requirement("zone", Operator.IN, ("z",)),)),)),
@@ -219,7 +274,13 @@ def test_a_storage_class_is_read() -> None:
         allowed_topologies=NodeSelector((NodeSelectorTerm((Requirement("zone", Operator.IN, ("a", "b")),)),)),
         has_capacity_tracking=True,
     )
-    assert translate_csi_driver(named("d", spec={"storageCapacity": True})) == ("d", True)
+
+
+def test_a_csi_driver_is_read() -> None:
+    raw = named("d", spec={"storageCapacity": True, "preventPodSchedulingIfMissing": True})
+
+    assert translate_csi_driver(raw) == CsiDriver(name="d", tracks_capacity=True, is_awaited=True)
+    assert translate_csi_driver(named("e")) == CsiDriver(name="e")
 
 
 def test_a_storage_capacity_is_read() -> None:

@@ -144,6 +144,20 @@ ROWS = [
         without=a_spec(tolerations=(Toleration("node.kubernetes.io/not-ready", "Exists"),)),
     ),
     Row(
+        "tolerations",
+        "a node that cannot be reached is kept from by the taint that it has, not by one that it might have",
+        a_spec(tolerations=(Toleration("node.kubernetes.io/not-ready", "Exists"),)),
+        "n1 n2 n3",
+        Rule.NODE_READY,
+        nodes=(
+            a_node("n0", is_ready=False, taints=(Taint("node.kubernetes.io/unreachable", "", "NoSchedule"),)),
+            a_node("n1"),
+            a_node("n2"),
+            a_node("n3"),
+        ),
+        without=a_spec(tolerations=(Toleration("node.kubernetes.io/unreachable", "Exists"),)),
+    ),
+    Row(
         "pod_affinity",
         "company in the same rack",
         a_spec(pod_affinity=(near("rack", app="db"),)),
@@ -324,6 +338,61 @@ ROWS = [
     ),
     Row(
         "volume_claims",
+        "a claim that its volume is not bound to yet serves no node",
+        a_spec(volume_claims=("data",)),
+        "",
+        Rule.VOLUME_BINDING,
+        world={
+            "volume_claims": (a_claim("data", volume="pv", problem="is not bound to it yet"),),
+            "volumes": (a_volume("pv"),),
+        },
+    ),
+    Row(
+        "volume_claims",
+        "a volume that was reserved for an earlier claim of that name is not free",
+        a_spec(volume_claims=("data",)),
+        "n2",
+        Rule.VOLUME_BINDING,
+        world={
+            "storage_classes": (LOCAL,),
+            "volume_claims": (a_claim("data", access_modes=("ReadWriteOnce",), uid="new"),),
+            "volumes": (
+                a_volume("pv1", "n1", claim="team/data", claim_uid="old"),
+                a_volume("pv2", "n2", claim="team/data", claim_uid="new"),
+            ),
+        },
+    ),
+    Row(
+        "volume_claims",
+        "a free volume must have the claim's attributes class",
+        a_spec(volume_claims=("data",)),
+        "n2",
+        Rule.VOLUME_BINDING,
+        world={
+            "storage_classes": (LOCAL,),
+            "volume_claims": (a_claim("data", attributes_class="gold"),),
+            "volumes": (a_volume("pv1", "n1"), a_volume("pv2", "n2", attributes_class="gold")),
+        },
+    ),
+    Row(
+        "volume_claims",
+        "a driver that must be on the node keeps pods with its volumes off nodes without it",
+        a_spec(volume_claims=("data",)),
+        "n1 n2",
+        Rule.NODE_VOLUME_LIMITS,
+        nodes=(
+            a_node("n0", missing_drivers=("csi", "other")),
+            a_node("n1", missing_drivers=("other",)),
+            a_node("n2"),
+        ),
+        without_allowed="n0 n1 n2",
+        world={
+            "volume_claims": (a_claim("data", volume="pv"),),
+            "volumes": (a_volume("pv", csi_driver="csi", csi_handle="h"),),
+        },
+    ),
+    Row(
+        "volume_claims",
         "an unbound claim whose class binds at once must be bound first",
         a_spec(volume_claims=("data",)),
         "",
@@ -350,7 +419,11 @@ ROWS = [
         world={
             "storage_classes": (LOCAL,),
             "volume_claims": (
-                a_claim("data", access_modes=("ReadWriteOnce",), selector_labels=(("fast", "yes"),)),
+                a_claim(
+                    "data",
+                    access_modes=("ReadWriteOnce",),
+                    selector=LabelSelector((Requirement("fast", Operator.IN, ("yes",)),)),
+                ),
             ),
             "volumes": (
                 a_volume("small", "n0", capacity_bytes=GIB, labels=(("fast", "yes"),)),
