@@ -136,7 +136,7 @@ def _room(base: WorldBase, holders: Sequence[Pod], pods: Sequence[Pod], claims: 
 
 
 def _used(base: WorldBase, holders: Sequence[Pod], shares: GpuShares) -> NDArray[np.int64]:
-    """int64[N, R] held by pods; a group of shared GPUs holds one whole GPU."""
+    """int64[N, R] held by pods; a group of shared GPUs holds one whole GPU, by its reservation pod if it has one."""
     table = base.table
     used = np.zeros_like(table.allocatable)
     position = {name: column for column, name in enumerate(table.axis)}
@@ -148,10 +148,16 @@ def _used(base: WorldBase, holders: Sequence[Pod], shares: GpuShares) -> NDArray
     }
     for (node, spec_id), count in counts.items():
         used[node] += rows[spec_id] * count
+    reserved = {
+        (table.index_of[pod.node], group)
+        for pod in holders
+        if pod.node is not None and pod.spec.gpu_share is None
+        for group in pod.gpu_groups
+    }
     for node, groups in shares.used.items():
         column = base.gpu_column_of[node]
         if column >= 0:
-            used[node, column] += len(groups)
+            used[node, column] += sum((node, group) not in reserved for group in groups)
     return used
 
 

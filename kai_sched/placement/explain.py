@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from kai_sched.model.resources import amount_text
 from kai_sched.model.words import counted
 from kai_sched.placement.backing import UNLIMITED
 from kai_sched.placement.explain_devices import device_refusal, supply_refusal
+from kai_sched.placement.explain_shares import share_refusal
 from kai_sched.placement.refusal import Failure, Refusal
 from kai_sched.placement.shapes import Shape
 from kai_sched.placement.slots import Boards
@@ -24,8 +26,18 @@ Mask = NDArray[np.bool_]
 def explain(boards: Boards, failure: Failure, *, in_future: bool) -> Refusal:
     """The dominant reason of a failed attempt, judged on the world as it was before the attempt."""
     if failure.by_domain:
-        return _explain_domains(boards, failure, in_future=in_future)
-    return _explain_pods(boards, failure.pods, failure.seated, failure.allowed, in_future=in_future)
+        refusal = _explain_domains(boards, failure, in_future=in_future)
+    else:
+        refusal = _explain_pods(boards, failure.pods, failure.seated, failure.allowed, in_future=in_future)
+    node = failure.node
+    if not node.name:
+        return refusal
+    return replace(
+        refusal,
+        sub_group=node.name,
+        fitted=failure.beside + failure.seated,
+        wanted=node.minimum if node.is_leaf else len(failure.pods),
+    )
 
 
 def _explain_pods(
@@ -158,15 +170,16 @@ def _explain_shape(
         return _backing_refusal(boards, shape, wanted, seats, everywhere, in_future=in_future)
     if shape.own or any(boards.world.allocation_of(key) is None for key in shape.named):
         return device_refusal(boards, shape, wanted, seats, pods, everywhere, in_future=in_future)
-    if seats == 0:
-        return Refusal(
-            blocker=Blocker.NODE_CONSTRAINTS,
-            message="every node with room is excluded by pods already there "
-            "(affinity, anti-affinity, spread, host ports or volumes)",
-            next_step="relax the pod's affinity, spread or ports, or add nodes",
-            wanted=wanted,
-        )
-    return None
+    if seats:
+        return None
+    refusal = share_refusal(boards, shape, wanted, static.allowed & everywhere, in_future=in_future)
+    return refusal or Refusal(
+        blocker=Blocker.NODE_CONSTRAINTS,
+        message="every node with room is excluded by pods already there "
+        "(affinity, anti-affinity, spread, host ports or volumes)",
+        next_step="relax the pod's affinity, spread or ports, or add nodes",
+        wanted=wanted,
+    )
 
 
 def _consumer_refusal(boards: Boards, shape: Shape, wanted: int) -> Refusal | None:

@@ -85,7 +85,7 @@ def bound_by_fabric(gang: Gang, pods: Sequence[Pod], fabric_of: FabricOf, clique
         return gang
     if not any(fabric_of_pod(pods[position], fabric_of) for position in gang.pending_pods()):
         return gang
-    return Gang(group=gang.group, root=_bound(gang.root, pods, fabric_of, clique_label))
+    return replace(gang, root=_bound(gang.root, pods, fabric_of, clique_label))
 
 
 def _bound(node: GangNode, pods: Sequence[Pod], fabric_of: FabricOf, clique_label: str) -> GangNode:

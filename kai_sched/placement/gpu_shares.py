@@ -6,11 +6,13 @@ memory, as exact fractions of one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from kai_sched.model.nodes import Node
+from kai_sched.model.policy import Strategy
 from kai_sched.model.workloads import GpuShare
 
 
@@ -48,27 +50,29 @@ class GpuShares:
     def groups_on(self, node: int) -> Mapping[str, Fraction]:
         return self.used.get(node, {})
 
-    def choose(self, share: GpuShare, node: Node, index: int, free_gpus: int) -> ShareChoice | None:
-        """Fullest fitting groups first, so that GPUs stay whole; None where it does not fit."""
+    def choose(
+        self, share: GpuShare, node: Node, index: int, free_gpus: int, strategy: Strategy
+    ) -> ShareChoice | None:
+        """The GPUs that a pod takes parts of; None where it does not fit.
+
+        Binpack fills the fullest GPUs that fit, so that others stay whole; spread takes whole GPUs first, then the
+        emptiest.
+        """
         portion = portion_of(share, node)
         if portion is None:
             return None
-        fitting = sorted(
-            (name for name, used in self.groups_on(index).items() if used + portion <= 1),
-            key=lambda name: (-self.used[index][name], name),
-        )[: share.devices]
+        groups = self.groups_on(index)
+        fitting = [name for name, used in groups.items() if used + portion <= 1]
+        if strategy is Strategy.SPREAD:
+            fitting.sort(key=lambda name: (groups[name], name))
+            fitting = fitting[: share.devices - min(share.devices, max(0, free_gpus))]
+        else:
+            fitting.sort(key=lambda name: (-groups[name], name))
+            fitting = fitting[: share.devices]
         opened = share.devices - len(fitting)
         if opened > free_gpus:
             return None
-        taken = set(self.groups_on(index))
-        fresh: list[str] = []
-        serial = 0
-        while len(fresh) < opened:
-            name = f"{node.name}-share-{serial}"
-            serial += 1
-            if name not in taken:
-                fresh.append(name)
-        return ShareChoice((*fitting, *fresh), opened, portion)
+        return ShareChoice((*fitting, *_new_names(node, groups, opened)), opened, portion)
 
     def take(self, index: int, choice: ShareChoice) -> None:
         groups = self.used.setdefault(index, {})
@@ -83,6 +87,11 @@ class GpuShares:
                 groups[name] = left
             else:
                 del groups[name]
+
+
+def _new_names(node: Node, taken: Mapping[str, Fraction], count: int) -> Iterator[str]:
+    names = (f"{node.name}-share-{serial}" for serial in itertools.count())
+    return itertools.islice((name for name in names if name not in taken), count)
 
 
 def held_groups(holders: Iterable[tuple[int, Node, GpuShare, tuple[str, ...]]]) -> GpuShares:

@@ -7,12 +7,13 @@ level outwards, children in order, leaves by filling nodes. Whatever fails is ro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.placement.explain import explain
-from kai_sched.placement.gangs import Gang, GangNode, core_of
+from kai_sched.placement.gangs import Gang, GangNode, core_of, elastic_units, unit_pods
 from kai_sched.placement.ground import Ground
 from kai_sched.placement.pins import pin_choices
 from kai_sched.placement.refusal import Failure, Refusal
@@ -52,7 +53,7 @@ def place_extra(
     """Seat the next unit above the minimum: one pod of a satisfied leaf, or the core of one more child."""
     world = boards.world
     first: Failure | None = None
-    for path in _elastic_units(gang.root, ()):
+    for path in elastic_units(gang.root):
         mark = world.checkpoint()
         failure = _Attempt(boards, in_future=in_future).place_unit(path, allowed)
         if failure is None:
@@ -60,25 +61,6 @@ def place_extra(
         world.rollback(mark)
         first = first or failure
     return None if first is None else explain(boards, first, in_future=in_future)
-
-
-def has_extra(gang: Gang) -> bool:
-    """Whether pods above the minimum are pending."""
-    return next(iter(_elastic_units(gang.root, ())), None) is not None
-
-
-def _elastic_units(node: GangNode, above: tuple[GangNode, ...]) -> list[tuple[GangNode, ...]]:
-    """Paths from the root to each next elastic unit, in order."""
-    path = (*above, node)
-    if node.is_leaf:
-        return [path] if node.need_pods == 0 and node.pending else []
-    units: list[tuple[GangNode, ...]] = []
-    for child in node.children:
-        if child.is_satisfied:
-            units.extend(_elastic_units(child, path))
-        elif child.is_ready and any(leaf.pending for leaf in child.leaves()):
-            units.append((*path, child))
-    return units
 
 
 class _Attempt:
@@ -107,7 +89,7 @@ class _Attempt:
         if constraint is None or not (constraint.required_level or constraint.preferred_level):
             return self.place_unit(rest, allowed)
         unit = path[-1]
-        pods = unit.pending[:1] if unit.is_leaf and unit.need_pods == 0 else tuple(core_of(unit))
+        pods = unit_pods(unit)
         failure: Failure | None = None
         for choice in self._choices(
             node, pods, allowed, constraint.required_level or constraint.preferred_level
@@ -180,6 +162,7 @@ class _Attempt:
         missing = node.need_children - sum(child.is_satisfied for child in node.children)
         open_children = [child for child in node.children if not child.is_satisfied and child.is_ready]
         failure: Failure | None = None
+        start = self.world.checkpoint()
         for position, child in enumerate(open_children):
             if missing == 0:
                 return None
@@ -190,5 +173,5 @@ class _Attempt:
                 continue
             self.world.rollback(mark)
             if len(open_children) - position - 1 < missing:
-                return failure
+                return replace(failure, beside=failure.beside + mark - start)
         return None if missing == 0 else failure

@@ -25,13 +25,16 @@ class Refusal:
     is_proof: bool = False
     fitted: int = 0
     wanted: int = 0
+    sub_group: str = ""
+    """The subgroup that found no room; then ``fitted`` counts the pods of all subgroups, ``wanted`` those it needs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Failure:
     """Where an attempt failed; turned into a ``Refusal`` only when somebody asks, since most are retried elsewhere.
 
-    ``by_domain``: no domain of the node's required level served; else ``seated`` of ``pods`` were placed.
+    ``by_domain``: no domain of the node's required level served; else ``seated`` of ``pods`` were placed. ``beside``:
+    pods of other subgroups that were placed before them.
     """
 
     node: GangNode
@@ -40,3 +43,4 @@ class Failure:
     seated: int = 0
     by_domain: bool = False
     inner: Failure | None = None
+    beside: int = 0

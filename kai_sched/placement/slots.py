@@ -21,6 +21,10 @@ _CLAIM_NODE_BONUS = np.int64(1) << 40
 """A pod that counts its devices can use both kinds of node; those who claim them need the nodes with drivers."""
 
 
+_OPENED_GPU = np.int64(1) << 20
+"""A part of a GPU goes where it opens the fewest GPUs before free ones are looked at (KAI: sharing 10^4 > binpack 9)."""
+
+
 @dataclass(slots=True)
 class Board:
     """Slots and preference of one shape; ``cost``: lower is taken first, equal costs go by node name."""
@@ -130,13 +134,17 @@ class Boards:
             base.backing.limit(
                 shape.spec, shape.backed, self._named_nodes(nodes), devices_of, slots, shape.terms.closure
             )
+        opened: NDArray[np.int64] | None = None
         if shape.spec.gpu_share is not None:
-            self._limit_by_shares(shape, nodes, slots, in_future=in_future)
+            opened = self._limit_by_shares(shape, nodes, slots, in_future=in_future)
         elif shape.pieces is not None:
             self._limit_by_pieces(shape, nodes, slots, in_future=in_future)
         elif shape.plain is None:
             np.minimum(slots, 1, out=slots)
-        return slots, self._cost(shape, everything, devices, nodes)
+        cost = self._cost(shape, everything, devices, nodes)
+        if opened is not None and base.policy.gpu_strategy is Strategy.BINPACK:
+            cost += opened * _OPENED_GPU
+        return slots, cost
 
     def _rows(self, nodes: NDArray[np.intp], *, in_future: bool) -> NDArray[np.int64]:
         world = self.world
@@ -177,19 +185,16 @@ class Boards:
 
     def _limit_by_shares(
         self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], *, in_future: bool
-    ) -> None:
-        share = shape.spec.gpu_share
-        if share is None:
-            return
-        base, room = self.world.base, self.world.room(in_future=in_future)
-        free = self.world.free_for(in_future=in_future)
+    ) -> NDArray[np.int64]:
+        """One pod where it fits; returns how many whole GPUs it would open on each node."""
+        opened = np.zeros_like(slots)
         for position, node in enumerate(self._named_nodes(nodes)):
             if slots[position] <= 0:
                 continue
-            column = base.gpu_column_of[node]
-            free_gpus = int(free[node, column]) if column >= 0 else -1
-            fits = column >= 0 and room.shares.choose(share, base.table.nodes[node], int(node), free_gpus)
-            slots[position] = 1 if fits else 0
+            choice = self.world.choose_share(shape, int(node), in_future=in_future)
+            slots[position] = 0 if choice is None else 1
+            opened[position] = 0 if choice is None else choice.opened
+        return opened
 
     def _cost(
         self,

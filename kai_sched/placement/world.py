@@ -130,7 +130,7 @@ class World:
         """Seat one pod on a node whose counted resources fit; its claims are allocated here."""
         share = None
         if shape.spec.gpu_share is not None:
-            share = self._choose_share(shape, node, in_future=in_future)
+            share = self.choose_share(shape, node, in_future=in_future)
             if share is None:
                 return _no_devices("no GPU has the asked share free")
         granted: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
@@ -232,14 +232,16 @@ class World:
             base.options_of(shape, self._held_gpus(shape) if shape.terms.closure != OPEN else frozenset()),
         )
 
-    def _choose_share(self, shape: Shape, node: int, *, in_future: bool) -> ShareChoice | None:
+    def choose_share(self, shape: Shape, node: int, *, in_future: bool) -> ShareChoice | None:
+        """The GPUs of a node that a pod of this shape would take parts of; None where it does not fit."""
         column = self.base.gpu_column_of[node]
         free_gpus = int(self.free_for(in_future=in_future)[node, column]) if column >= 0 else 0
         share = shape.spec.gpu_share
         if share is None or column < 0:
             return None
         room = self.room(in_future=in_future)
-        return room.shares.choose(share, self.base.table.nodes[node], node, free_gpus)
+        strategy = self.base.policy.gpu_strategy
+        return room.shares.choose(share, self.base.table.nodes[node], node, free_gpus, strategy)
 
     def _every_room(self) -> tuple[Room, ...]:
         return (self.now, self.future) if self.has_future else (self.now,)

@@ -14,7 +14,6 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.gangs import Gang
-from kai_sched.placement.greedy import has_extra
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.slots import Boards
 from kai_sched.planning.accounting import Accounting
@@ -67,9 +66,9 @@ class CycleState:
         core = gang.core_pods()
         if core:
             pods, fill = core, Fill.BELOW_MIN
-        elif has_extra(gang):
-            pods = gang.pending_pods()[:1]
-            fill = Fill.AT_MIN if self._is_at_minimum(gang) else Fill.ABOVE_MIN
+        elif extra := gang.extra_pods():
+            pods = extra
+            fill = Fill.ABOVE_MIN if gang.root.is_above_minimum else Fill.AT_MIN
         else:
             return None
         group = gang.group
@@ -96,10 +95,6 @@ class CycleState:
             index = self.boards.world.base.shape_of(pod).index
             counts[index] = counts.get(index, 0) + 1
         return (tuple(sorted(counts.items())), gang.group.constraint, gang.group.is_preemptible)
-
-    @staticmethod
-    def _is_at_minimum(gang: Gang) -> bool:
-        return gang.active_count <= gang.group.min_member
 
 
 def unplaced(gang: Gang, blocker: Blocker, message: str, next_step: str = "") -> Verdict:

@@ -14,14 +14,15 @@ from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.words import counted
-from kai_sched.model.workloads import GroupOrigin, Pod, PodGroup, PodState, TopologyConstraint
+from kai_sched.model.workloads import ACTIVE, GroupOrigin, Pod, PodGroup, PodState, TopologyConstraint
 from kai_sched.placement.fabrics import FabricOf, bound_by_fabric
-from kai_sched.placement.gangs import Gang, build_gang
+from kai_sched.placement.gangs import Gang, GangNode, build_gang, leaf_names, leaf_of
 from kai_sched.planning.cycle_state import unplaced
 from kai_sched.planning.readiness import ClaimReadiness
 from kai_sched.topology.domains import DomainIndex
 
 WAITING = (PodState.PENDING, PodState.GATED)
+_NAME_A_SUBGROUP = "name a subgroup in the pod's label kai.scheduler/subgroup-name, or add it to the PodGroup"
 
 
 def members_by_group(snapshot: ClusterSnapshot) -> dict[PodGroupKey, list[int]]:
@@ -201,15 +202,31 @@ def _refuse_readiness(gang: Gang, pods: Sequence[Pod], claims: ClaimReadiness) -
         return unplaced(
             gang, Blocker.DEVICES, spoilt, "repair the device, or let the claim tolerate the taint"
         )
-    existing = sum(pod.state in WAITING for pod in pods) + gang.active_count
+    leaves = leaf_names(gang.group)
+    belonging = [pod for pod in pods if leaf_of(pod, leaves) is not None]
+    if gang.stray and not any(pod.state in WAITING for pod in belonging):
+        return _not_ready(gang, gang.stray, _NAME_A_SUBGROUP)
+    existing = sum(pod.state in WAITING or pod.state in ACTIVE for pod in belonging)
+    gates = sum(pod.state is PodState.GATED for pod in belonging)
     message = (
-        f"Job is not ready for scheduling. Waiting for {gang.group.min_member} pods, "
-        f"currently {existing} exist, {len(gated)} are gated"
+        f"Job is not ready for scheduling. Waiting for {gang.root.needed_pods} pods, "
+        f"currently {existing} exist, {gates} are gated"
     )
-    short = next((leaf for leaf in gang.root.leaves() if leaf.name and not leaf.is_ready), None)
-    if short is not None:
-        message += f"; subgroup {short.name} lacks {counted(short.need_pods - len(short.pending), 'pod')}"
-    return _not_ready(gang, message, "create the missing pods, or remove their scheduling gates")
+    return _not_ready(
+        gang,
+        "; ".join(filter(None, (message, _lack(gang.root), gang.stray))),
+        "create the missing pods, or remove their scheduling gates",
+    )
+
+
+def _lack(root: GangNode) -> str:
+    """What of its subgroups a gang lacks."""
+    if len(root.children) < root.need_children:
+        return f"{root.need_children} subgroups are needed and there are {len(root.children)}"
+    short = next((leaf for leaf in root.leaves() if leaf.name and not leaf.is_ready), None)
+    if short is None:
+        return ""
+    return f"subgroup {short.name} lacks {counted(short.need_pods - len(short.pending), 'pod')}"
 
 
 def _not_ready(gang: Gang, message: str, next_step: str) -> Verdict:

@@ -33,7 +33,7 @@ def _verdict(record: GangRecord) -> Verdict:
             pod_group=group.key,
             queue=group.queue,
             outcome=Outcome.PLACED,
-            message=message,
+            message="; ".join(filter(None, (message, record.gang.stray))),
             next_step=refusal.next_step if waiting and refusal is not None else "",
         )
     if refusal is None:
@@ -62,6 +62,12 @@ def _sentence(record: GangRecord) -> str:
     if refusal is None:
         return ""
     wanted = len(record.gang.core_pods())
+    if wanted > 1 and refusal.sub_group:
+        return (
+            f"Resources were found for {refusal.fitted} pods from all sub-groups while sub-group {refusal.sub_group} "
+            f"requires {refusal.wanted} pods for gang scheduling. Additional pods cannot be scheduled in this sub-group "
+            f"due to: {refusal.message}"
+        )
     if wanted > 1 and refusal.wanted:
         return (
             f"Resources were found for {refusal.fitted} pods while {wanted} are required for gang scheduling. "

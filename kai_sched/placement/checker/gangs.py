@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from kai_sched.model.ids import PodGroupKey, PodKey
 from kai_sched.model.plan import Placement
@@ -43,37 +44,79 @@ def _by_group(placements: Iterable[Placement], books: Books) -> dict[PodGroupKey
 def _check_minimum(
     books: Books, group: PodGroup, members: Iterable[Pod], placed: set[PodKey], how: str
 ) -> Iterator[Violation]:
-    counts: Counter[str] = Counter()
-    for pod in members:
-        if pod.key in placed or books.stays_active(pod) or pod.state is PodState.SUCCEEDED:
-            counts[pod.subgroup if group.sub_groups else ""] += 1
-    missing = _missing(group, counts) or _half_started(
-        group, counts, {books.pods[key].subgroup for key in placed}
-    )
+    counts, stray = _count(books, group, members, placed)
+    touched = {_leaf_of(books.pods[key], counts) for key in placed}
+    missing = stray or _missing(group, counts) or _half_started(group, counts, touched)
     if missing:
         yield Violation(ViolationKind.GANG, group.key, f"{len(placed)} pods {how}, but {missing}")
 
 
-def _missing(group: PodGroup, counts: Mapping[str, int]) -> str:
+@dataclass(slots=True)
+class _Leaf:
+    """One subgroup's pods: with a place, succeeded, and without a place but able to get one."""
+
+    minimum: int
+    placed: int = 0
+    done: int = 0
+    waiting: int = 0
+
+    @property
+    def needed(self) -> int:
+        """All of the minimum, unless so few are left at the end of a workload: then all that are left."""
+        return max(self.minimum - self.done, min(self.minimum, self.placed + self.waiting))
+
+    @property
+    def lack(self) -> str:
+        return "" if self.placed >= self.needed else f"{self.placed} of at least {self.needed}"
+
+
+def _count(
+    books: Books, group: PodGroup, members: Iterable[Pod], placed: set[PodKey]
+) -> tuple[Mapping[str, _Leaf], str]:
+    """The leaves of a group by name, and what is wrong with where pods were put."""
+    parents = {subgroup.parent for subgroup in group.sub_groups}
+    leaves = {
+        subgroup.name: _Leaf(1 if subgroup.min_member is None else subgroup.min_member)
+        for subgroup in group.sub_groups
+        if subgroup.name not in parents
+    }
     if not group.sub_groups:
-        have = counts.get("", 0)
-        return "" if have >= group.min_member else f"{have} of at least {group.min_member} have a place"
+        leaves[""] = _Leaf(group.min_member)
+    for pod in members:
+        leaf = leaves.get(_leaf_of(pod, leaves))
+        if leaf is None:
+            if pod.key in placed:
+                return leaves, f"pod {pod.key} names subgroup {pod.subgroup!r}, which is no leaf"
+        elif pod.key in placed or books.stays_active(pod):
+            leaf.placed += 1
+        elif pod.state is PodState.SUCCEEDED:
+            leaf.done += 1
+        elif pod.state in {PodState.PENDING, PodState.GATED}:
+            leaf.waiting += 1
+    return leaves, ""
+
+
+def _leaf_of(pod: Pod, leaves: Mapping[str, _Leaf]) -> str:
+    """KAI calls the leaf of pods without a label "default"."""
+    if pod.subgroup not in leaves and pod.subgroup in {"", "default"}:
+        return "default" if pod.subgroup == "" else ""
+    return pod.subgroup
+
+
+def _missing(group: PodGroup, leaves: Mapping[str, _Leaf]) -> str:
+    if not group.sub_groups:
+        return f"{leaves[''].lack} have a place" if leaves[""].lack else ""
     children: dict[str, list[SubGroup]] = defaultdict(list)
     for subgroup in group.sub_groups:
         children[subgroup.parent].append(subgroup)
-    leaves = {subgroup.name for subgroup in group.sub_groups if subgroup.name not in children}
-    stray = sorted(set(counts) - leaves)
-    if stray:
-        return f"pods name subgroup {stray[0]!r}, which is no leaf"
-    return _missing_children("the root", children[""], group.min_sub_group, children, counts)
+    return _missing_children("the root", children[""], group.min_sub_group, children, leaves)
 
 
-def _half_started(group: PodGroup, counts: Mapping[str, int], touched: set[str]) -> str:
+def _half_started(group: PodGroup, leaves: Mapping[str, _Leaf], touched: set[str]) -> str:
     """An optional subgroup may stay empty, but pods put there must complete it."""
     for subgroup in group.sub_groups:
-        minimum = 1 if subgroup.min_member is None else subgroup.min_member
-        if subgroup.name in touched and counts[subgroup.name] < minimum:
-            return f"{subgroup.name} has {counts[subgroup.name]} of {minimum}"
+        if subgroup.name in touched and leaves[subgroup.name].lack:
+            return f"{subgroup.name} has {leaves[subgroup.name].lack}"
     return ""
 
 
@@ -82,20 +125,22 @@ def _missing_children(
     below: list[SubGroup],
     wanted: int | None,
     children: Mapping[str, list[SubGroup]],
-    counts: Mapping[str, int],
+    leaves: Mapping[str, _Leaf],
 ) -> str:
-    wanted = len(below) if wanted is None else min(wanted, len(below))
-    reasons = [_missing_in(child, children, counts) for child in below]
+    wanted = len(below) if wanted is None else wanted
+    reasons = [_missing_in(child, children, leaves) for child in below]
     complete = reasons.count("")
     if complete >= wanted:
         return ""
-    return f"{complete} of {wanted} subgroups of {name} are complete ({next(filter(None, reasons))})"
+    example = next(filter(None, reasons), "there are no more")
+    return f"{complete} of {wanted} subgroups of {name} are complete ({example})"
 
 
-def _missing_in(subgroup: SubGroup, children: Mapping[str, list[SubGroup]], counts: Mapping[str, int]) -> str:
+def _missing_in(
+    subgroup: SubGroup, children: Mapping[str, list[SubGroup]], leaves: Mapping[str, _Leaf]
+) -> str:
     below = children.get(subgroup.name, [])
     if below:
-        return _missing_children(subgroup.name, below, subgroup.min_sub_group, children, counts)
-    minimum = 1 if subgroup.min_member is None else subgroup.min_member
-    have = counts.get(subgroup.name, 0)
-    return "" if have >= minimum else f"{subgroup.name} has {have} of {minimum}"
+        return _missing_children(subgroup.name, below, subgroup.min_sub_group, children, leaves)
+    lack = leaves[subgroup.name].lack
+    return f"{subgroup.name} has {lack}" if lack else ""

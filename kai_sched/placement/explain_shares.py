@@ -1,0 +1,61 @@
+"""Explain shares: why no node has the parts of GPUs that a pod asks for."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kai_sched.model.plan import Blocker
+from kai_sched.model.words import counted
+from kai_sched.placement.gpu_shares import portion_of
+from kai_sched.placement.refusal import Refusal
+from kai_sched.placement.shapes import Shape
+from kai_sched.placement.slots import Boards
+
+
+def share_refusal(
+    boards: Boards, shape: Shape, wanted: int, usable: NDArray[np.bool_], *, in_future: bool
+) -> Refusal | None:
+    """The reason if no usable node has the parts for one pod; None if some have."""
+    share = shape.spec.gpu_share
+    world, base = boards.world, boards.world.base
+    if share is None:
+        return None
+    part = f"{share.portion_millis / 1000:g}" if share.portion_millis else f"{share.memory_mib} MiB"
+    shares, free = world.room(in_future=in_future).shares, world.free_for(in_future=in_future)
+    best, most, tells_memory = 0, 0, False
+    for node in np.flatnonzero(usable):
+        column = base.gpu_column_of[node]
+        portion = portion_of(share, base.table.nodes[node])
+        tells_memory |= column >= 0 and base.table.nodes[node].gpu_memory_mib > 0
+        if column < 0 or portion is None:
+            continue
+        groups = shares.groups_on(int(node)).values()
+        best = max(best, max(0, int(free[node, column])) + sum(used + portion <= 1 for used in groups))
+        most = max(most, int(base.table.allocatable[node, column]))
+    if best >= share.devices:
+        return None
+    if share.memory_mib and not tells_memory:
+        return Refusal(
+            blocker=Blocker.NODE_CONSTRAINTS,
+            message="a pod asks for GPU memory, and no node says how much its GPUs have in label "
+            f"{base.policy.gpu_memory_label}",
+            next_step="label the nodes, or ask for a fraction",
+            is_proof=True,
+            wanted=wanted,
+        )
+    asked = f"a pod asks for {part} of {counted(share.devices, 'GPU')} of one node"
+    if most < share.devices:
+        return Refusal(
+            blocker=Blocker.CAPACITY,
+            message=f"{asked}, no node has {'GPUs so large' if not most else f'more than {most}'}",
+            next_step="ask for less, or add larger nodes",
+            is_proof=True,
+            wanted=wanted,
+        )
+    return Refusal(
+        blocker=Blocker.CAPACITY,
+        message=f"room for 0 of {counted(wanted, 'pod')}: {asked}, which is free on {best} at most",
+        next_step=f"free {part} of {counted(share.devices - best, 'more GPU')} of one node",
+        wanted=wanted,
+    )
