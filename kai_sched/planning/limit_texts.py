@@ -7,25 +7,22 @@ from kai_sched.model.plan import Blocker
 from kai_sched.model.queues import QuotaResource
 from kai_sched.placement.refusal import Refusal
 
-_UNIT = {
-    QuotaResource.GPU: ("GPUs", 1.0),
-    QuotaResource.CPU: ("CPU cores", 1000.0),
-    QuotaResource.MEMORY: ("GB", 1000.0),
-}
+_NOUN = {QuotaResource.GPU: "GPUs", QuotaResource.CPU: "CPU cores", QuotaResource.MEMORY: "memory"}
+_UNIT = {QuotaResource.GPU: "GPUs", QuotaResource.CPU: "cores", QuotaResource.MEMORY: "GB"}
+_REQUESTED = {QuotaResource.GPU: "GPUs", QuotaResource.CPU: "CPU cores", QuotaResource.MEMORY: "GB memory"}
+_SCALE = {QuotaResource.GPU: 1.0, QuotaResource.CPU: 1000.0, QuotaResource.MEMORY: 1000.0}
 
 
 def quota_refusal(breach: LimitBreach) -> Refusal:
     """Non-preemptible work would exceed a deserved quota."""
-    unit, scale = _UNIT[breach.resource]
-    bound, held, asked = (
-        _number(value / scale) for value in (breach.bound, breach.allocated, breach.requested)
-    )
+    unit = _UNIT[breach.resource]
+    bound, held, asked = _figures(breach)
     return Refusal(
         blocker=Blocker.NON_PREEMPTIBLE_OVER_QUOTA,
         message=(
-            f"Non-preemptible workload is over quota. Workload requested {asked} {unit}, but {breach.queue} quota is "
-            f"{bound} {unit}, while {held} {unit} are already allocated for non-preemptible pods. "
-            "Use a preemptible workload to go over quota."
+            f"Non-preemptible workload is over quota. Workload requested {asked} {_REQUESTED[breach.resource]}, but "
+            f"{breach.queue} quota is {bound} {unit}, while {held} {unit} are already allocated for non-preemptible "
+            "pods. Use a preemptible workload to go over quota."
         ),
         next_step=f"make it preemptible, or raise the {breach.resource} quota of {breach.queue}",
         is_proof=True,
@@ -34,18 +31,26 @@ def quota_refusal(breach: LimitBreach) -> Refusal:
 
 def limit_refusal(breach: LimitBreach) -> Refusal:
     """A hard limit would be passed."""
-    unit, scale = _UNIT[breach.resource]
-    bound, held, asked = (
-        _number(value / scale) for value in (breach.bound, breach.allocated, breach.requested)
-    )
+    unit = _UNIT[breach.resource]
+    bound, held, asked = _figures(breach)
     return Refusal(
         blocker=Blocker.QUEUE_LIMIT,
         message=(
-            f"{breach.queue} quota has reached the allowable limit of {unit}. Limit is {bound} {unit}, "
-            f"currently {held} {unit} allocated and workload requested {asked} {unit}"
+            f"{breach.queue} quota has reached the allowable limit of {_NOUN[breach.resource]}. Limit is {bound} "
+            f"{unit}, currently {held} {unit} allocated and workload requested {asked} {unit}"
         ),
         next_step=f"wait for work of {breach.queue} to end, or raise its {breach.resource} limit",
         is_proof=True,
+    )
+
+
+def _figures(breach: LimitBreach) -> tuple[str, str, str]:
+    """What is allowed, held and asked for, in the unit of the sentences."""
+    scale = _SCALE[breach.resource]
+    return (
+        _number(breach.bound / scale),
+        _number(breach.allocated / scale),
+        _number(breach.requested / scale),
     )
 
 

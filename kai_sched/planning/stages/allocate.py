@@ -127,12 +127,14 @@ class _Allocation:
         of N children they may be others than expected.
         """
         ledger = self.state.ledger
-        if not group.is_preemptible:
-            breach = ledger.non_preemptible_over_quota(group.queue, request)
-            if breach is not None:
-                return quota_refusal(breach)
         breach = ledger.over_limit(group.queue, request)
-        return limit_refusal(breach) if breach is not None else None
+        if breach is not None:
+            # First, because preemptible work would not help then.
+            return limit_refusal(breach)
+        if group.is_preemptible:
+            return None
+        breach = ledger.non_preemptible_over_quota(group.queue, request)
+        return quota_refusal(breach) if breach is not None else None
 
     def _serve_singles(self, jobs: Sequence[JobInQueue]) -> None:
         """Many interchangeable gangs of one pod: one search seats them all."""
