@@ -186,15 +186,22 @@ def _fleet(reader: _Reader, namespaces: Namespaces, awaited: Sequence[str]) -> F
 def _pods(
     reader: _Reader, namespaces: Namespaces, fleet: Fleet, now: float, interner: SpecInterner
 ) -> list[Pod]:
-    """Pods of the shard, and pods of others that take room on its nodes."""
+    """Pods of the shard, and pods of others that take room on its nodes.
+
+    As in KAI, a pod goes with its pod group, whatever its own label says.
+    """
     context = TranslateContext(scheduler_name=reader.policy.scheduler_name, namespaces=namespaces)
     nodes = {node.name for node in fleet.nodes}
+    homes = {
+        f"{_namespace(raw)}/{_name(raw)}": is_of_shard(raw, reader.policy)
+        for raw in reader.objects.of(kinds.POD_GROUP)
+    }
     found = []
     for raw in reader.objects.of(kinds.POD):
         pod = translate_pod(raw, context, interner)
         if isinstance(pod, Unreadable):
             reader.unreadable.append(pod)
-        elif is_of_shard(raw, reader.policy):
+        elif homes.get(pod.group or "", is_of_shard(raw, reader.policy)):
             found.append(settled(pod, now, reader.policy.stuck_in_releasing_seconds))
         elif pod.node in nodes:
             found.append(replace(pod, group=None))

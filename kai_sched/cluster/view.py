@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from operator import attrgetter
 
@@ -31,6 +31,7 @@ class View:
         self._fleet = Fleet()
         self._pods: tuple[object, PodTable] = (None, PodTable(()))
         self._groups: tuple[object, PodTable, tuple[PodGroup, ...]] = (None, self._pods[1], ())
+        self._homes: tuple[object, dict[str, bool]] = (None, {})
 
     def snapshot(self, now: float, policy: Policy) -> ClusterSnapshot:
         """Everything that a cycle may know at ``now``."""
@@ -75,19 +76,29 @@ class View:
         return self._fleet
 
     def _current_pods(self, now: float, policy: Policy, fleet: Fleet) -> PodTable:
-        key = (self._shelf.version, self._overlay.version, fleet.version, policy)
+        homes = self._current_homes(policy)
+        key = (self._shelf.version, self._overlay.version, fleet.version, policy, id(homes))
         if self._pods[0] == key:
             return self._pods[1]
         pods: Iterable[Pod] = self._shelf.in_order()
         if len(self._overlay):
             pods = map(self._overlay.pod_view, pods)
-        found = list(_pods_of_shard(pods, policy, fleet))
+        found = list(_pods_of_shard(pods, policy, fleet, homes))
         stuck = policy.stuck_in_releasing_seconds
         table = PodTable([pod if pod.releasing_since is None else settled(pod, now, stuck) for pod in found])
         # A releasing pod changes with time alone; without one the table holds until an event comes.
         is_timeless = all(pod.releasing_since is None for pod in found)
         self._pods = (key if is_timeless else None, table)
         return table
+
+    def _current_homes(self, policy: Policy) -> dict[str, bool]:
+        """Which pod groups are of the shard; the same object until that changes."""
+        shelf = self._stock.pod_groups
+        key = (shelf.version, policy)
+        if self._homes[0] != key:
+            homes = {str(name): is_of_shard(document, policy) for name, document in shelf.documents.items()}
+            self._homes = (key, self._homes[1] if homes == self._homes[1] else homes)
+        return self._homes[1]
 
     def _current_groups(self, policy: Policy, pods: PodTable) -> tuple[PodGroup, ...]:
         grouper, shelf = self._grouper, self._stock.pod_groups
@@ -125,8 +136,13 @@ def _has_same_members(known: Fleet, fresh: Fleet) -> bool:
     )
 
 
-def _pods_of_shard(pods: Iterable[Pod], policy: Policy, fleet: Fleet) -> Iterable[Pod]:
-    """Pods of the shard; those of others only where they take room on its nodes, and then as strangers."""
+def _pods_of_shard(
+    pods: Iterable[Pod], policy: Policy, fleet: Fleet, homes: Mapping[str, bool]
+) -> Iterable[Pod]:
+    """Pods of the shard; those of others only where they take room on its nodes, and then as strangers.
+
+    A pod goes with its pod group, whatever its own label says.
+    """
     nodes = {node.name for node in fleet.nodes}
     is_ours: dict[int, bool] = {}
     for pod in pods:
@@ -134,7 +150,7 @@ def _pods_of_shard(pods: Iterable[Pod], policy: Policy, fleet: Fleet) -> Iterabl
         ours = is_ours.get(id(spec))
         if ours is None:
             ours = is_ours[id(spec)] = _label(spec, policy.partition_label) == policy.partition_value
-        if ours:
+        if homes.get(pod.group or "", ours):
             yield pod
         elif pod.node in nodes:
             yield replace(pod, group=None)

@@ -90,6 +90,8 @@ class WorldBase:
     static_rules: StaticRules
     device_options: Options
     has_dynamic_rules: bool
+    nominated: Mapping[int, int]
+    """Pods (by position) whose status names a node -> its index; that node is tried before all others."""
     gpu_columns: tuple[int, ...]
     gpu_column_of: NDArray[np.int64]
     cpu_column: int

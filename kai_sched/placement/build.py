@@ -61,6 +61,11 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
         static_rules=StaticRules.of(table, snapshot, policy),
         device_options=_device_options(snapshot, policy, index),
         has_dynamic_rules=_has_dynamic_rules(snapshot.pods),
+        nominated={
+            position: table.index_of[pod.nominated_node]
+            for position, pod in enumerate(snapshot.pods)
+            if pod.nominated_node is not None and pod.nominated_node in table.index_of
+        },
         gpu_columns=gpu_columns,
         gpu_column_of=gpu_column_of,
         cpu_column=cpu_column_of(table),

@@ -59,6 +59,10 @@ class Ground:
         node = int(ranked.argmin()) if len(ranked) else -1
         return node if node >= 0 and usable[node] else None
 
+    def is_usable(self, node: int, slots: NDArray[np.int64]) -> bool:
+        """Whether a node has a slot and may be seated on."""
+        return bool(slots[node] > 0 and (self.allowed is None or self.allowed[node]))
+
     def ordered(self, shape: Shape, slots: NDArray[np.int64]) -> list[int]:
         """Usable nodes, best first: soft rules, then domains with most room, then cost, then name."""
         nodes = np.flatnonzero(self._usable(slots))

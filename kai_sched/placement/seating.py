@@ -62,7 +62,8 @@ def _seat_run(ground: Ground, shape: Shape, pods: Sequence[int]) -> int:
         return _seat_sharing(ground, shape, pods)
     if shape.offers_alternatives:
         return seat_preferring(ground, shape, pods)
-    if len(pods) > 1 and not boards.one_at_a_time(shape) and _packs(boards, shape):
+    is_bulk = len(pods) > 1 and not boards.one_at_a_time(shape) and _packs(boards, shape)
+    if is_bulk and boards.world.base.nominated.keys().isdisjoint(pods):
         return _seat_in_bulk(ground, shape, pods)
     for done, pod in enumerate(pods):
         if not _seat_one(ground, shape, pod):
@@ -100,6 +101,11 @@ def _seat_in_bulk(ground: Ground, shape: Shape, pods: Sequence[int]) -> int:
 
 def _seat_one(ground: Ground, shape: Shape, pod: int) -> bool:
     slots = ground.slots(shape)
+    nominated = ground.world.base.nominated.get(pod)
+    if nominated is not None and ground.is_usable(nominated, slots):
+        if not isinstance(ground.seat(pod, shape, nominated), DeviceRefusal):
+            return True
+        slots = ground.slots(shape)
     if ground.is_in_order_of_cost(shape):
         # The first choice is nearly always good, and found without sorting.
         node = ground.cheapest(shape, slots)

@@ -149,7 +149,7 @@ def _pod(name: str, group: str, said: Document, created: str) -> Document:
     if "node" in said:
         spec["nodeName"] = said["node"]
     phase = said.get("phase", "Running" if "node" in said else "Pending")
-    return {**_object("v1", "Pod", metadata, spec), "status": {"phase": phase}}
+    return {**_object("v1", "Pod", metadata, spec), "status": {"phase": phase, **said.get("status", {})}}
 
 
 def planned(story: Document) -> Document:

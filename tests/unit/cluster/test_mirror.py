@@ -141,6 +141,27 @@ def test_a_shard_sees_its_own_nodes_queues_and_pods_and_strangers_that_take_room
         _same(_mirror(*objects), objects, policy)
 
 
+def test_pods_move_to_another_shard_with_their_pod_group():
+    def group(pool, version):
+        labels = {"kai.scheduler/node-pool": pool}
+        metadata = {"namespace": "team", "labels": labels, "resourceVersion": version}
+        return raw_other("scheduling.run.ai/v2alpha2", "PodGroup", "gang", metadata=metadata, spec={})
+
+    pod = raw_pod("member", annotations={"pod-group-name": "gang"})
+    objects = [raw_node("n1"), pod, group("blue", "1")]
+    mirror = _mirror(*objects)
+    policies = (POLICY, Policy(partition_value="blue"), Policy(partition_value="green"))
+    for policy in policies:
+        _same(mirror, objects, policy)
+        assert len(mirror.snapshot(NOW, policy).pods) == (policy.partition_value == "blue")
+
+    objects[2] = group("green", "2")
+    _tell(mirror, objects[2], event_type="MODIFIED")
+    for policy in policies:
+        _same(mirror, objects, policy)
+        assert len(mirror.snapshot(NOW, policy).pods) == (policy.partition_value == "green")
+
+
 def test_heartbeats_of_nodes_neither_wake_nor_change_the_fleet():
     mirror = _mirror(*WORLD)
     before = mirror.snapshot(NOW, POLICY).fleet
