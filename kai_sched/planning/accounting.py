@@ -19,7 +19,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QuotaVector
 from kai_sched.model.resources import CPU, MEMORY, Amounts
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, GpuShare, Pod, PodGroup, PodSpec, PodState
+from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, Pod, PodGroup, PodSpec, PodState
 from kai_sched.planning.gpu_counting import GpuCounting, gpu_counting, partition_size
 
 _BYTES_PER_MB = 1_000_000
@@ -27,6 +27,7 @@ _GPU_WORKER_LABEL = "node-role.kubernetes.io/gpu-worker"
 _RESERVATION_LABEL = ("app", "kai-resource-reservation")
 
 _NOTHING = QuotaVector()
+_NOWHERE: Mapping[int, NodeName] = {}
 
 _Place = tuple[QueueName, bool, bool]
 """(queue, held rather than waited for, may be taken back)."""
@@ -42,9 +43,9 @@ class Accounting:
         self._groups = {group.key: group for group in snapshot.pod_groups}
         self._claims = {claim.key: claim for claim in snapshot.claims}
         self._nodes = {node.name: node for node in snapshot.fleet.nodes}
-        self._smallest_gpu = min(
-            (node.gpu_memory_mib for node in snapshot.fleet.nodes if node.gpu_memory_mib > 0), default=0
-        )
+        memories = [node.gpu_memory_mib for node in snapshot.fleet.nodes if node.gpu_memory_mib > 0]
+        self._smallest_gpu = min(memories, default=0)
+        self._largest_gpu = max(memories, default=0)
         self._class_of_resource = self._classes_of_extended_resources()
         # Specs are shared and live as long as the snapshot: their identity is a cheap key.
         self._vectors: dict[int, QuotaVector] = {}
@@ -88,17 +89,30 @@ class Accounting:
                 tally.add(place, self._claim_vector(claim))
         return tally.by_queue()
 
-    def request_of(self, pods: Iterable[int]) -> QuotaVector:
-        """What these pods (by position) would add to the account of their queue.
+    def request_of(self, pods: Iterable[int], node_of: Mapping[int, NodeName] = _NOWHERE) -> QuotaVector:
+        """What these pods (by position) would add to the account of their queue, on these nodes if they have any.
 
         A shared claim adds nothing once a pod that holds it is placed, nor where its label names another queue; one
-        that is shared by parts adds the part of each pod.
+        that is shared by parts adds the part of each pod. GPU memory counts as a part of a GPU of the node, without a
+        node of the smallest GPU.
         """
+        return self._request(pods, {pod: self._gpu_memory_of(node) for pod, node in node_of.items()})
+
+    def least_request_of(self, pods: Sequence[int]) -> QuotaVector:
+        """What they would add at least, wherever they go: GPU memory as a part of the largest GPU."""
+        return self._request(pods, dict.fromkeys(pods, self._largest_gpu))
+
+    def depends_on_node(self, pods: Iterable[int]) -> bool:
+        """Whether what they add depends on where they go."""
+        shares = (self._snapshot.pods[position].spec.gpu_share for position in pods)
+        return any(share is not None and share.memory_mib for share in shares)
+
+    def _request(self, pods: Iterable[int], gpu_memory_of: Mapping[int, int]) -> QuotaVector:
         sum_of_pods = _NOTHING
         claims: dict[ClaimKey, Claim] = {}
         for position in pods:
             pod = self._snapshot.pods[position]
-            sum_of_pods += self._own_vector(pod)
+            sum_of_pods += self._own_vector(pod, gpu_memory_of.get(position, 0))
             for claim in self._claims_of(pod):
                 if claim.parts_millis:
                     sum_of_pods += self._part_vector(claim, pod)
@@ -148,22 +162,26 @@ class Accounting:
             amounts.get(MEMORY, 0) / _BYTES_PER_MB,
         )
 
-    def _own_vector(self, pod: Pod) -> QuotaVector:
-        """A pod without its claims; pods with one spec share the answer where the node does not matter."""
+    def _own_vector(self, pod: Pod, gpu_memory_mib: int = 0) -> QuotaVector:
+        """A pod without its claims; pods with one spec share the answer where the node does not matter.
+
+        ``gpu_memory_mib``: what a GPU has, of which the pod asks for memory; 0: as much as those of its node.
+        """
         share = pod.spec.gpu_share
         if share is not None and share.memory_mib:
-            return self._spec_vector(pod.spec) + QuotaVector(gpu=self._memory_part(share, pod.node))
+            memory = gpu_memory_mib or self._gpu_memory_of(pod.node)
+            part = share.devices * share.memory_mib / memory if memory else float(share.devices)
+            return self._spec_vector(pod.spec) + QuotaVector(gpu=part)
         known = self._vectors.get(id(pod.spec))
         if known is None:
             part = share.devices * share.portion_millis / 1000 if share is not None else 0.0
             known = self._vectors[id(pod.spec)] = self._spec_vector(pod.spec) + QuotaVector(gpu=part)
         return known
 
-    def _memory_part(self, share: GpuShare, node_name: NodeName | None) -> float:
-        """Memory as a part of a GPU: of the node's own, else of the cluster's smallest."""
+    def _gpu_memory_of(self, node_name: NodeName | None) -> int:
+        """The memory of a node's GPUs, else of the cluster's smallest."""
         node = self._nodes.get(node_name) if node_name is not None else None
-        memory = (node.gpu_memory_mib if node is not None else 0) or self._smallest_gpu
-        return share.devices * share.memory_mib / memory if memory else float(share.devices)
+        return (node.gpu_memory_mib if node is not None else 0) or self._smallest_gpu
 
     def _spec_vector(self, spec: PodSpec) -> QuotaVector:
         amounts = dict(spec.requests)

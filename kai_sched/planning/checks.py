@@ -78,7 +78,8 @@ def _added(
         if position is None or group is None:
             continue
         key = (group.queue, group.is_preemptible)
-        added[key] = added.get(key, QuotaVector()) + accounting.request_of((position,))
+        request = accounting.request_of((position,), {position: placement.node})
+        added[key] = added.get(key, QuotaVector()) + request
         accounting.note_placed((position,))
     for eviction in plan.evictions:
         position, group = position_of.get(eviction.pod), groups.get(eviction.pod_group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.gangs import Gang
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.slots import Boards
+from kai_sched.placement.world import Seat
 from kai_sched.planning.accounting import Accounting
 
 
@@ -59,6 +61,12 @@ class CycleState:
     def request_of(self, pods: tuple[int, ...]) -> QuotaVector:
         """What these pending pods add to their queue's account."""
         return self.accounting.request_of(pods)
+
+    def request_on(self, seats: Sequence[Seat]) -> QuotaVector:
+        """What pods add on the nodes where they are seated."""
+        nodes = self.boards.world.base.table.nodes
+        node_of = {seat.pod: nodes[seat.node].name for seat in seats}
+        return self.accounting.request_of(node_of, node_of)
 
     def job_of(self, record: GangRecord) -> JobInQueue | None:
         """What the gang asks for next, None when nothing is pending."""

@@ -6,13 +6,18 @@ service first. Capacity only shrinks during this stage, so a gang like one that 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kai_sched.fairness.ordering import Fill, JobInQueue, ServiceOrder
 from kai_sched.model.ids import QueueName
+from kai_sched.model.plan import Blocker
 from kai_sched.model.queues import QuotaVector
 from kai_sched.model.workloads import PodGroup
+from kai_sched.placement.gangs import Gang
 from kai_sched.placement.greedy import place_core, place_extra
 from kai_sched.placement.ground import Ground
 from kai_sched.placement.refusal import Refusal
@@ -20,6 +25,9 @@ from kai_sched.placement.seating import seat_pods
 from kai_sched.placement.world import Seat
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.limit_texts import limit_refusal, quota_refusal
+
+_OF_THE_QUEUE = frozenset({Blocker.QUEUE_LIMIT, Blocker.NON_PREEMPTIBLE_OVER_QUOTA})
+"""Reasons that say nothing about a like gang of another queue."""
 
 
 def allocate(state: CycleState) -> None:
@@ -72,13 +80,17 @@ class _Allocation:
         if gang.root.constraint is not None or len(core) != 1 or len(gang.pending_pods()) != 1:
             return False
         # Claims that others hold too are charged once, which a run charged in advance cannot know.
-        return not self.state.boards.world.base.shape_of(core[0]).named
+        shape = self.state.boards.world.base.shape_of(core[0])
+        return not shape.named and not self.state.accounting.depends_on_node(core)
 
     def _serve(self, record: GangRecord, job: JobInQueue) -> Refusal | None:
-        breach = self._over_bounds(record.gang.group, job.request)
+        is_core = job.fill is Fill.BELOW_MIN
+        pods = record.gang.core_pods() if is_core else record.gang.extra_pods()
+        is_mobile = self.state.accounting.depends_on_node(pods)
+        least = self.state.accounting.least_request_of(pods) if is_mobile else job.request
+        breach = self._over_bounds(record.gang.group, least)
         if breach is not None:
             return breach
-        is_core = job.fill is Fill.BELOW_MIN
         signature = job.signature if is_core and self.state.policy.use_signatures else None
         if signature is not None and signature in self.failed:
             return self.failed[signature]
@@ -88,7 +100,7 @@ class _Allocation:
         if refusal is not None and self.state.boards.world.has_future:
             later = self._place(record, is_core=is_core, in_future=True)
             refusal = None if later is None else refusal
-        if refusal is not None and signature is not None:
+        if refusal is not None and signature is not None and refusal.blocker not in _OF_THE_QUEUE:
             self.failed[signature] = refusal
         return refusal
 
@@ -96,16 +108,27 @@ class _Allocation:
         state, boards = self.state, self.state.boards
         mark = boards.world.checkpoint()
         place = place_core if is_core else place_extra
-        refusal = place(boards, record.gang, in_future=in_future)
-        if refusal is not None:
-            return refusal
-        pods = tuple(seat.pod for seat in boards.world.seats[mark:])
-        breach = self._over_bounds(record.gang.group, state.request_of(pods))
-        if breach is not None:
+        breach: Refusal | None = None
+        for allowed in self._grounds(record.gang, is_core=is_core):
+            refusal = place(boards, record.gang, allowed=allowed, in_future=in_future)
+            if refusal is not None:
+                return breach or refusal
+            seats = boards.world.seats[mark:]
+            breach = self._over_bounds(record.gang.group, state.request_on(seats))
+            if breach is None:
+                _record_seats(state, record, seats, in_future=in_future)
+                return None
             boards.world.rollback(mark)
-            return breach
-        _record_seats(state, record, boards.world.seats[mark:], in_future=in_future)
-        return None
+        return breach
+
+    def _grounds(self, gang: Gang, *, is_core: bool) -> Iterator[NDArray[np.bool_] | None]:
+        """All nodes; where GPU memory counts less on larger GPUs, then those above ever more memory."""
+        yield None
+        base = self.state.boards.world.base
+        if self.state.accounting.depends_on_node(gang.core_pods() if is_core else gang.extra_pods()):
+            memory = np.array([node.gpu_memory_mib for node in base.table.nodes], dtype=np.int64)
+            for least in np.unique(memory[memory > 0])[1:]:
+                yield (memory >= least) | (memory == 0)
 
     def _rescue(self, record: GangRecord, refusal: Refusal) -> Refusal | None:
         """Ask for what is seated already to be rearranged, so that the core fits too."""
@@ -165,11 +188,8 @@ class _Allocation:
 def _record_seats(state: CycleState, record: GangRecord, seats: Sequence[Seat], *, in_future: bool) -> None:
     pods = tuple(seat.pod for seat in seats)
     nodes = state.boards.world.base.table.nodes
+    request = state.request_on(seats)
     (record.pipelined if in_future else record.placed).extend(pods)
-    state.ledger.charge(
-        record.gang.group.queue,
-        state.request_of(pods),
-        is_preemptible=record.gang.group.is_preemptible,
-    )
+    state.ledger.charge(record.gang.group.queue, request, is_preemptible=record.gang.group.is_preemptible)
     state.accounting.note_placed(pods)
     record.gang = record.gang.after({seat.pod: nodes[seat.node].name for seat in seats})
