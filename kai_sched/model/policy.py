@@ -136,3 +136,8 @@ class Policy:
     solver: SolverBudget = SolverBudget()
     use_solver: bool = True
     """False: the greedy plan is the answer (benchmark baseline)."""
+
+    @property
+    def node_pool(self) -> str:
+        """What statuses call the shard's node pool."""
+        return self.partition_value or "default"

@@ -238,6 +238,8 @@ class PodGroup:
     staleness_grace_seconds: float | None = None
     """None: the policy's default; negative: never evicted."""
     scheduling_backoff: int = -1
+    given_up_on: str = ""
+    """With a backoff of 1: the node pool that it could not be scheduled on last, where it is not tried again."""
     mark_unschedulable: bool = True
     last_start_at: float | None = None
     last_eviction_at: float | None = None

@@ -60,8 +60,30 @@ def group_status(
         "kaiSched": _verdict_part(tally, verdict),
     }
     if verdict is not None and is_waiting(verdict):
-        known.append(_scheduling_condition(verdict, shares, present, now, node_pool))
+        known += _entries_of(group, verdict, shares, present, now, node_pool)
     return status
+
+
+def _entries_of(
+    group: PodGroup,
+    verdict: Verdict,
+    shares: Mapping[QueueName, QueueShare],
+    present: Document,
+    now: float,
+    node_pool: str,
+) -> list[Document]:
+    """The scheduling condition of this node pool.
+
+    A group that is tried only once reads it as the end of its tries here: it comes with a true refusal only, and stays
+    as it is from then on.
+    """
+    if group.scheduling_backoff >= 0:
+        if verdict.outcome is Outcome.NOT_READY:
+            return []
+        if verdict.blocker is Blocker.DELAYED:
+            entries = present.get("schedulingConditions") or ()
+            return [entry for entry in entries if entry.get("nodePool") == node_pool]
+    return [_scheduling_condition(verdict, shares, present, now, node_pool)]
 
 
 def invalid_status(problem: str, present: Document, now: float) -> Document:

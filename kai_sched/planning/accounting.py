@@ -72,6 +72,8 @@ class Accounting:
             group = self._groups.get(pod.group) if pod.group is not None else None
             if group is None or not (is_active or pod.state is PodState.PENDING):
                 continue
+            if not is_active and group.given_up_on and group.given_up_on == self._policy.node_pool:
+                continue
             tally.add((group.queue, is_active, group.is_preemptible), self._own_vector(pod))
             for ref in pod.claims:
                 if ref.claim is not None:

@@ -87,6 +87,7 @@ def _refuse_early(
     return (
         _refuse_object(gang, pods)
         or _refuse_queue(gang, tree)
+        or _refuse_again(gang, policy)
         or _refuse_topology(gang, domains)
         or _refuse_fields(gang, pods, policy)
         or _refuse_readiness(gang, pods, claims)
@@ -146,6 +147,18 @@ def _refuse_queue(gang: Gang, tree: QueueTree) -> Verdict | None:
             "name one of its children",
         )
     return None
+
+
+def _refuse_again(gang: Gang, policy: Policy) -> Verdict | None:
+    if not gang.group.given_up_on or gang.group.given_up_on != policy.node_pool:
+        return None
+    return unplaced(
+        gang,
+        Blocker.DELAYED,
+        f"not tried again: it could not be scheduled on node pool {policy.node_pool}, and its schedulingBackoff is "
+        f"{gang.group.scheduling_backoff}",
+        "move it to another node pool, or set its schedulingBackoff to -1",
+    )
 
 
 def _refuse_topology(gang: Gang, domains: DomainIndex) -> Verdict | None:

@@ -114,7 +114,8 @@ def _group(entry: Document, age: int) -> Document:
         "labels": entry.get("labels", {}),
     }
     spec = {"queue": entry.get("queue", "q"), **entry.get("spec", {})}
-    return _object("scheduling.run.ai/v2alpha2", "PodGroup", metadata, spec)
+    group = _object("scheduling.run.ai/v2alpha2", "PodGroup", metadata, spec)
+    return {**group, "status": entry.get("status", {})}
 
 
 def _pods(entry: Document, age: int) -> list[Document]:

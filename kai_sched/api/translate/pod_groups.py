@@ -60,6 +60,7 @@ def _pod_group(raw: Raw, priorities: PriorityTable) -> PodGroup:
         preemption_delay_seconds=duration(spec, "preemptionDelay", "spec") or 0.0,
         staleness_grace_seconds=duration(spec, "stalenessGracePeriod", "spec"),
         scheduling_backoff=_NO_BACKOFF if backoff is None else backoff,
+        given_up_on="" if backoff in {None, _NO_BACKOFF} else _last_pool(section(raw, "status")),
         mark_unschedulable=flag(spec, "markUnschedulable", "spec", default=True),
         last_start_at=_instant_or_none(annotations, keys.LAST_START),
         last_eviction_at=_instant_or_none(annotations, keys.LAST_EVICTION),
@@ -101,6 +102,14 @@ def _constraint(owner: Raw, path: str) -> TopologyConstraint | None:
         preferred_level=text(raw, "preferredTopologyLevel", here),
     )
     return constraint if constraint.required_level or constraint.preferred_level else None
+
+
+def _last_pool(status: Raw) -> str:
+    """The node pool of the last scheduling condition; a status that cannot be read says nothing."""
+    entries = status.get("schedulingConditions")
+    last = entries[-1] if isinstance(entries, list) and entries else None
+    pool = last.get("nodePool") if isinstance(last, dict) else None
+    return pool if isinstance(pool, str) else ""
 
 
 def _instant_or_none(annotations: Raw, key: str) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kai_sched.cluster.kube.resources import PODS, QUEUES
 from kai_sched.model.ids import PodGroupKey, QueueName, Uid
 from kai_sched.model.plan import Blocker, Outcome, Verdict
@@ -94,3 +96,20 @@ def test_blockers_are_told_in_the_words_of_kai():
     }
 
     assert list(reasons.values()) == ["OverLimit", "NonPreemptibleOverQuota", "QueueDoesNotExist"]
+
+
+def test_a_group_that_is_tried_once_reads_the_condition_as_the_end_so_only_a_true_refusal_gives_it():
+    once = replace(GROUP, scheduling_backoff=1)
+
+    def after(verdict, present=None):
+        return group_status(once, GroupTally(), verdict, {}, present or {}, NOW, "default")
+
+    refused = after(a_verdict())
+    early = a_verdict("pods are missing", Blocker.GANG_NOT_READY, Outcome.NOT_READY)
+    rests = a_verdict("not tried again", Blocker.DELAYED)
+
+    assert refused["schedulingConditions"][0]["reasons"][0]["message"] == "2 GPUs are missing"
+    assert after(rests, refused)["schedulingConditions"] == refused["schedulingConditions"]
+    assert after(early)["schedulingConditions"] == after(rests)["schedulingConditions"] == []
+    assert after(early, refused)["schedulingConditions"] == []
+    assert status_of(early)["schedulingConditions"] != []
