@@ -8,7 +8,7 @@ from enum import StrEnum
 from kai_sched.model.devices import ClaimAllocation, ClaimSpec
 from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, QueueName, Uid
 from kai_sched.model.policy import StageName
-from kai_sched.model.queues import QueueShare
+from kai_sched.model.queues import QueueShare, QuotaVector
 
 
 class Outcome(StrEnum):
@@ -95,6 +95,14 @@ class Eviction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaConflict:
+    """Which queue's bound refused a gang, and what the gang asked for."""
+
+    queue: QueueName
+    requested: QuotaVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The result for one gang. ``message`` says the missing amount; ``next_step`` what would help."""
 
@@ -106,6 +114,8 @@ class Verdict:
     next_step: str = ""
     is_proof: bool = False
     """Whether "does not fit" is proven, not only not found."""
+    conflict: QuotaConflict | None = None
+    """For blockers QueueLimit and NonPreemptibleOverQuota."""
 
 
 @dataclass(frozen=True, slots=True)

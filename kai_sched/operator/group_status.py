@@ -8,7 +8,7 @@ from typing import Final
 from kai_sched.cluster.ports import Document
 from kai_sched.model.ids import QueueName
 from kai_sched.model.plan import Blocker, Outcome, Verdict
-from kai_sched.model.queues import QueueShare
+from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.workloads import PodGroup
 from kai_sched.operator.conditions import Condition, merged_conditions, stamp
 from kai_sched.operator.queue_status import resource_list
@@ -22,7 +22,6 @@ _KAI_REASONS: Final = {
     Blocker.DELAYED: "PreemptionDelayNotElapsed",
     Blocker.QUEUE_NOT_FOUND: "QueueDoesNotExist",
 }
-_ABOUT_QUEUES: Final = frozenset({Blocker.QUEUE_LIMIT, Blocker.NON_PREEMPTIBLE_OVER_QUOTA})
 
 
 def is_waiting(verdict: Verdict | None) -> bool:
@@ -83,7 +82,7 @@ def _entries_of(
         if verdict.blocker is Blocker.DELAYED:
             entries = present.get("schedulingConditions") or ()
             return [entry for entry in entries if entry.get("nodePool") == node_pool]
-    return [_scheduling_condition(verdict, shares, present, now, node_pool)]
+    return [_scheduling_condition(group, verdict, shares, present, now, node_pool)]
 
 
 def invalid_status(problem: str, present: Document, now: float) -> Document:
@@ -114,16 +113,28 @@ def _verdict_part(tally: GroupTally, verdict: Verdict | None) -> Document:
 
 
 def _scheduling_condition(
-    verdict: Verdict, shares: Mapping[QueueName, QueueShare], present: Document, now: float, node_pool: str
+    group: PodGroup,
+    verdict: Verdict,
+    shares: Mapping[QueueName, QueueShare],
+    present: Document,
+    now: float,
+    node_pool: str,
 ) -> Document:
     """KAI's condition of the node pool; its transitionID counts the transitions of the whole list."""
     entries = present.get("schedulingConditions") or ()
     known = next((entry for entry in entries if entry.get("nodePool") == node_pool), None)
     reason = _KAI_REASONS.get(verdict.blocker, _DEFAULT_REASON) if verdict.blocker else _DEFAULT_REASON
     explained: Document = {"reason": reason, "message": verdict.message}
-    share = shares.get(verdict.queue)
-    if verdict.blocker in _ABOUT_QUEUES and share is not None:
-        explained["details"] = {"queueDetails": _queue_details(share)}
+    conflict = verdict.conflict
+    if conflict is not None and conflict.queue in shares:
+        fixed = QuotaVector() if group.is_preemptible else conflict.requested
+        explained["details"] = {
+            "queueDetails": {
+                **_queue_details(shares[conflict.queue]),
+                "podGroupRequestedResources": resource_list(conflict.requested),
+                "podGroupRequestedNonPreemptibleResources": resource_list(fixed),
+            }
+        }
     condition: Document = {
         "type": UNSCHEDULABLE,
         "nodePool": node_pool,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.model.plan import Blocker
+from kai_sched.model.plan import Blocker, QuotaConflict
 from kai_sched.placement.gangs import GangNode
 
 
@@ -25,6 +25,7 @@ class Refusal:
     is_proof: bool = False
     fitted: int = 0
     wanted: int = 0
+    conflict: QuotaConflict | None = None
     sub_group: str = ""
     """The subgroup that found no room; then ``fitted`` counts the pods of all subgroups, ``wanted`` those it needs."""
 

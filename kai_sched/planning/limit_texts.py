@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kai_sched.fairness.ledger import LimitBreach
-from kai_sched.model.plan import Blocker
-from kai_sched.model.queues import QuotaResource
+from kai_sched.model.plan import Blocker, QuotaConflict
+from kai_sched.model.queues import QuotaResource, QuotaVector
 from kai_sched.placement.refusal import Refusal
 
 _NOUN = {QuotaResource.GPU: "GPUs", QuotaResource.CPU: "CPU cores", QuotaResource.MEMORY: "memory"}
@@ -13,7 +13,7 @@ _REQUESTED = {QuotaResource.GPU: "GPUs", QuotaResource.CPU: "CPU cores", QuotaRe
 _SCALE = {QuotaResource.GPU: 1.0, QuotaResource.CPU: 1000.0, QuotaResource.MEMORY: 1000.0}
 
 
-def quota_refusal(breach: LimitBreach) -> Refusal:
+def quota_refusal(breach: LimitBreach, request: QuotaVector) -> Refusal:
     """Non-preemptible work would exceed a deserved quota."""
     unit = _UNIT[breach.resource]
     bound, held, asked = _figures(breach)
@@ -26,10 +26,11 @@ def quota_refusal(breach: LimitBreach) -> Refusal:
         ),
         next_step=f"make it preemptible, or raise the {breach.resource} quota of {breach.queue}",
         is_proof=True,
+        conflict=QuotaConflict(queue=breach.queue, requested=request),
     )
 
 
-def limit_refusal(breach: LimitBreach) -> Refusal:
+def limit_refusal(breach: LimitBreach, request: QuotaVector) -> Refusal:
     """A hard limit would be passed."""
     unit = _UNIT[breach.resource]
     bound, held, asked = _figures(breach)
@@ -41,6 +42,7 @@ def limit_refusal(breach: LimitBreach) -> Refusal:
         ),
         next_step=f"wait for work of {breach.queue} to end, or raise its {breach.resource} limit",
         is_proof=True,
+        conflict=QuotaConflict(queue=breach.queue, requested=request),
     )
 
 

@@ -54,6 +54,7 @@ def _verdict(record: GangRecord) -> Verdict:
         message=_sentence(record),
         next_step=refusal.next_step,
         is_proof=refusal.is_proof,
+        conflict=refusal.conflict,
     )
 
 

@@ -153,11 +153,11 @@ class _Allocation:
         breach = ledger.over_limit(group.queue, request)
         if breach is not None:
             # First, because preemptible work would not help then.
-            return limit_refusal(breach)
+            return limit_refusal(breach, request)
         if group.is_preemptible:
             return None
         breach = ledger.non_preemptible_over_quota(group.queue, request)
-        return quota_refusal(breach) if breach is not None else None
+        return quota_refusal(breach, request) if breach is not None else None
 
     def _serve_singles(self, jobs: Sequence[JobInQueue]) -> None:
         """Many interchangeable gangs of one pod: one search seats them all."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from kai_sched.cluster.kube.resources import PODS, QUEUES
 from kai_sched.model.ids import PodGroupKey, QueueName, Uid
-from kai_sched.model.plan import Blocker, Outcome, Verdict
+from kai_sched.model.plan import Blocker, Outcome, QuotaConflict, Verdict
+from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.workloads import PodGroup
 from kai_sched.operator.conditions import Condition, merged_conditions
 from kai_sched.operator.events import Told, event_document, event_path
@@ -96,6 +97,33 @@ def test_blockers_are_told_in_the_words_of_kai():
     }
 
     assert list(reasons.values()) == ["OverLimit", "NonPreemptibleOverQuota", "QueueDoesNotExist"]
+
+
+def test_a_queue_that_refuses_is_told_with_its_amounts_though_it_is_above_the_groups_own():
+    above = QueueShare(
+        queue=QueueName("dept"),
+        deserved=QuotaVector(2, -1, -1),
+        limit=QuotaVector(4, -1, -1),
+        fair_share=QuotaVector(),
+        allocated=QuotaVector(1, 1000, 500),
+        allocated_non_preemptible=QuotaVector(1, 0, 0),
+        requested=QuotaVector(3, 0, 0),
+    )
+    conflict = QuotaConflict(queue=QueueName("dept"), requested=QuotaVector(2, 3000, 1))
+
+    def details_for(group):
+        verdict = replace(a_verdict(blocker=Blocker.QUEUE_LIMIT), conflict=conflict)
+        status = group_status(group, GroupTally(), verdict, {QueueName("dept"): above}, {}, NOW, "default")
+        return status["schedulingConditions"][0]["reasons"][0]["details"]["queueDetails"]
+
+    details = details_for(GROUP)
+    assert details["name"] == "dept"
+    assert details["queueDeservedResources"]["nvidia.com/gpu"] == "2"
+    assert details["queueAllocatedResources"] == {"nvidia.com/gpu": "1", "cpu": "1000m", "memory": "500M"}
+    assert details["podGroupRequestedResources"] == {"nvidia.com/gpu": "2", "cpu": "3000m", "memory": "1M"}
+    assert details["podGroupRequestedNonPreemptibleResources"]["nvidia.com/gpu"] == "0"
+    fixed = details_for(replace(GROUP, is_preemptible=False))
+    assert fixed["podGroupRequestedNonPreemptibleResources"] == details["podGroupRequestedResources"]
 
 
 def test_a_group_that_is_tried_once_reads_the_condition_as_the_end_so_only_a_true_refusal_gives_it():
