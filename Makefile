@@ -38,7 +38,7 @@ check: $(STAMP) ## Lint, format, types, import contracts, CRD drift (read-only)
 test: controlplane ## All tests: unit, properties, scenarios, then the real control plane
 	$(BIN)/pytest -m "not cluster" -n 2
 	@$(BIN)/python -m tests.fuzz --build-only
-	$(BIN)/pytest -m cluster
+	$(BIN)/pytest -m cluster -n 2 --dist worksteal
 
 .PHONY: unit
 unit: $(STAMP) ## Only the tests that need no control plane
