@@ -98,7 +98,10 @@ def _explain_domains(boards: Boards, failure: Failure, *, in_future: bool) -> Re
     if not (codes >= 0).any():
         return Refusal(
             blocker=Blocker.TOPOLOGY,
-            message=f"no node carries the labels of topology {constraint.topology!r} down to level {label}",
+            message=f"no node is part of topology {constraint.topology!r}: none carries "
+            f"the labels of all its levels ({', '.join(base.domains.level_labels(constraint.topology))})"
+            if constraint.topology
+            else f"no node carries label {label}",
             next_step="label the nodes or correct the topology",
             is_proof=True,
         )

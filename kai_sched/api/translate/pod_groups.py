@@ -140,9 +140,13 @@ def _problem(
         return "spec.minSubGroup: needs spec.subGroups"
     if (duration(spec, "preemptionDelay", "spec") or 0.0) < 0:
         return "spec.preemptionDelay: must not be negative"
-    constraint = section(spec, "topologyConstraint", "spec")
-    if _lacks_topology(constraint):
-        return "spec.topologyConstraint.topology: is missing"
+    owners = [("spec", spec)]
+    owners += [
+        (f"spec.subGroups[{index}]", raw) for index, raw in enumerate(sections(spec, "subGroups", "spec"))
+    ]
+    for path, owner in owners:
+        if _lacks_topology(section(owner, "topologyConstraint", path)):
+            return f"{path}.topologyConstraint.topology: is missing"
     return _tree_problem(sub_groups) or _member_problem(sub_groups)
 
 

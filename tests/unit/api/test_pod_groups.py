@@ -117,6 +117,10 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
         {"topologyConstraint": {"requiredTopologyLevel": "rack"}},
         "spec.topologyConstraint.topology",
     ),
+    "level without topology below": (
+        {"subGroups": [LEAF, {**LEAF, "name": "b", "topologyConstraint": {"preferredTopologyLevel": "rack"}}]},
+        "spec.subGroups[1].topologyConstraint.topology",
+    ),
     "duplicate names": ({"subGroups": [LEAF, LEAF]}, "spec.subGroups[1].name"),
     "missing parent": ({"subGroups": [{**LEAF, "parent": "nobody"}]}, "spec.subGroups[0].parent"),
     "own parent": ({"subGroups": [{**LEAF, "parent": "leaf"}]}, "spec.subGroups[0].parent"),
