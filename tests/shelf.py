@@ -102,11 +102,21 @@ class Shelf:
         self._begin(f"PATCH {path}")
         item = path.removesuffix("/status")
         current = self._found(item)
-        if current["metadata"]["uid"] != body["metadata"]["uid"]:
-            raise ApiFailure("another uid", status=409, reason="Conflict", retryable=False)
-        status = {**current.get("status", {}), **body["status"]}
-        kept = {name: value for name, value in status.items() if value is not None}
-        stored = self._store(item, {**current, "status": kept})
+        for name in ("uid", "resourceVersion"):
+            if body["metadata"].get(name, current["metadata"][name]) != current["metadata"][name]:
+                raise ApiFailure(f"another {name}", status=409, reason="Conflict", retryable=False)
+        status = {**current.get("status", {}), **body.get("status", {})}
+        annotations = {
+            **current["metadata"].get("annotations", {}),
+            **body["metadata"].get("annotations", {}),
+        }
+        changed = {
+            **current,
+            "metadata": {**current["metadata"], "annotations": annotations},
+            "spec": {**current.get("spec", {}), **body.get("spec", {})},
+            "status": {name: value for name, value in status.items() if value is not None},
+        }
+        stored = self._store(item, changed)
         self._end(f"PATCH {path}")
         return copy.deepcopy(stored)
 

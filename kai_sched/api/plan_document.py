@@ -76,6 +76,7 @@ def _bind(placement: Placement) -> Document:
         "gpuIndices": list(placement.gpu_indices),
         **_groups(placement),
         "claims": [_claim(claim) for claim in placement.claims],
+        **_volumes(placement),
     }
 
 
@@ -91,6 +92,14 @@ def _pipelined(placement: Placement) -> Document:
 
 def _groups(placement: Placement) -> Mapping[str, list[str]]:
     return {"gpuGroups": list(placement.gpu_groups)} if placement.gpu_groups else {}
+
+
+def _volumes(placement: Placement) -> Mapping[str, list[Document]]:
+    if not placement.volumes:
+        return {}
+    return {
+        "volumes": [{"claim": item.claim, "volume": item.volume or None} for item in placement.volumes]
+    }
 
 
 def _claim(claim: ClaimPlacement) -> Document:

@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, assert_never
 
-from kai_sched.binder.gang import DEFAULT_WAIT, DeviceWait, GangRun
+from kai_sched.binder.gang import GangRun
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.binder.ports import ApiCalls, Fence, KnownObjects
 from kai_sched.binder.single import evict, undo_reservation
+from kai_sched.binder.wait import DEFAULT_WAIT, DeviceWait
 from kai_sched.binder.writes import FenceClosed, FencedCalls
 from kai_sched.model.commands import BindGang, Command, Evict, UndoReservation
 

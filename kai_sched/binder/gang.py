@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
@@ -15,6 +13,8 @@ from kai_sched.binder.extended import FINALIZER, DeleteClaim, PostClaim, is_told
 from kai_sched.binder.outcomes import Outcome, Refusal, Result
 from kai_sched.binder.ports import KnownObjects
 from kai_sched.binder.steps import BindPods, CallClaims, Finished, GangProgress, PauseForDevices
+from kai_sched.binder.volumes import VolumeRun
+from kai_sched.binder.wait import DEFAULT_WAIT, DeviceWait
 from kai_sched.binder.writes import FencedCalls, backoff_seconds
 from kai_sched.cluster.kube.resources import PODS, RESOURCE_CLAIMS
 from kai_sched.cluster.ports import Document
@@ -27,32 +27,6 @@ CLAIM_ATTEMPTS: Final = 8
 """Calls without an answer before a gang that has not bound anything gives up."""
 BIND_ATTEMPTS: Final = 24
 """About two minutes: a gang with its first pod bound is only completed, never taken back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceWait:
-    """How long a gang waits for its devices to be prepared, and by which clocks.
-
-    Counted from when it began to, or from the allocation's own time where that is earlier: an operator that was
-    started anew goes on counting.
-    """
-
-    timeout_seconds: float = 600.0
-    """As the reference waits."""
-    poll_seconds: float = 2.0
-    clock: Callable[[], float] = time.monotonic
-    epoch: Callable[[], float] | None = None
-    """Seconds since 1970 for the allocation's own time; None: that does not count."""
-    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-    def age_seconds(self, allocated_at: float | None) -> float:
-        """How long ago an allocation was made, as far as that is known."""
-        if allocated_at is None or self.epoch is None:
-            return 0.0
-        return max(0.0, self.epoch() - allocated_at)
-
-
-DEFAULT_WAIT: Final = DeviceWait()
 
 
 class NotRefused(StrEnum):
@@ -74,6 +48,7 @@ class GangRun:
         "_read_once",
         "_told",
         "_unanswered",
+        "_volumes",
         "_wait",
         "_waits_since",
     )
@@ -88,6 +63,7 @@ class GangRun:
         self._read_once: set[ClaimKey] = set()
         self._told: dict[PodKey, Uid] = {}
         """Pods whose status names a claim that we made."""
+        self._volumes = VolumeRun(calls, wait)
         self._wait = wait
         self._waits_since: float | None = None
         self._unanswered = 0
@@ -194,8 +170,17 @@ class GangRun:
         return bool(broken)
 
     async def _bind(self, placements: tuple[Placement, ...]) -> None:
-        if not self._has_broken(placements) and await self._all_told(placements):
+        if self._has_broken(placements):
+            return
+        if await self._all_stored(placements) and await self._all_told(placements):
             await _all([self._bind_pod(placement) for placement in placements])
+
+    async def _all_stored(self, placements: tuple[Placement, ...]) -> bool:
+        """Whether every claim of the pods has its volume."""
+        refused = await self._volumes.advance(placements)
+        for pod, refusal in (refused or {}).items():
+            self._progress.refuse_pod(pod, refusal)
+        return refused is None
 
     async def _all_told(self, placements: tuple[Placement, ...]) -> bool:
         """Whether the status of every pod names the claim that was made for it."""

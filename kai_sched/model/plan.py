@@ -69,6 +69,18 @@ class ClaimPlacement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VolumePlacement:
+    """An unbound PersistentVolumeClaim of a placed pod, which must be bound before the pod is.
+
+    ``volume`` is to be its own; "": one is made for the pod's node.
+    """
+
+    claim: str
+    uid: Uid
+    volume: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """A pod's node and devices. ``waits_for`` non-empty: pipelined, nothing is bound this cycle."""
 
@@ -79,6 +91,7 @@ class Placement:
     gpu_indices: tuple[int, ...] = ()
     gpu_groups: tuple[str, ...] = ()
     claims: tuple[ClaimPlacement, ...] = ()
+    volumes: tuple[VolumePlacement, ...] = ()
     waits_for: tuple[PodKey, ...] = ()
 
 

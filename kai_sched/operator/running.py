@@ -15,8 +15,8 @@ import structlog
 from kai_sched import __version__
 from kai_sched.api.shard_policy import base_policy
 from kai_sched.binder.execute import Binder
-from kai_sched.binder.gang import DeviceWait
 from kai_sched.binder.outcomes import Outcome
+from kai_sched.binder.wait import DeviceWait
 from kai_sched.cluster.following import Following
 from kai_sched.cluster.kube.client import KubeClient
 from kai_sched.cluster.kube.resources import SHARDS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kai_sched.model.ids import PodKey
-from kai_sched.model.plan import ClaimPlacement, Placement
+from kai_sched.model.ids import PodKey, Uid
+from kai_sched.model.plan import ClaimPlacement, Placement, VolumePlacement
 from kai_sched.model.policy import DeviceChoice
 from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
 from kai_sched.placement.world import Seat, World
@@ -40,6 +40,7 @@ def _placement(
         gpu_indices=indices,
         gpu_groups=seat.share.groups if seat.share is not None else (),
         claims=_claims(world, seat, pod),
+        volumes=_volumes(world, seat),
         waits_for=waits,
     )
 
@@ -72,6 +73,18 @@ def _claims(world: World, seat: Seat, pod: Pod) -> tuple[ClaimPlacement, ...]:
             )
         )
     return tuple(found)
+
+
+def _volumes(world: World, seat: Seat) -> tuple[VolumePlacement, ...]:
+    """The seats of a world decide together; what a seat in the future will get is decided when it is bound."""
+    if seat.in_future or not seat.shape.spec.volume_claims:
+        return ()
+    dynamic = world.now.dynamic
+    return tuple(
+        VolumePlacement(claim=claim.key, uid=Uid(claim.uid), volume=decision.volume)
+        for claim in dynamic.unbound_claims(seat.shape.spec)
+        if (decision := dynamic.volume_decision(claim.key)) is not None
+    )
 
 
 def _lacks_room(world: World, seat: Seat) -> bool:

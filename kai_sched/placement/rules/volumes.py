@@ -6,8 +6,9 @@ serves if a free volume matches there, or if the class can provision there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,18 @@ _CURRENT_LABEL: Final = {
     "failure-domain.beta.kubernetes.io/region": _REGION,
 }
 _ZONE_SEPARATOR: Final = "__"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where an unbound claim gets its volume: ``volume`` is taken, or "" and one is made for the node (an index)."""
+
+    node: int
+    volume: str
+
+
+NOTHING_DECIDED: Final[Mapping[str, Decision]] = MappingProxyType({})
+"""Claim key -> decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +81,43 @@ class VolumesView:
         if problem:
             sieve.drop_all(Rule.VOLUME_BINDING, f"cannot serve it: {problem}")
             return
-        waiting = []
         for claim in self.claims_of(spec):
             if claim.volume:
                 self._keep_bound(table, claim, sieve)
-            else:
-                waiting.append(claim)
-        if waiting:
-            self._keep_bindable(table, waiting, sieve)
+        self.keep_bindable(table, self.unbound_claims(spec), sieve)
         self._keep_equipped(table, spec, sieve)
+
+    def unbound_claims(self, spec: PodSpec) -> tuple[VolumeClaim, ...]:
+        """Claims that get a volume once a pod of theirs has a node, smallest first."""
+        waiting = [
+            claim for claim in self.claims_of(spec) if not claim.volume and not self._problem_of(claim)
+        ]
+        return tuple(sorted(waiting, key=lambda claim: claim.capacity_bytes))
+
+    def choose(
+        self,
+        table: NodeTable,
+        waiting: Iterable[VolumeClaim],
+        node: int,
+        decided: Mapping[str, Decision] = NOTHING_DECIDED,
+    ) -> dict[str, Decision]:
+        """What unbound claims that are not decided get on a node where ``keep_bindable`` lets them be."""
+        taken = {decision.volume for decision in decided.values()}
+        found: dict[str, Decision] = {}
+        for claim in waiting:
+            if claim.key in decided:
+                continue
+            volume = "" if claim.selected_node else self._first_free(table, claim, node, taken)
+            taken.add(volume)
+            found[claim.key] = Decision(node, volume)
+        return found
+
+    def _first_free(self, table: NodeTable, claim: VolumeClaim, node: int, taken: Container[str]) -> str:
+        for volume in self.candidates(claim):
+            affinity = volume.node_affinity
+            if volume.name not in taken and (affinity is None or table.match(affinity)[node]):
+                return volume.name
+        return ""
 
     def attachments(self, spec: PodSpec) -> tuple[tuple[str, str], ...]:
         """(CSI driver, volume handle) of every volume that counts against a node's limit.
@@ -152,11 +193,27 @@ class VolumesView:
         if zones is not None:
             sieve.keep(zones, Rule.VOLUME_ZONE, f"are in another zone than PersistentVolume {volume.name}")
 
-    def _keep_bindable(self, table: NodeTable, waiting: list[VolumeClaim], sieve: Sieve) -> None:
-        """Every node gives its volumes to the smallest claims first; what is left must be provisioned there."""
-        taken: dict[str, Mask] = {}
-        for claim in sorted(waiting, key=lambda claim: claim.capacity_bytes):
+    def keep_bindable(
+        self,
+        table: NodeTable,
+        waiting: Iterable[VolumeClaim],
+        sieve: Sieve,
+        decided: Mapping[str, Decision] = NOTHING_DECIDED,
+    ) -> None:
+        """Every node gives its volumes to the smallest claims first; what is left must be provisioned there.
+
+        ``waiting``: sorted so. What is ``decided``, of these claims or of others, stands.
+        """
+        taken = {
+            decision.volume: np.ones(len(table), dtype=bool)
+            for decision in decided.values()
+            if decision.volume
+        }
+        for claim in waiting:
             served = np.zeros(len(table), dtype=bool)
+            if claim.key in decided:
+                self._keep_decided(table, claim, decided[claim.key], sieve)
+                continue
             if claim.selected_node:
                 chosen = table.index_of.get(NodeName(claim.selected_node), -1)
                 reason = f"are not {claim.selected_node}, where {claim.key} is being provisioned"
@@ -164,6 +221,16 @@ class VolumesView:
             else:
                 self._bind_existing(table, claim, taken, served)
             self._keep_provisioning(table, claim, served, sieve)
+
+    def _keep_decided(self, table: NodeTable, claim: VolumeClaim, decision: Decision, sieve: Sieve) -> None:
+        if not decision.volume:
+            reason = f"are not where the volume of {claim.key} is to be made"
+            sieve.keep(np.arange(len(table)) == decision.node, Rule.VOLUME_BINDING, reason)
+            return
+        affinity = self.volumes[decision.volume].node_affinity
+        if affinity is not None:
+            reason = f"cannot reach PersistentVolume {decision.volume}, which {claim.key} takes"
+            sieve.keep(table.match(affinity), Rule.VOLUME_BINDING, reason)
 
     def _bind_existing(
         self, table: NodeTable, claim: VolumeClaim, taken: dict[str, Mask], served: Mask

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 
 from kai_sched.binder.execute import Binder
-from kai_sched.binder.gang import DeviceWait, GangRun
+from kai_sched.binder.gang import GangRun
 from kai_sched.binder.outcomes import Outcome
+from kai_sched.binder.wait import DeviceWait
 from kai_sched.binder.writes import FencedCalls
 from kai_sched.model.commands import BindGang, Command
 from kai_sched.model.devices import ClaimAllocation, DeviceResult

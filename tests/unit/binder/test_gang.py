@@ -7,8 +7,9 @@ import pytest
 from kai_sched.api.times import parse_time
 from kai_sched.binder.claims import FINALIZER
 from kai_sched.binder.execute import Binder
-from kai_sched.binder.gang import DeviceWait, GangRun
+from kai_sched.binder.gang import GangRun
 from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.wait import DeviceWait
 from kai_sched.binder.writes import FencedCalls
 from kai_sched.model.commands import BindGang
 from tests.shelf import NothingKnown, OpenFence, Shelf, allocation, claim_path
