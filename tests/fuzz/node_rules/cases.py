@@ -35,7 +35,7 @@ class _Generator:
         self._prefix = f"s{seed}"
         self._probes = probes
         # A case is about a few things, or nothing would ever fit.
-        self._themes = self._random.sample(THEMES, 3)
+        self._themes = list(dict.fromkeys(self._random.sample(THEMES, 4)))
         self._is_tight = "resources" in self._themes
 
     def _chance(self, percent: int) -> bool:
@@ -72,15 +72,15 @@ class _Generator:
         }
         if self._chance(8):
             labels["kubernetes.io/hostname"] = ""
-        taints = [random.choice(_TAINTS)] if self._chance(60 if "taints" in self._themes else 10) else []
+        taints = [random.choice(_TAINTS)] if self._chance(60 if "taints" in self._themes else 3) else []
         if self._chance(15 if "taints" in self._themes else 4):
             taints.append(random.choice(_TAINTS))
         ready = "True"
-        if self._chance(8):
+        if self._chance(8 if "taints" in self._themes else 2):
             ready, taint = random.choice(_SICK)
             taints.append(taint)
         spec: Document = {"taints": [dict(taint) for taint in {str(t): t for t in taints}.values()]}
-        if self._chance(8):
+        if self._chance(8 if "taints" in self._themes else 2):
             spec["unschedulable"] = True
             if self._chance(70):
                 spec["taints"].append({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"})
@@ -122,6 +122,8 @@ class _Generator:
         name = f"resident-{self._prefix}-{random.randrange(10**9)}"
         namespace = self._namespace()
         themes = random.sample(self._themes, random.choice([1, 1, 2]))
+        if "volumes" in self._themes and self._chance(50):
+            themes = ["volumes"]
         pod = pods.pod(name, namespace, themes)
         pod["spec"]["nodeName"] = random.choice(names)
         pod["spec"].pop("schedulingGates", None)

@@ -11,6 +11,7 @@ from typing import Any
 
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.snapshot import snapshot_of
+from kai_sched.model.plan import Blocker
 from kai_sched.model.policy import Policy
 from kai_sched.placement.base import FleetCache
 from kai_sched.placement.build import build_world
@@ -34,6 +35,8 @@ class Ours:
 
     nodes: frozenset[str]
     bind: str
+    blocker: Blocker | None
+    has_volumes: bool
     why: str
     unsupported: tuple[str, ...] = ()
 
@@ -49,7 +52,8 @@ class Difference:
     def __str__(self) -> str:
         return (
             f"seed {self.seed}, {self.pod}: only ours {sorted(self.ours.nodes - self.theirs.nodes)}, "
-            f"only theirs {sorted(self.theirs.nodes - self.ours.nodes)}, a cycle binds to {self.ours.bind or 'none'}"
+            f"only theirs {sorted(self.theirs.nodes - self.ours.nodes)}, a cycle binds to {self.ours.bind or 'none'} "
+            f"({self.ours.blocker})"
             f"\n  ours: {self.ours.why}\n  theirs: {self.theirs.message}\n  {self.document['spec']}"
         )
 
@@ -92,6 +96,8 @@ def _our_answer(objects: ObjectSet, key: str) -> Ours:
     return Ours(
         nodes=frozenset(str(name) for name, count in zip(names, slots, strict=True) if count > 0),
         bind=str(plan.binds[0].node) if plan.binds else "",
+        blocker=plan.verdicts[0].blocker,
+        has_volumes=bool(snapshot.pods[position].spec.volume_claims),
         why="; ".join([*told, *map(str, snapshot.unreadable)]),
         unsupported=snapshot.pods[position].spec.unsupported,
     )
@@ -144,7 +150,21 @@ def _agree(ours: Ours, theirs: Answer) -> bool:
         return not ours.bind
     if ours.nodes != theirs.nodes:
         return False
-    return ours.bind in theirs.nodes if theirs.nodes else not ours.bind
+    if theirs.nodes:
+        return ours.bind in theirs.nodes
+    return not ours.bind and ours.blocker in _blockers(reasons_of(theirs.message), ours.has_volumes)
+
+
+def _blockers(reasons: set[str], has_volumes: bool) -> set[Blocker]:
+    """What we may call it: a lack of room if every node lacks room, something else if none does.
+
+    kube-scheduler looks at ports before room and at volumes after it, and says only what it finds first.
+    """
+    short = {reason for reason in reasons if reason.startswith(("Insufficient", "Too many pods"))}
+    if not short and not any("free ports" in reason for reason in reasons):
+        return {Blocker.NODE_CONSTRAINTS}
+    is_alone = short == reasons and not has_volumes
+    return {Blocker.CAPACITY} if is_alone else {Blocker.CAPACITY, Blocker.NODE_CONSTRAINTS}
 
 
 def _count(tally: Tally, nodes: int, ours: Ours, theirs: Answer) -> None:

@@ -62,10 +62,10 @@ class StorageDraws:
                     "name": driver,
                     "nodeID": name,
                     "topologyKeys": [],
-                    **({"allocatable": {"count": random.randint(1, 2)}} if self._chance(60) else {}),
+                    **({"allocatable": {"count": random.choice([1, 1, 2])}} if self._chance(70) else {}),
                 }
                 for driver in (_PLAIN, _TRACKED, _STRICT)
-                if self._chance(60)
+                if self._chance(75)
             ]
             if self._chance(80):
                 meta = {"name": name}
@@ -219,9 +219,12 @@ class StorageDraws:
         }
         if claim is not None:
             spec["claimRef"] = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim}
-        if self._chance(50):
-            driver = random.choice([_PLAIN, _TRACKED, _STRICT])
-            spec["csi"] = {"driver": driver, "volumeHandle": random.choice([name, name, "shared-handle"])}
+        if self._chance(65):
+            driver = random.choice([_PLAIN, _PLAIN, _TRACKED, _STRICT])
+            spec["csi"] = {
+                "driver": driver,
+                "volumeHandle": random.choice([name, name, name, "shared-handle"]),
+            }
         else:
             spec["hostPath"] = {"path": "/data"}
         if self._chance(8):

@@ -1,0 +1,40 @@
+"""Node rules beside kube-scheduler, as long as CI can wait: the same nodes for every pod."""
+
+import pytest
+
+from tests.fuzz.node_rules.cases import random_case
+from tests.fuzz.node_rules.compare import compare
+from tests.fuzz.node_rules.judge import a_judge
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+SEEDS = range(2000, 2012)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    with a_judge() as running:
+        yield running
+
+
+def test_a_dozen_random_clusters_have_the_nodes_that_kube_scheduler_finds(judge):
+    tally = compare(SEEDS, 12, judge)
+
+    assert tally.differences == []
+    assert tally.pairs > 600
+    assert tally.pairs // 10 < tally.feasible < tally.pairs * 9 // 10
+    assert len(tally.reasons) >= 10
+
+
+def test_the_comparison_notices_a_rule_that_is_not_asked(judge, monkeypatch):
+    """The comparison itself: without taints on our side it must complain, and say on which side the node is."""
+    monkeypatch.setattr("kai_sched.placement.rules.static._keep_tolerated", lambda *_: None)
+
+    tally = compare(SEEDS[:3], 12, judge)
+
+    assert tally.differences
+    assert all(difference.ours.nodes >= difference.theirs.nodes for difference in tally.differences)
+
+
+def test_a_seed_is_one_case():
+    assert random_case(7, 3) == random_case(7, 3)
+    assert random_case(7, 3) != random_case(8, 3)
