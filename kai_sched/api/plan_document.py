@@ -97,9 +97,7 @@ def _groups(placement: Placement) -> Mapping[str, list[str]]:
 def _volumes(placement: Placement) -> Mapping[str, list[Document]]:
     if not placement.volumes:
         return {}
-    return {
-        "volumes": [{"claim": item.claim, "volume": item.volume or None} for item in placement.volumes]
-    }
+    return {"volumes": [{"claim": item.claim, "volume": item.volume or None} for item in placement.volumes]}
 
 
 def _claim(claim: ClaimPlacement) -> Document:

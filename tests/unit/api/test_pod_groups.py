@@ -118,7 +118,12 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
         "spec.topologyConstraint.topology",
     ),
     "level without topology below": (
-        {"subGroups": [LEAF, {**LEAF, "name": "b", "topologyConstraint": {"preferredTopologyLevel": "rack"}}]},
+        {
+            "subGroups": [
+                LEAF,
+                {**LEAF, "name": "b", "topologyConstraint": {"preferredTopologyLevel": "rack"}},
+            ]
+        },
         "spec.subGroups[1].topologyConstraint.topology",
     ),
     "duplicate names": ({"subGroups": [LEAF, LEAF]}, "spec.subGroups[1].name"),
