@@ -61,7 +61,7 @@ def ask_about_nodes(seeds: range, pods: int) -> int:
         print(f"{count} pods told: {reason}")
     print(
         f"node rules: {tally.pairs} pairs of {tally.pods} pods and their nodes in {len(seeds)} cases from seed "
-        f"{seeds.start} ({tally.feasible} feasible): {len(tally.differences)} pods differ, {seconds:.1f} s"
+        f"{seeds.start} ({tally.feasible} feasible), {tally.steps} steps of plans: {len(tally.differences)} pods differ, {seconds:.1f} s"
     )
     return 1 if tally.differences else 0
 

@@ -19,7 +19,8 @@ from kai_sched.placement.slots import Boards
 from kai_sched.planning.cycle import plan_cycle
 from tests.documents import a_queue_document
 from tests.fuzz.node_rules.cases import random_case
-from tests.fuzz.node_rules.judge import PROBE, Answer, Judge
+from tests.fuzz.node_rules.judge import PROBE, Answer, Judge, key_of
+from tests.fuzz.node_rules.sequence import WrongStep, follow_plan
 from tests.fuzz.node_rules.stage import Case, clear, read_back, set_up
 
 Document = dict[str, Any]
@@ -67,7 +68,9 @@ class Tally:
     feasible: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    differences: list[Difference] = field(default_factory=list)
+    steps: int = 0
+    """Pods of whole plans that kube-scheduler was followed through."""
+    differences: list[Difference | WrongStep] = field(default_factory=list)
 
 
 def our_answers(objects: Sequence[Document], keys: Iterable[str]) -> dict[str, Ours]:
@@ -111,6 +114,10 @@ def compare(seeds: Iterable[int], probes: int, judge: Judge) -> Tally:
         set_up(judge.api, case)
         try:
             compare_case(case, judge, tally)
+            steps, wrong = follow_plan(case, judge, POLICY)
+            tally.steps += steps
+            if wrong is not None:
+                tally.differences.append(wrong)
         finally:
             clear(judge.api)
     return tally
@@ -135,14 +142,14 @@ def compare_case(case: Case, judge: Judge, tally: Tally) -> None:
         if not different:
             return
         if attempt == len(_SETTLE_SECONDS) - 1:
-            by_key = {_key(raw): raw for raw in objects if raw["kind"] == "Pod"}
+            by_key = {key_of(raw): raw for raw in objects if raw["kind"] == "Pod"}
             for key in sorted(different):
                 tally.pods += 1
                 tally.pairs += nodes
                 tally.differences.append(Difference(case.seed, key, ours[key], asked[key], by_key[key]))
             return
-        judge.forget(probe for probe in pending if _key(probe) in asked)
-        pending = [probe for probe in pending if _key(probe) in different]
+        pending = [probe for probe in pending if key_of(probe) in different]
+        judge.forget(pending)
 
 
 def _agree(ours: Ours, theirs: Answer) -> bool:
@@ -188,7 +195,3 @@ def reasons_of(message: str) -> set[str]:
 
 def _cause(answer: str) -> str:
     return re.sub(r".*?is invalid: ", "", re.sub(r'"[^"]*"', '""', answer))[:80]
-
-
-def _key(raw: Document) -> str:
-    return f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"

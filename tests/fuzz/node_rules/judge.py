@@ -56,7 +56,7 @@ class Judge:
         answers: dict[str, Answer | str] = {}
         waiting: dict[str, str] = {}
         for probe, outcome in zip(wanted, made, strict=True):
-            key = f"{probe['metadata']['namespace']}/{probe['metadata']['name']}"
+            key = key_of(probe)
             if isinstance(outcome, str):
                 answers[key] = outcome
             else:
@@ -64,7 +64,7 @@ class Judge:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while len(answers) < len(wanted):
             for pod in self.api.list("Pod"):
-                key = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+                key = key_of(pod)
                 told = _refusal(pod) if waiting.get(key) == pod["metadata"]["uid"] else None
                 if told is not None:
                     answers[key] = Answer(self._passed.get(waiting[key], frozenset()), told)
@@ -92,6 +92,11 @@ class Judge:
             if failure.status in {400, 403, 422}:
                 return str(failure)
             raise
+
+
+def key_of(raw: Document) -> str:
+    """``namespace/name``."""
+    return f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
 
 
 def _refusal(pod: Document) -> str | None:
