@@ -8,8 +8,9 @@ from tests.fuzz.node_rules.judge import a_judge
 from tests.fuzz.node_rules.sequence import WrongStep
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
-SEEDS = range(2000, 2008)
-FORGETTING = range(2000, 2001)
+SEEDS = range(2000, 2006)
+FORGETTING = (2004, 2007, 2012)
+"""Cases with ports and spread, of which one is enough: the order of a plan depends on which pods were created first."""
 
 
 @pytest.fixture(scope="module")
@@ -18,11 +19,11 @@ def judge():
         yield running
 
 
-def test_eight_random_clusters_have_the_nodes_that_kube_scheduler_finds(judge):
+def test_six_random_clusters_have_the_nodes_that_kube_scheduler_finds(judge):
     tally = compare(SEEDS, 12, judge)
 
     assert tally.differences == []
-    assert tally.pairs > 400
+    assert tally.pairs > 300
     assert tally.steps > 20
     assert tally.pairs // 10 < tally.feasible < tally.pairs * 9 // 10
     assert len(tally.reasons) >= 10
@@ -45,7 +46,8 @@ def test_the_comparison_notices_a_plan_that_forgets_its_own_pods(judge, monkeypa
 
     tally = compare(FORGETTING, 12, judge)
 
-    assert [type(difference) for difference in tally.differences] == [WrongStep]
+    assert tally.differences
+    assert all(isinstance(difference, WrongStep) for difference in tally.differences)
 
 
 def test_a_seed_is_one_case():
