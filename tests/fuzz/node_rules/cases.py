@@ -133,6 +133,9 @@ class _Generator:
         status: Document = {}
         if self._chance(40):
             status["phase"] = random.choice(["Running", "Running", "Succeeded", "Failed"])
+            if "ports" in themes:
+                # kube-scheduler keeps ports as a set: one of two pods with the same port that ends frees it for both.
+                status["phase"] = "Running"
         if self._is_tight and self._chance(35):
             status |= self._resize(pod)
         if status:
