@@ -13,6 +13,8 @@ class VolumeClaim:
 
     key: str
     uid: str = ""
+    owner_uid: str = ""
+    """Of its controller: the pod for whose ephemeral volume it was made."""
     storage_class: str = ""
     volume: str = ""
     capacity_bytes: int = 0

@@ -145,6 +145,9 @@ class PodSpec:
     host_ports: tuple[HostPort, ...] = ()
     volume_claims: tuple[str, ...] = ()
     """Names of PersistentVolumeClaims in the pod's namespace (ephemeral volumes resolved)."""
+    ephemeral_claims: tuple[tuple[str, str], ...] = ()
+    """Those made for ephemeral volumes, each with the uid of the pod that it must belong to: an older pod of the same
+    name may have left one."""
     inline_volumes: tuple[tuple[str, str, bool], ...] = ()
     """Exclusive in-tree disks: (kind, id, read_only), for the VolumeRestrictions filter."""
     config_maps: tuple[str, ...] = ()

@@ -19,7 +19,12 @@ from kai_sched.api.translate.affinity import (
 from kai_sched.api.translate.fields import FieldError, Labels, integer, section, sections, string_map, text
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, gpu_share_of
 from kai_sched.api.translate.interner import SpecInterner
-from kai_sched.api.translate.pod_volumes import config_maps_of, inline_disks_of, volume_claims_of
+from kai_sched.api.translate.pod_volumes import (
+    config_maps_of,
+    ephemeral_claims_of,
+    inline_disks_of,
+    volume_claims_of,
+)
 from kai_sched.api.translate.requests import effective_requests, extended_requests, is_sidecar
 from kai_sched.api.translate.selectors import tolerations_of
 from kai_sched.api.translate.unsupported import unsupported_fields
@@ -75,6 +80,7 @@ def build_spec(raw: Raw, labels: Labels, namespaces: Namespaces) -> PodSpec:
     metadata = section(raw, "metadata")
     spec, status = section(raw, "spec"), section(raw, "status")
     namespace = text(metadata, "namespace", "metadata") or "default"
+    name = text(metadata, "name", "metadata")
     affinity = section(spec, "affinity", "spec")
     requests = effective_requests(spec, status)
     share, _ = gpu_share_of(section(metadata, "annotations", "metadata"), amount_of(requests, WHOLE_GPU))
@@ -90,7 +96,8 @@ def build_spec(raw: Raw, labels: Labels, namespaces: Namespaces) -> PodSpec:
         pod_anti_affinity=pod_affinity_terms(affinity, "podAntiAffinity", namespace, labels, namespaces),
         topology_spread=topology_spread(spec, labels),
         host_ports=_host_ports(spec),
-        volume_claims=volume_claims_of(spec, text(metadata, "name", "metadata")),
+        volume_claims=volume_claims_of(spec, name),
+        ephemeral_claims=ephemeral_claims_of(spec, name, text(metadata, "uid", "metadata")),
         inline_volumes=inline_disks_of(spec),
         config_maps=config_maps_of(spec),
         runtime_class=text(spec, "runtimeClassName", "spec"),
@@ -108,7 +115,7 @@ def _key_of(raw: Raw, labels: Labels, namespaces: Namespaces) -> bytes:
         [spec.get(name) for name in _PLAIN],
         [_container_parts(container) for container in spec.get("containers") or ()],
         [_container_parts(container) for container in spec.get("initContainers") or ()],
-        list(_volume_parts(spec.get("volumes") or [], metadata["name"])),
+        list(_volume_parts(spec.get("volumes") or [], metadata)),
         [annotations.get(name) for name in SHARE_ANNOTATIONS],
         _resize_parts(raw.get("status") or {}) if spec.get("nodeName") else None,
     ]
@@ -131,10 +138,10 @@ def _container_parts(container: Raw) -> list[object]:
     return parts
 
 
-def _volume_parts(volumes: list[Raw], pod_name: str) -> Iterator[object]:
+def _volume_parts(volumes: list[Raw], metadata: Raw) -> Iterator[object]:
     for volume in volumes:
         if "ephemeral" in volume:
-            yield [pod_name, volume["name"]]
+            yield [metadata["name"], metadata.get("uid"), volume["name"]]
         for name in _VOLUMES:
             if name in volume:
                 yield [name, volume[name]]

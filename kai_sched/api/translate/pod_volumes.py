@@ -22,8 +22,22 @@ def volume_claims_of(spec: Raw, pod_name: str) -> tuple[str, ...]:
             claim = section(volume, "persistentVolumeClaim", "spec.volumes")
             found.append(name_in(claim, "claimName", "spec.volumes.persistentVolumeClaim"))
         elif volume.get("ephemeral") is not None:
-            found.append(f"{pod_name}-{name_in(volume, 'name', 'spec.volumes')}")
+            found.append(_ephemeral_name(volume, pod_name))
     return tuple(found)
+
+
+def ephemeral_claims_of(spec: Raw, pod_name: str, pod_uid: str) -> tuple[tuple[str, str], ...]:
+    """(claim, uid of the pod that it must belong to) of the pod's ephemeral volumes."""
+    volumes = sections(spec, "volumes", "spec")
+    return tuple(
+        (_ephemeral_name(volume, pod_name), pod_uid)
+        for volume in volumes
+        if volume.get("persistentVolumeClaim") is None and volume.get("ephemeral") is not None
+    )
+
+
+def _ephemeral_name(volume: Raw, pod_name: str) -> str:
+    return f"{pod_name}-{name_in(volume, 'name', 'spec.volumes')}"
 
 
 def inline_disks_of(spec: Raw) -> tuple[InlineDisk, ...]:

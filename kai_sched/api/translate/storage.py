@@ -70,6 +70,7 @@ def _volume_claim(raw: Raw) -> VolumeClaim:
     return VolumeClaim(
         key=f"{namespace}/{name_in(metadata, 'name', 'metadata')}",
         uid=text(metadata, "uid", "metadata"),
+        owner_uid=_controller_of(metadata),
         storage_class=_class_of(spec, annotations),
         volume=volume,
         capacity_bytes=wanted or _bytes(status, "capacity", "status"),
@@ -81,6 +82,12 @@ def _volume_claim(raw: Raw) -> VolumeClaim:
         is_deleting=metadata.get("deletionTimestamp") is not None,
         problem=problem,
     )
+
+
+def _controller_of(metadata: Raw) -> str:
+    path = "metadata.ownerReferences"
+    owners = sections(metadata, "ownerReferences", "metadata")
+    return next((text(owner, "uid", path) for owner in owners if owner.get("controller") is True), "")
 
 
 def _class_of(spec: Raw, annotations: Raw) -> str:

@@ -159,6 +159,10 @@ class VolumesView:
             problem = self._problem_of(claim)
             if problem:
                 return f"PersistentVolumeClaim {key} {problem}"
+        for name, uid in spec.ephemeral_claims:
+            key = f"{spec.namespace}/{name}"
+            if self.claims[key].owner_uid != uid:
+                return f"PersistentVolumeClaim {key} was not made for it"
         return ""
 
     def _problem_of(self, claim: VolumeClaim) -> str:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from tests.fuzz.node_rules.pods import THEMES, PodDraws
-from tests.fuzz.node_rules.stage import NAMESPACES, Case
+from tests.fuzz.node_rules.stage import CLAIMS_COME, NAMESPACES, Case
 from tests.fuzz.node_rules.storage import StorageDraws
 
 Document = dict[str, Any]
@@ -53,7 +53,11 @@ class _Generator:
         for number in range(self._probes):
             themes = self._random.sample(self._themes, self._random.choice([1, 1, 2]))
             name = f"probe-{self._prefix}-{number}"
-            self._case.probes.append(pods.pod(name, self._namespace(), themes))
+            probe = pods.pod(name, self._namespace(), themes)
+            if any("ephemeral" in volume for volume in probe["spec"]["volumes"]) and self._chance(80):
+                self._case.owners[name] = self._random.choice(["pod", "pod", "another", "nobody"])
+                probe["spec"]["schedulingGates"] = [{"name": CLAIMS_COME}]
+            self._case.probes.append(probe)
         return self._case
 
     def _namespace(self) -> str:

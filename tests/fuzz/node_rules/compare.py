@@ -128,7 +128,7 @@ def compare_case(case: Case, judge: Judge, tally: Tally) -> None:
     pending = case.probes
     for attempt, seconds in enumerate(_SETTLE_SECONDS):
         time.sleep(seconds)
-        answers = judge.ask(pending)
+        answers = judge.ask(pending, case.owners)
         objects = read_back(judge.api)
         asked = {key: answer for key, answer in answers.items() if isinstance(answer, Answer)}
         ours = our_answers(objects, asked)

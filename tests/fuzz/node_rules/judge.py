@@ -6,10 +6,11 @@ refuses them all, so that the pod stays where it is and the cluster as it was.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ from kai_sched.errors import ApiFailure
 from kai_sched.localcluster import LocalCluster, processes
 from kai_sched.localcluster.admin import AdminApi
 from kai_sched.localcluster.binaries import Tool
-from tests.fuzz.node_rules.stage import NAMESPACES, PERMANENT
+from tests.fuzz.node_rules.stage import NAMESPACES, PERMANENT, make_claims
 
 Document = dict[str, Any]
 PROBE = "probe-"
 """How the names of pods begin that kube-scheduler is asked about."""
+NO_OWNERS: Mapping[str, str] = {}
 FITS = "fits"
 """What the extender says of every node that it refuses."""
 _BACKGROUND = (Tool.CONTROLLER_MANAGER, Tool.KWOK)
@@ -48,11 +50,13 @@ class Judge:
         self.api: AdminApi = cluster.api
         self._passed = passed
 
-    def ask(self, probes: Iterable[Document]) -> dict[str, Answer | str]:
+    def ask(
+        self, probes: Iterable[Document], owners: Mapping[str, str] = NO_OWNERS
+    ) -> dict[str, Answer | str]:
         """Answers by the key of the pod, or why the API server does not take it; the pods are there afterwards."""
         wanted = list(probes)
         with ThreadPoolExecutor(8) as pool:
-            made = list(pool.map(self._create, wanted))
+            made = list(pool.map(lambda probe: self._create(probe, owners), wanted))
         answers: dict[str, Answer | str] = {}
         waiting: dict[str, str] = {}
         for probe, outcome in zip(wanted, made, strict=True):
@@ -78,20 +82,31 @@ class Judge:
         """Takes the pods away again."""
         with ThreadPoolExecutor(8) as pool:
             for _ in pool.map(
-                lambda probe: self.api.delete(
-                    "Pod", probe["metadata"]["name"], probe["metadata"]["namespace"], gracePeriodSeconds=0
-                ),
+                self._forget,
                 probes,
             ):
                 pass
 
-    def _create(self, probe: Document) -> Document | str:
+    def _forget(self, probe: Document) -> None:
+        metadata = probe["metadata"]
+        self.api.delete("Pod", metadata["name"], metadata["namespace"], gracePeriodSeconds=0)
+        for volume in probe["spec"]["volumes"]:
+            if "ephemeral" in volume:
+                place = (f"{metadata['name']}-{volume['name']}", metadata["namespace"])
+                with contextlib.suppress(ApiFailure):
+                    self.api.patch("PersistentVolumeClaim", *place, body={"metadata": {"finalizers": None}})
+                self.api.delete("PersistentVolumeClaim", *place)
+
+    def _create(self, probe: Document, owners: Mapping[str, str]) -> Document | str:
         try:
-            return self.api.create(probe)
+            made = self.api.create(probe)
         except ApiFailure as failure:
             if failure.status in {400, 403, 422}:
                 return str(failure)
             raise
+        if probe["metadata"]["name"] in owners:
+            make_claims(self.api, made, owners[probe["metadata"]["name"]])
+        return made
 
 
 def key_of(raw: Document) -> str:
@@ -102,7 +117,8 @@ def key_of(raw: Document) -> str:
 def _refusal(pod: Document) -> str | None:
     """What the scheduler wrote when it found no node; None before it did."""
     for condition in pod.get("status", {}).get("conditions", ()):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+        is_gated = condition.get("reason") == "SchedulingGated"
+        if condition["type"] == "PodScheduled" and condition["status"] == "False" and not is_gated:
             return str(condition.get("message", ""))
     return None
 

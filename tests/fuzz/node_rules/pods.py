@@ -299,8 +299,9 @@ class PodDraws:
             chosen.append("nobody")
         for name in chosen:
             spec["volumes"].append({"name": name, "persistentVolumeClaim": {"claimName": name}})
-        if self._chance(4):
+        if self._chance(8):
             request = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+            request["storageClassName"] = self._storage.class_name(random.choice(["local", "plain"]))
             spec["volumes"].append({"name": "own", "ephemeral": {"volumeClaimTemplate": {"spec": request}}})
 
     def _disks(self, spec: Document) -> None:

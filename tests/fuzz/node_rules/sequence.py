@@ -50,7 +50,7 @@ def follow_plan(case: Case, judge: Judge, policy: Policy) -> tuple[int, WrongSte
         probe = documents[placement.pod]
         for seconds in _SETTLE_SECONDS:
             time.sleep(seconds)
-            answer = judge.ask([probe])[placement.pod]
+            answer = judge.ask([probe], case.owners)[placement.pod]
             assert isinstance(answer, Answer)
             if placement.node in answer.nodes:
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from kai_sched.localcluster.kinds import kind_of
 Document = dict[str, Any]
 T = TypeVar("T")
 
+CLAIMS_COME = "example.com/claims-come"
 NAMESPACES: dict[str, dict[str, str]] = {
     "team": {"env": "a", "tier": "x"},
     "other": {"env": "b"},
@@ -46,6 +48,8 @@ PERMANENT: tuple[Document, ...] = (
         },
     },
 )
+_HEARD_SECONDS = 0.05
+"""Until then kube-scheduler has heard of a claim, which it does by another stream than of the pod."""
 _CLEARED = (
     "Pod",
     "PersistentVolumeClaim",
@@ -71,6 +75,11 @@ class Case:
     statuses: list[tuple[str, str, str, Document]] = field(default_factory=list)
     leaving: list[tuple[str, str, str]] = field(default_factory=list)
     probes: list[Document] = field(default_factory=list)
+    owners: dict[str, str] = field(default_factory=dict)
+    """Probe -> whom the claims of its ephemeral volumes belong to (pod, another, nobody); others have no such claims.
+
+    They can be made only when the pod is there: a scheduling gate holds it until then.
+    """
 
 
 def set_up(api: AdminApi, case: Case) -> None:
@@ -95,6 +104,36 @@ def set_up(api: AdminApi, case: Case) -> None:
         case.statuses,
     )
     _each(lambda item: api.delete(item[0], item[2], item[1]), case.leaving)
+
+
+def make_claims(api: AdminApi, pod: Document, owner: str) -> None:
+    """Plays the controller of ephemeral volumes for a gated pod, then opens the gate."""
+    metadata = pod["metadata"]
+    references = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "name": metadata["name"],
+            "uid": metadata["uid"] if owner == "pod" else "another",
+            "controller": True,
+        }
+    ]
+    for volume in pod["spec"]["volumes"]:
+        if "ephemeral" in volume:
+            api.create(
+                {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "metadata": {
+                        "name": f"{metadata['name']}-{volume['name']}",
+                        "namespace": metadata["namespace"],
+                        "ownerReferences": [] if owner == "nobody" else references,
+                    },
+                    "spec": volume["ephemeral"]["volumeClaimTemplate"]["spec"],
+                }
+            )
+    time.sleep(_HEARD_SECONDS)
+    api.patch("Pod", metadata["name"], metadata["namespace"], body={"spec": {"schedulingGates": None}})
 
 
 def clear(api: AdminApi) -> None:

@@ -27,7 +27,7 @@ class StorageDraws:
     def _chance(self, percent: int) -> bool:
         return self._random.randrange(100) < percent
 
-    def _class_name(self, kind: str) -> str:
+    def class_name(self, kind: str) -> str:
         return f"{self._prefix}-{kind}"
 
     def classes(self) -> list[Document]:
@@ -47,7 +47,7 @@ class StorageDraws:
             document: Document = {
                 "apiVersion": "storage.k8s.io/v1",
                 "kind": "StorageClass",
-                "metadata": {"name": self._class_name(name)},
+                "metadata": {"name": self.class_name(name)},
                 "provisioner": provisioner,
                 "volumeBindingMode": "WaitForFirstConsumer" if waits else "Immediate",
             }
@@ -90,7 +90,7 @@ class StorageDraws:
             "apiVersion": "storage.k8s.io/v1",
             "kind": "CSIStorageCapacity",
             "metadata": {"name": f"{self._prefix}-{number}", "namespace": "other"},
-            "storageClassName": self._class_name(random.choice(["tracked", "tracked", "plain"])),
+            "storageClassName": self.class_name(random.choice(["tracked", "tracked", "plain"])),
         }
         if self._chance(90):
             document["nodeTopology"] = random.choice(
@@ -129,14 +129,12 @@ class StorageDraws:
         spec: Document = {
             "accessModes": modes,
             "resources": {"requests": {"storage": random.choice(["1Gi", "2Gi", "4Gi", "1500M"])}},
-            "storageClassName": "" if kind == "none" else self._class_name(kind),
+            "storageClassName": "" if kind == "none" else self.class_name(kind),
         }
         if kind in {"bound", "half-bound"}:
             volume = f"{name}-v"
             spec["volumeName"] = volume
-            spec["storageClassName"] = self._class_name(
-                random.choice(["local", "plain", "tracked", "strict"])
-            )
+            spec["storageClassName"] = self.class_name(random.choice(["local", "plain", "tracked", "strict"]))
             if kind == "bound":
                 annotations["pv.kubernetes.io/bind-completed"] = "yes"
                 phase = "Lost" if self._chance(5) else "Bound"
@@ -157,7 +155,7 @@ class StorageDraws:
             if self._chance(10):
                 spec["volumeAttributesClassName"] = "gold"
         if self._chance(8):
-            annotations["volume.beta.kubernetes.io/storage-class"] = self._class_name("local")
+            annotations["volume.beta.kubernetes.io/storage-class"] = self.class_name("local")
             if self._chance(60):
                 del spec["storageClassName"]
         if self._chance(4):
@@ -213,7 +211,7 @@ class StorageDraws:
                     ["ReadOnlyMany", "ReadWriteOnce"],
                 ]
             ),
-            "storageClassName": self._class_name(
+            "storageClassName": self.class_name(
                 random.choice(["local", "local", "local", "plain", "tracked"])
             ),
         }

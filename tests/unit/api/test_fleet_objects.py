@@ -161,6 +161,7 @@ def test_a_volume_claim_is_read() -> None:
                 "pv.kubernetes.io/bind-completed": "yes",
             },
             "deletionTimestamp": "2026-11-21T00:00:00Z",
+            "ownerReferences": [{"uid": "a"}, {"uid": "b", "controller": True}],
         },
         spec={
             "storageClassName": "fast",
@@ -177,6 +178,7 @@ def test_a_volume_claim_is_read() -> None:
 
     assert translate_volume_claim(raw) == VolumeClaim(
         key="team/data",
+        owner_uid="b",
         storage_class="fast",
         volume="pv1",
         capacity_bytes=10 * GIB,

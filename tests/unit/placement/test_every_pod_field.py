@@ -348,6 +348,17 @@ ROWS = [
         },
     ),
     Row(
+        "ephemeral_claims",
+        "the claim that an older pod of that name left serves no node",
+        a_spec(volume_claims=("p-data",), ephemeral_claims=(("p-data", "new"),)),
+        "",
+        Rule.VOLUME_BINDING,
+        world={
+            "volume_claims": (a_claim("p-data", volume="pv", owner_uid="old"),),
+            "volumes": (a_volume("pv"),),
+        },
+    ),
+    Row(
         "volume_claims",
         "a volume that was reserved for an earlier claim of that name is not free",
         a_spec(volume_claims=("data",)),
