@@ -16,7 +16,7 @@ from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, Pod, PodState
 from kai_sched.placement.backing import Backing
 from kai_sched.placement.base import FleetCache, FleetIndex, WorldBase, cpu_column_of
 from kai_sched.placement.fabrics import Homes, fabric_of_pod, fabrics_of
-from kai_sched.placement.gpu_shares import GpuShares, held_groups
+from kai_sched.placement.gpu_shares import GpuShares, Group, held_groups
 from kai_sched.placement.rules.dynamic import DynamicRules
 from kai_sched.placement.rules.static import StaticRules
 from kai_sched.placement.rules.volumes import VolumesView
@@ -130,17 +130,20 @@ def _has_dynamic_rules(pods: Iterable[Pod]) -> bool:
 
 def _room(base: WorldBase, holders: Sequence[Pod], pods: Sequence[Pod], claims: Sequence[Claim]) -> Room:
     table = base.table
-    shares = _shares(base, holders)
+    reserved = _reserved(base, holders)
+    shares = _shares(base, holders, reserved)
     volumes = VolumesView.of(base.snapshot) if base.has_dynamic_rules else None
     return Room(
-        free=base.backing.open(table.allocatable - _used(base, holders, shares)),
+        free=base.backing.open(table.allocatable - _used(base, holders, shares, reserved)),
         devices=DeviceState.from_claims(claims),
         dynamic=DynamicRules.build(table, pods if base.has_dynamic_rules else (), volumes),
         shares=shares,
     )
 
 
-def _used(base: WorldBase, holders: Sequence[Pod], shares: GpuShares) -> NDArray[np.int64]:
+def _used(
+    base: WorldBase, holders: Sequence[Pod], shares: GpuShares, reserved: frozenset[Group]
+) -> NDArray[np.int64]:
     """int64[N, R] held by pods; a group of shared GPUs holds one whole GPU, by its reservation pod if it has one."""
     table = base.table
     used = np.zeros_like(table.allocatable)
@@ -153,12 +156,6 @@ def _used(base: WorldBase, holders: Sequence[Pod], shares: GpuShares) -> NDArray
     }
     for (node, spec_id), count in counts.items():
         used[node] += rows[spec_id] * count
-    reserved = {
-        (table.index_of[pod.node], group)
-        for pod in holders
-        if pod.node is not None and pod.spec.gpu_share is None
-        for group in pod.gpu_groups
-    }
     for node, groups in shares.used.items():
         column = base.gpu_column_of[node]
         if column >= 0:
@@ -166,13 +163,24 @@ def _used(base: WorldBase, holders: Sequence[Pod], shares: GpuShares) -> NDArray
     return used
 
 
-def _shares(base: WorldBase, holders: Sequence[Pod]) -> GpuShares:
+def _reserved(base: WorldBase, holders: Sequence[Pod]) -> frozenset[Group]:
+    """Groups whose GPU a reservation pod holds: it asks for a whole one, and has no part itself."""
+    return frozenset(
+        (base.table.index_of[pod.node], group)
+        for pod in holders
+        if pod.node is not None and pod.spec.gpu_share is None
+        for group in pod.gpu_groups
+    )
+
+
+def _shares(base: WorldBase, holders: Sequence[Pod], reserved: frozenset[Group]) -> GpuShares:
     table = base.table
-    return held_groups(
+    holding = (
         (table.index_of[pod.node], table.nodes[table.index_of[pod.node]], pod.spec.gpu_share, pod.gpu_groups)
         for pod in holders
         if pod.node is not None and pod.spec.gpu_share is not None and pod.gpu_groups
     )
+    return held_groups(holding, reserved)
 
 
 def _claims_after_release(snapshot: ClusterSnapshot) -> tuple[Claim, ...]:

@@ -25,16 +25,15 @@ def share_refusal(
     shares, free = world.room(in_future=in_future).shares, world.free_for(in_future=in_future)
     best, most, tells_memory = 0, 0, False
     for node in np.flatnonzero(usable):
+        if world.choose_share(shape, int(node), in_future=in_future) is not None:
+            return None
         column = base.gpu_column_of[node]
         portion = portion_of(share, base.table.nodes[node])
         tells_memory |= column >= 0 and base.table.nodes[node].gpu_memory_mib > 0
         if column < 0 or portion is None:
             continue
-        groups = shares.groups_on(int(node)).values()
-        best = max(best, max(0, int(free[node, column])) + sum(used + portion <= 1 for used in groups))
+        best = max(best, max(0, int(free[node, column])) + len(shares.open_groups(int(node), portion)))
         most = max(most, int(base.table.allocatable[node, column]))
-    if best >= share.devices:
-        return None
     if share.memory_mib and not tells_memory:
         return Refusal(
             blocker=Blocker.NODE_CONSTRAINTS,
@@ -51,6 +50,14 @@ def share_refusal(
             message=f"{asked}, no node has {'GPUs so large' if not most else f'more than {most}'}",
             next_step="ask for less, or add larger nodes",
             is_proof=True,
+            wanted=wanted,
+        )
+    if best >= share.devices:
+        return Refusal(
+            blocker=Blocker.CAPACITY,
+            message=f"room for 0 of {counted(wanted, 'pod')}: {asked}, and those that have it free are promised to "
+            "pods that wait for their release",
+            next_step=f"free {part} of {counted(share.devices, 'more GPU')} of one node",
             wanted=wanted,
         )
     return Refusal(

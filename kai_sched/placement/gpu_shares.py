@@ -7,13 +7,16 @@ memory, as exact fractions of one.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from kai_sched.model.nodes import Node
 from kai_sched.model.policy import Strategy
 from kai_sched.model.workloads import GpuShare
+
+Group = tuple[int, str]
+"""(node index, name)"""
 
 
 def portion_of(share: GpuShare, node: Node) -> Fraction | None:
@@ -35,25 +38,49 @@ class ShareChoice:
 
 
 class GpuShares:
-    """Used portions by node index and group name. Changed in place by its owner, forked by copy."""
+    """Used portions by node index and group name. Changed in place by its owner, forked by copy.
 
-    __slots__ = ("used",)
+    ``reserved``: groups that keep their GPU though no pod has a part of it, because a reservation pod holds it.
+    """
 
-    def __init__(self, used: Mapping[int, Mapping[str, Fraction]] | None = None) -> None:
+    __slots__ = ("_promised", "_reserved", "used")
+
+    def __init__(
+        self,
+        used: Mapping[int, Mapping[str, Fraction]] | None = None,
+        reserved: frozenset[Group] = frozenset(),
+    ) -> None:
         self.used: dict[int, dict[str, Fraction]] = {
             node: dict(groups) for node, groups in (used or {}).items()
         }
+        self._reserved = reserved
+        self._promised: set[Group] = set()
+        for node, name in reserved:
+            self.used.setdefault(node, {}).setdefault(name, Fraction(0))
 
     def fork(self) -> GpuShares:
-        return GpuShares(self.used)
+        copy = GpuShares(self.used, self._reserved)
+        copy._promised = self._promised.copy()
+        return copy
 
     def groups_on(self, node: int) -> Mapping[str, Fraction]:
         return self.used.get(node, {})
 
+    def open_groups(self, index: int, portion: Fraction) -> list[str]:
+        """Groups of a node that have so much left."""
+        groups = self.groups_on(index).items()
+        return [name for name, used in groups if used + portion <= 1 and (index, name) not in self._promised]
+
     def choose(
-        self, share: GpuShare, node: Node, index: int, free_gpus: int, strategy: Strategy
+        self,
+        share: GpuShare,
+        node: Node,
+        index: int,
+        free_gpus: int,
+        strategy: Strategy,
+        closed: Collection[str] = (),
     ) -> ShareChoice | None:
-        """The GPUs that a pod takes parts of; None where it does not fit.
+        """The GPUs that a pod takes parts of; None where it does not fit. It joins none of the ``closed`` groups.
 
         Binpack fills the fullest GPUs that fit, so that others stay whole; spread takes whole GPUs first, then the
         emptiest.
@@ -62,7 +89,7 @@ class GpuShares:
         if portion is None:
             return None
         groups = self.groups_on(index)
-        fitting = [name for name, used in groups.items() if used + portion <= 1]
+        fitting = [name for name in self.open_groups(index, portion) if name not in closed]
         if strategy is Strategy.SPREAD:
             fitting.sort(key=lambda name: (groups[name], name))
             fitting = fitting[: share.devices - min(share.devices, max(0, free_gpus))]
@@ -74,19 +101,30 @@ class GpuShares:
             return None
         return ShareChoice((*fitting, *_new_names(node, groups, opened)), opened, portion)
 
-    def take(self, index: int, choice: ShareChoice) -> None:
+    def take(self, index: int, choice: ShareChoice, *, is_promise: bool = False) -> int:
+        """Give a pod its parts; returns how many groups are new here, each of which takes a whole GPU.
+
+        ``is_promise``: the GPUs of new groups are still another's, so nobody may join them yet.
+        """
         groups = self.used.setdefault(index, {})
+        fresh = [name for name in choice.groups if name not in groups]
         for name in choice.groups:
             groups[name] = groups.get(name, Fraction(0)) + choice.portion
+        if is_promise:
+            self._promised.update((index, name) for name in fresh)
+        return len(fresh)
 
-    def give_back(self, index: int, choice: ShareChoice) -> None:
+    def give_back(self, index: int, choice: ShareChoice) -> int:
+        """Take them back; returns how many groups ended here with it."""
         groups = self.used[index]
+        ended = 0
         for name in choice.groups:
-            left = groups[name] - choice.portion
-            if left:
-                groups[name] = left
-            else:
+            groups[name] -= choice.portion
+            if not groups[name] and (index, name) not in self._reserved:
                 del groups[name]
+                self._promised.discard((index, name))
+                ended += 1
+        return ended
 
 
 def _new_names(node: Node, taken: Mapping[str, Fraction], count: int) -> Iterator[str]:
@@ -94,9 +132,11 @@ def _new_names(node: Node, taken: Mapping[str, Fraction], count: int) -> Iterato
     return itertools.islice((name for name in names if name not in taken), count)
 
 
-def held_groups(holders: Iterable[tuple[int, Node, GpuShare, tuple[str, ...]]]) -> GpuShares:
+def held_groups(
+    holders: Iterable[tuple[int, Node, GpuShare, tuple[str, ...]]], reserved: frozenset[Group]
+) -> GpuShares:
     """Shares of pods that hold room already: (node index, node, share, groups)."""
-    shares = GpuShares()
+    shares = GpuShares(reserved=reserved)
     for index, node, share, groups in holders:
         portion = portion_of(share, node) or Fraction(1)
         shares.take(index, ShareChoice(groups, 0, portion))

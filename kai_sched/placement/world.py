@@ -235,13 +235,20 @@ class World:
     def choose_share(self, shape: Shape, node: int, *, in_future: bool) -> ShareChoice | None:
         """The GPUs of a node that a pod of this shape would take parts of; None where it does not fit."""
         column = self.base.gpu_column_of[node]
-        free_gpus = int(self.free_for(in_future=in_future)[node, column]) if column >= 0 else 0
         share = shape.spec.gpu_share
         if share is None or column < 0:
             return None
-        room = self.room(in_future=in_future)
+        free_gpus = int(self.free_for(in_future=in_future)[node, column])
+        shares, there = self.room(in_future=in_future).shares, self.base.table.nodes[node]
         strategy = self.base.policy.gpu_strategy
-        return room.shares.choose(share, self.base.table.nodes[node], node, free_gpus, strategy)
+        choice = shares.choose(share, there, node, free_gpus, strategy)
+        if choice is None or in_future or not self.has_future:
+            return choice
+        # Groups whose pods all leave have no GPU in the future, unless this pod keeps it: it may be promised.
+        ending = set(choice.groups) - self.future.shares.groups_on(node).keys()
+        if len(ending) <= self.future.free[node, column]:
+            return choice
+        return shares.choose(share, there, node, free_gpus, strategy, ending)
 
     def _every_room(self) -> tuple[Room, ...]:
         return (self.now, self.future) if self.has_future else (self.now,)
@@ -255,7 +262,9 @@ class World:
             for _, allocation in seat.allocations:
                 room.devices.take(allocation)
             if seat.share is not None:
-                room.shares.take(seat.node, seat.share)
+                is_promise = seat.in_future and room is self.now and self.has_future
+                opened = room.shares.take(seat.node, seat.share, is_promise=is_promise)
+                self._count_gpus(room, seat, -opened)
             if self.base.has_dynamic_rules:
                 room.dynamic.place(seat.shape.spec, seat.node)
         for key, allocation in seat.allocations:
@@ -273,7 +282,7 @@ class World:
             for _, allocation in seat.allocations:
                 room.devices.release(allocation)
             if seat.share is not None:
-                room.shares.give_back(seat.node, seat.share)
+                self._count_gpus(room, seat, room.shares.give_back(seat.node, seat.share))
             if self.base.has_dynamic_rules:
                 room.dynamic.remove(seat.shape.spec, seat.node)
         for key, _ in seat.allocations:
@@ -286,10 +295,12 @@ class World:
         """Counted resources: a pipelined pod takes room of the future only, ``free_for`` minds both."""
         rooms = (self.future,) if seat.in_future else self._every_room()
         for room in rooms:
-            row = room.free[seat.node]
-            row += sign * seat.shape.request
-            if seat.share is not None and seat.share.opened:
-                row[self.base.gpu_column_of[seat.node]] += sign * seat.share.opened
+            room.free[seat.node] += sign * seat.shape.request
+
+    def _count_gpus(self, room: Room, seat: Seat, change: int) -> None:
+        """Whole GPUs that groups take or leave."""
+        if not (seat.in_future and room is self.now and self.has_future):
+            room.free[seat.node, self.base.gpu_column_of[seat.node]] += change
 
 
 def _no_devices(message: str) -> DeviceRefusal:

@@ -16,12 +16,16 @@ def decode(world: World) -> tuple[tuple[Placement, ...], tuple[Placement, ...]]:
     """(binds, pipelined) of a world's seats, each in seat order."""
     ordinals = _Ordinals(world)
     releasing = _releasing_by_node(world)
-    binds: list[Placement] = []
-    pipelined: list[Placement] = []
-    for seat in world.seats:
-        placement = _placement(world, seat, ordinals.take(seat), releasing)
-        (pipelined if seat.in_future else binds).append(placement)
-    return tuple(binds), tuple(pipelined)
+    # Who is bound now needs GPUs that are free now; the others take what is left, or comes free.
+    now, later = (
+        tuple(
+            _placement(world, seat, ordinals.take(seat), releasing)
+            for seat in world.seats
+            if seat.in_future is in_future
+        )
+        for in_future in (False, True)
+    )
+    return now, later
 
 
 def _placement(
@@ -127,7 +131,9 @@ class _Ordinals:
         if not whole and not groups:
             return ()
         taken = self._taken_on(seat.node, include_releasing=not seat.in_future)
-        return (*self._places_of(seat.node, groups, taken), *self._chosen(seat.node, taken, whole))
+        found = (*self._places_of(seat.node, groups, taken), *self._chosen(seat.node, taken, whole))
+        self._taken_on(seat.node, include_releasing=False).update(found)
+        return found
 
     def _chosen(self, node: int, taken: set[int], count: int) -> tuple[int, ...]:
         base = self._world.base

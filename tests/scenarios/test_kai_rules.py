@@ -27,6 +27,8 @@ from kai_sched.planning.cycle import plan_cycle
 Document = dict[str, Any]
 FOLDER = Path(__file__).parent / "kai"
 NOW = 1_800_000_000.0
+LEAVING = "2027-01-15T07:59:30Z"
+"""Half a minute ago."""
 _FREE = {"quota": -1, "limit": -1, "weight": 1}
 
 
@@ -141,6 +143,7 @@ def _pod(name: str, group: str, said: Document, created: str) -> Document:
         "creationTimestamp": created,
         "labels": labels,
         "annotations": annotations | said.get("annotations", {}),
+        **({"deletionTimestamp": LEAVING} if said.get("leaves") else {}),
     }
     spec: Document = {
         "schedulerName": "kai-scheduler",
