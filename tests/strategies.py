@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from kai_sched.model.queues import Queue
 from kai_sched.model.selectors import LabelSelector, Operator, Requirement, Taint, Toleration
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.model.workloads import HostPort, Pod, PodAffinityTerm, PodGroup, PodSpec, PodState, SubGroup
+from kai_sched.model.workloads import (
+    GpuShare,
+    HostPort,
+    Pod,
+    PodAffinityTerm,
+    PodGroup,
+    PodSpec,
+    PodState,
+    SubGroup,
+)
 from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
 
 HOSTNAME = "kubernetes.io/hostname"
@@ -52,6 +61,10 @@ def specs(draw: st.DrawFn) -> PodSpec:
             more["tolerations"] = (Toleration("dedicated", "Exists"),)
         case 3:
             more["node_selector"] = (("rack", "r1"),)
+        case 4 | 5:
+            portion = draw(st.sampled_from([200, 300, 500]))
+            share = GpuShare(portion_millis=portion, devices=draw(st.sampled_from([1, 1, 2])))
+            return a_spec(gpus=0, cpu=100, gpu_share=share, **more)
         case _:
             pass
     return a_spec(
@@ -79,7 +92,8 @@ def quota_trees(draw: st.DrawFn) -> tuple[Queue, ...]:
 
 @st.composite
 def groups(draw: st.DrawFn, index: int, node_names: list[str]) -> tuple[PodGroup, list[Pod]]:
-    """A pod group with its pods: some running, some releasing, most pending."""
+    """A pod group with its pods: some running, some releasing, some done, most pending."""
+    held = [PodState.RELEASING, PodState.RUNNING]
     name = f"g{index}"
     size = draw(st.integers(1, 5))
     level = draw(st.sampled_from(["", "", "rack", HOSTNAME]))
@@ -94,25 +108,36 @@ def groups(draw: st.DrawFn, index: int, node_names: list[str]) -> tuple[PodGroup
         is_preemptible=draw(st.booleans()),
         created_at=float(draw(st.integers(0, 3))),
     )
-    subgroups = draw(st.integers(0, 4)) == 0
+    subgroups = draw(st.integers(0, 3)) == 0
     if subgroups:
-        group = replace(
-            group,
-            min_member=0,
-            min_sub_group=draw(st.sampled_from([None, 1])),
-            sub_groups=(
-                SubGroup(name="x", min_member=1),
-                SubGroup(name="y", min_member=draw(st.integers(0, 2))),
-            ),
-        )
+        group = replace(group, min_member=0, **draw(trees()))
     kinds = [draw(specs()) for _ in range(draw(st.integers(1, 2)))]
+    # Most pods are in a leaf; the others name an inner subgroup, one that is not there, or none.
+    leaves = (
+        ["x", "y", "z"] * 3 + ["inner", "nowhere", ""] if subgroups else [""] * 9 + ["default", "nowhere"]
+    )
     pods = []
     for number in range(size):
-        state = draw(st.sampled_from([PodState.PENDING] * 6 + [PodState.GATED, PodState.RELEASING]))
-        node = draw(st.sampled_from(node_names)) if state is PodState.RELEASING else None
+        state = draw(st.sampled_from([PodState.PENDING] * 7 + [PodState.GATED, PodState.SUCCEEDED, *held]))
+        node = draw(st.sampled_from(node_names)) if state in held else None
         pod = a_pod(f"{name}-{number}", draw(st.sampled_from(kinds)), group=name, node=node, state=state)
-        pods.append(replace(pod, subgroup=draw(st.sampled_from(["x", "y"])) if subgroups else ""))
+        if node is not None and pod.spec.gpu_share is not None:
+            pod = replace(pod, gpu_groups=("s0", "s1")[: pod.spec.gpu_share.devices])
+        pods.append(replace(pod, subgroup=draw(st.sampled_from(leaves))))
     return group, pods
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> dict[str, object]:
+    """Subgroups x, y and z, two of them perhaps below another, with minima that may be more than there are."""
+    few = st.sampled_from([None, None, 0, 1, 2, 3])
+    parent = draw(st.sampled_from(["", "inner"]))
+    leaves = tuple(
+        SubGroup(name=name, parent=above, min_member=draw(st.integers(0, 2)))
+        for name, above in (("x", parent), ("y", parent), ("z", ""))
+    )
+    inner = (SubGroup(name="inner", min_sub_group=draw(few)),) if parent else ()
+    return {"min_sub_group": draw(few), "sub_groups": inner + leaves}
 
 
 @st.composite

@@ -7,6 +7,7 @@ reference on K-of-N. Pure data; placing is ``greedy``.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
@@ -111,6 +112,10 @@ class Gang:
     def core_pods(self) -> tuple[int, ...]:
         """The pods of the core by KAI's order: the first children, their first missing pods."""
         return tuple(core_of(self.root))
+
+    def needs_any(self, pods: AbstractSet[int]) -> bool:
+        """Whether some of these pods are there to bring a leaf to its minimum."""
+        return any(leaf.need_pods and not pods.isdisjoint(leaf.pending) for leaf in self.root.leaves())
 
     def extra_pods(self) -> tuple[int, ...]:
         """The pods of the next unit above the minimum."""

@@ -30,6 +30,8 @@ class GangRecord:
     placed: list[int] = field(default_factory=list)
     pipelined: list[int] = field(default_factory=list)
     refusal: Refusal | None = None
+    waits: bool = False
+    """A minimum of it waits for room that is being released; nothing more of it may start before."""
 
 
 class Rescuer(Protocol):

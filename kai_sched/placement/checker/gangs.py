@@ -10,6 +10,7 @@ from kai_sched.model.ids import PodGroupKey, PodKey
 from kai_sched.model.plan import Placement
 from kai_sched.model.workloads import Pod, PodGroup, PodState, SubGroup
 from kai_sched.placement.checker.books import Books
+from kai_sched.placement.checker.leaves import leaf_of, leaves_of
 from kai_sched.placement.checker.violation import Violation, ViolationKind
 
 
@@ -45,7 +46,7 @@ def _check_minimum(
     books: Books, group: PodGroup, members: Iterable[Pod], placed: set[PodKey], how: str
 ) -> Iterator[Violation]:
     counts, stray = _count(books, group, members, placed)
-    touched = {_leaf_of(books.pods[key], counts) for key in placed}
+    touched = {leaf_of(books.pods[key], counts) or "" for key in placed}
     missing = stray or _missing(group, counts) or _half_started(group, counts, touched)
     if missing:
         yield Violation(ViolationKind.GANG, group.key, f"{len(placed)} pods {how}, but {missing}")
@@ -74,16 +75,14 @@ def _count(
     books: Books, group: PodGroup, members: Iterable[Pod], placed: set[PodKey]
 ) -> tuple[Mapping[str, _Leaf], str]:
     """The leaves of a group by name, and what is wrong with where pods were put."""
-    parents = {subgroup.parent for subgroup in group.sub_groups}
-    leaves = {
-        subgroup.name: _Leaf(1 if subgroup.min_member is None else subgroup.min_member)
+    minima = {
+        subgroup.name: 1 if subgroup.min_member is None else subgroup.min_member
         for subgroup in group.sub_groups
-        if subgroup.name not in parents
     }
-    if not group.sub_groups:
-        leaves[""] = _Leaf(group.min_member)
+    leaves = {name: _Leaf(minima.get(name, group.min_member)) for name in leaves_of(group)}
     for pod in members:
-        leaf = leaves.get(_leaf_of(pod, leaves))
+        name = leaf_of(pod, leaves)
+        leaf = None if name is None else leaves[name]
         if leaf is None:
             if pod.key in placed:
                 return leaves, f"pod {pod.key} names subgroup {pod.subgroup!r}, which is no leaf"
@@ -94,13 +93,6 @@ def _count(
         elif pod.state in {PodState.PENDING, PodState.GATED}:
             leaf.waiting += 1
     return leaves, ""
-
-
-def _leaf_of(pod: Pod, leaves: Mapping[str, _Leaf]) -> str:
-    """KAI calls the leaf of pods without a label "default"."""
-    if pod.subgroup not in leaves and pod.subgroup in {"", "default"}:
-        return "default" if pod.subgroup == "" else ""
-    return pod.subgroup
 
 
 def _missing(group: PodGroup, leaves: Mapping[str, _Leaf]) -> str:

@@ -10,6 +10,7 @@ from kai_sched.model.nodes import Node
 from kai_sched.model.topology import Topology
 from kai_sched.model.workloads import PodGroup, TopologyConstraint
 from kai_sched.placement.checker.books import Books
+from kai_sched.placement.checker.leaves import leaf_of, leaves_of
 from kai_sched.placement.checker.violation import Violation, ViolationKind
 
 Domain = tuple[str, ...]
@@ -18,14 +19,19 @@ Domain = tuple[str, ...]
 def check_topology(books: Books) -> Iterator[Violation]:
     """Every constraint of every group that gets a place."""
     placed: dict[PodGroupKey, list[tuple[str, NodeName]]] = defaultdict(list)
-    for pod, placement in books.newcomers(in_future=True):
-        if pod.group is not None:
-            placed[pod.group].append((pod.subgroup, placement.node))
-    constrained = {key for key in placed if _constraints(books.groups.get(key))}
     active: dict[PodGroupKey, list[tuple[str, NodeName]]] = defaultdict(list)
+    leaves: dict[PodGroupKey, frozenset[str]] = {}
+    for pod, placement in books.newcomers(in_future=True):
+        group = books.groups.get(pod.group) if pod.group is not None else None
+        if group is not None and _constraints(group):
+            names = leaves.setdefault(group.key, leaves_of(group))
+            placed[group.key].append((leaf_of(pod, names) or "", placement.node))
+    constrained = set(placed)
     for pod in books.snapshot.pods:
         if pod.group in constrained and pod.node is not None and books.stays_active(pod):
-            active[pod.group].append((pod.subgroup, pod.node))
+            leaf = leaf_of(pod, leaves[pod.group])
+            if leaf is not None:
+                active[pod.group].append((leaf, pod.node))
     for key in sorted(constrained):
         for constraint, below in _constraints(books.groups[key]):
             yield from _check_constraint(
@@ -37,10 +43,8 @@ def check_topology(books: Books) -> Iterator[Violation]:
             )
 
 
-def _constraints(group: PodGroup | None) -> list[tuple[TopologyConstraint, set[str] | None]]:
+def _constraints(group: PodGroup) -> list[tuple[TopologyConstraint, set[str] | None]]:
     """Constraints with a required level, and the subgroups below each (None: the whole group)."""
-    if group is None:
-        return []
     found: list[tuple[TopologyConstraint, set[str] | None]] = []
     if group.constraint is not None and group.constraint.required_level:
         found.append((group.constraint, None))

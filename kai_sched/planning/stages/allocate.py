@@ -94,10 +94,10 @@ class _Allocation:
         signature = job.signature if is_core and self.state.policy.use_signatures else None
         if signature is not None and signature in self.failed:
             return self.failed[signature]
-        refusal = self._place(record, is_core=is_core, in_future=False)
+        refusal = self._place(record, is_core=is_core, in_future=record.waits)
         if refusal is not None and is_core:
             refusal = self._rescue(record, refusal)
-        if refusal is not None and self.state.boards.world.has_future:
+        if refusal is not None and self.state.boards.world.has_future and not record.waits:
             later = self._place(record, is_core=is_core, in_future=True)
             refusal = None if later is None else refusal
         if refusal is not None and signature is not None and refusal.blocker not in _OF_THE_QUEUE:
@@ -116,6 +116,7 @@ class _Allocation:
             seats = boards.world.seats[mark:]
             breach = self._over_bounds(record.gang.group, state.request_on(seats))
             if breach is None:
+                record.waits |= in_future and record.gang.needs_any({seat.pod for seat in seats})
                 _record_seats(state, record, seats, in_future=in_future)
                 return None
             boards.world.rollback(mark)
