@@ -63,7 +63,7 @@ def specs(draw: st.DrawFn) -> PodSpec:
             more["node_selector"] = (("rack", "r1"),)
         case 4 | 5:
             portion = draw(st.sampled_from([200, 300, 500]))
-            share = GpuShare(portion_millis=portion, devices=draw(st.sampled_from([1, 1, 2])))
+            share = GpuShare(portion_micros=portion * 1000, devices=draw(st.sampled_from([1, 1, 2])))
             return a_spec(gpus=0, cpu=100, gpu_share=share, **more)
         case _:
             pass

@@ -81,10 +81,10 @@ class HostPort:
 class GpuShare:
     """KAI's fractional request: a part of ``devices`` GPUs by portion or by memory.
 
-    Exactly one of ``portion_millis`` (thousandths of one GPU) and ``memory_mib`` is set.
+    Exactly one of ``portion_micros`` (millionths of one GPU) and ``memory_mib`` is set.
     """
 
-    portion_millis: int = 0
+    portion_micros: int = 0
     memory_mib: int = 0
     devices: int = 1
     mps: bool = False

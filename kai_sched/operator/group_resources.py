@@ -67,8 +67,8 @@ class GroupResources:
         return sums
 
     def _add_share(self, sums: Sums, share: GpuShare, node_name: NodeName | None) -> None:
-        if share.portion_millis:
-            add(sums, WHOLE_GPU, Fraction(share.devices * share.portion_millis, 1000))
+        if share.portion_micros:
+            add(sums, WHOLE_GPU, Fraction(share.devices * share.portion_micros, 10**6))
             return
         node = self._nodes.get(node_name) if node_name is not None else None
         if node is not None and node.gpu_memory_mib:

@@ -21,7 +21,7 @@ def share_refusal(
     world, base = boards.world, boards.world.base
     if share is None:
         return None
-    part = f"{share.portion_millis / 1000:g}" if share.portion_millis else f"{share.memory_mib} MiB"
+    part = f"{share.portion_micros / 10**6:g}" if share.portion_micros else f"{share.memory_mib} MiB"
     shares, free = world.room(in_future=in_future).shares, world.free_for(in_future=in_future)
     best, most, tells_memory = 0, 0, False
     for node in np.flatnonzero(usable):

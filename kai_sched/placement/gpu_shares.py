@@ -21,8 +21,8 @@ Group = tuple[int, str]
 
 def portion_of(share: GpuShare, node: Node) -> Fraction | None:
     """The part of one GPU of this node that a share takes; None where the node cannot serve it."""
-    if share.portion_millis:
-        return Fraction(share.portion_millis, 1000)
+    if share.portion_micros:
+        return Fraction(share.portion_micros, 10**6)
     if node.gpu_memory_mib <= 0 or share.memory_mib > node.gpu_memory_mib:
         return None
     return Fraction(share.memory_mib, node.gpu_memory_mib)

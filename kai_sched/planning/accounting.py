@@ -176,7 +176,7 @@ class Accounting:
             return self._spec_vector(pod.spec) + QuotaVector(gpu=part)
         known = self._vectors.get(id(pod.spec))
         if known is None:
-            part = share.devices * share.portion_millis / 1000 if share is not None else 0.0
+            part = share.devices * share.portion_micros / 10**6 if share is not None else 0.0
             known = self._vectors[id(pod.spec)] = self._spec_vector(pod.spec) + QuotaVector(gpu=part)
         return known
 

@@ -25,6 +25,7 @@ OUR_PREFIX: Final = "kai-sched.dev/"
 _REQUEST: Final = "share"
 _MEBI: Final = 1 << 20
 _MILLIS: Final = 1000
+_MICROS: Final = 1_000_000
 
 Patch = list[dict[str, Any]]
 
@@ -71,9 +72,14 @@ def shared_claim_of(share: GpuShare, namespace: str, name: str, sharing: Sharing
 
 
 def part_of(share: GpuShare, smallest_bytes: int) -> int:
-    """Thousandths of one device; an amount is measured by the smallest, rounded up. 0: nothing to measure it by."""
-    if share.portion_millis or not smallest_bytes:
-        return share.portion_millis
+    """Thousandths of one device, for a portion rounded down so that what makes one device on paper fits on it.
+
+    An amount is measured by the smallest device, rounded up. 0: nothing to measure it by.
+    """
+    if share.portion_micros:
+        return max(1, share.portion_micros // _MILLIS)
+    if not smallest_bytes:
+        return 0
     return -(-share.memory_mib * _MEBI * _MILLIS // smallest_bytes)
 
 
@@ -122,7 +128,7 @@ def has_container(pod: Raw) -> bool:
 
 def _consuming_spec(share: GpuShare, largest_bytes: int, sharing: Sharing) -> Raw:
     # Rounded down, so that parts that make one device on paper fit on it.
-    part = share.portion_millis * largest_bytes // (_MILLIS * _MEBI)
+    part = share.portion_micros * largest_bytes // (_MICROS * _MEBI)
     mebibytes = share.memory_mib or max(1, part)
     request = {
         **_request(share, sharing),

@@ -24,7 +24,7 @@ from kai_sched.model.workloads import GpuShare
 SHARE_ANNOTATIONS: Final = (GPU_FRACTION, GPU_MEMORY, GPU_FRACTION_DEVICES, GPU_FRACTION_CONTAINER, MPS)
 _DECIMAL: Final = re.compile(r"\+?(\d{1,100}\.?\d{0,100}|\.\d{1,100})([eE][+-]?\d{1,2})?", re.ASCII)
 _COUNT: Final = re.compile(r"\d{1,15}", re.ASCII)
-_MILLIS: Final = 1000
+_MICROS: Final = 1_000_000
 
 
 def gpu_share_of(annotations: Mapping[str, object], whole_gpus: int) -> tuple[GpuShare | None, str]:
@@ -39,7 +39,7 @@ def gpu_share_of(annotations: Mapping[str, object], whole_gpus: int) -> tuple[Gp
         portion = _portion(annotations[GPU_FRACTION])
         if portion is None:
             return None, _problem(GPU_FRACTION, "must be a number between 0 and 1, both excluded")
-        return GpuShare(portion_millis=portion, devices=count, mps=_asks_mps(annotations)), ""
+        return GpuShare(portion_micros=portion, devices=count, mps=_asks_mps(annotations)), ""
     mib = _whole(annotations[GPU_MEMORY])
     if mib is None:
         return None, _problem(GPU_MEMORY, "must be a whole number of MiB above 0")
@@ -65,7 +65,7 @@ def _asks_mps(annotations: Mapping[str, object]) -> bool:
 
 
 def _portion(value: object) -> int | None:
-    """Thousandths, rounded up so that what fits on paper fits on the device."""
+    """Millionths, rounded down so that parts that make one GPU on paper fit on it."""
     if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
         return None
     exact = Fraction(
@@ -73,7 +73,7 @@ def _portion(value: object) -> int | None:
     )
     if not 0 < exact < 1:
         return None
-    return min(-(-exact.numerator * _MILLIS // exact.denominator), _MILLIS - 1)
+    return max(1, exact.numerator * _MICROS // exact.denominator)
 
 
 def _whole(value: object) -> int | None:

@@ -97,8 +97,8 @@ def _portion(pod: Pod, node: Node) -> Fraction | None:
     share = pod.spec.gpu_share
     if share is None:
         return Fraction(0)
-    if share.portion_millis:
-        return Fraction(share.portion_millis, 1000)
+    if share.portion_micros:
+        return Fraction(share.portion_micros, 10**6)
     if not 0 < share.memory_mib <= node.gpu_memory_mib:
         return None
     return Fraction(share.memory_mib, node.gpu_memory_mib)

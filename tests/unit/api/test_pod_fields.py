@@ -305,7 +305,7 @@ def test_field_has_its_place_in_the_spec(spec: dict[str, Any], attribute: str, e
 def test_a_gpu_share_is_part_of_the_spec() -> None:
     spec = spec_of(annotations={"gpu-fraction": "0.5", "gpu-fraction-num-devices": "2"})
 
-    assert spec.gpu_share == GpuShare(portion_millis=500, devices=2)
+    assert spec.gpu_share == GpuShare(portion_micros=500_000, devices=2)
 
 
 def test_labels_are_sorted_pairs() -> None:

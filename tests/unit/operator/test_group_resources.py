@@ -131,7 +131,7 @@ def test_every_resource_keeps_its_name_and_its_unit():
 
 
 def test_parts_of_gpus_are_decimals():
-    spec = a_spec(gpus=0, gpu_share=GpuShare(portion_millis=250, devices=2))
+    spec = a_spec(gpus=0, gpu_share=GpuShare(portion_micros=250_000, devices=2))
     pods = (
         a_pod("p0", spec, group="g", node="n"),
         a_pod("p1", spec, group="g"),

@@ -120,13 +120,13 @@ class TestGpus:
         assert kinds(snapshot, plan) == {Kind.GPU_INDEX}
 
     def test_two_pods_may_share_one_gpu_by_group(self) -> None:
-        snapshot, pods = self.two(a_spec(gpus=0, gpu_share=GpuShare(portion_millis=500)))
+        snapshot, pods = self.two(a_spec(gpus=0, gpu_share=GpuShare(portion_micros=500_000)))
 
         plan = a_plan([a_placement(pod, "n1", gpu_indices=(3,), gpu_groups=("s",)) for pod in pods])
 
         assert kinds(snapshot, plan) == set()
 
-    @pytest.mark.parametrize("share", [GpuShare(portion_millis=501), GpuShare(memory_mib=40_001)])
+    @pytest.mark.parametrize("share", [GpuShare(portion_micros=501_000), GpuShare(memory_mib=40_001)])
     def test_a_shared_gpu_filled_beyond_its_whole(self, share: GpuShare) -> None:
         snapshot, pods = self.two(a_spec(gpus=0, gpu_share=share))
 
@@ -135,7 +135,7 @@ class TestGpus:
         assert kinds(snapshot, plan) == {Kind.GPU_SHARE}
 
     def test_a_share_without_a_group(self) -> None:
-        snapshot, pods = self.two(a_spec(gpus=0, gpu_share=GpuShare(portion_millis=500)))
+        snapshot, pods = self.two(a_spec(gpus=0, gpu_share=GpuShare(portion_micros=500_000)))
 
         assert Kind.GPU_SHARE in kinds(snapshot, a_plan([a_placement(pods[0], "n1")], unplaced=["g1"]))
 
@@ -146,7 +146,7 @@ class TestGpus:
         assert kinds(snapshot, a_plan([a_placement(pod, "n1", gpu_groups=("s",))])) == {Kind.GPU_SHARE}
 
     def test_each_group_holds_one_whole_gpu(self) -> None:
-        sharer = a_pod("s", a_spec(gpus=0, gpu_share=GpuShare(portion_millis=100)), group="s")
+        sharer = a_pod("s", a_spec(gpus=0, gpu_share=GpuShare(portion_micros=100_000)), group="s")
         whole = a_pod("w", a_spec(gpus=8), group="w")
         snapshot = a_snapshot(nodes=[a_node("n1")], pods=[sharer, whole], groups=[a_group("s"), a_group("w")])
 
@@ -157,7 +157,7 @@ class TestGpus:
     def test_a_reservation_pod_already_pays_for_its_group(self) -> None:
         reservation = a_pod("r", a_spec(gpus=1), group=None, node="n1", gpu_groups=("x",))
         whole = a_pod("w", a_spec(gpus=6), group=None, node="n1")
-        sharer = a_pod("s", a_spec(gpus=0, gpu_share=GpuShare(portion_millis=100)), group="s")
+        sharer = a_pod("s", a_spec(gpus=0, gpu_share=GpuShare(portion_micros=100_000)), group="s")
         last = a_pod("l", a_spec(gpus=1), group="l")
         snapshot = a_snapshot(
             nodes=[a_node("n1")],

@@ -50,7 +50,7 @@ def test_mig_resources_count_by_their_g():
 
 
 def test_fraction_of_a_gpu_counts_its_part_on_each_device():
-    assert of_spec(a_spec(gpus=0, gpu_share=GpuShare(portion_millis=250, devices=2))).gpu == 0.5
+    assert of_spec(a_spec(gpus=0, gpu_share=GpuShare(portion_micros=250_000, devices=2))).gpu == 0.5
 
 
 def test_gpu_memory_counts_against_the_smallest_gpu_while_pending():

@@ -276,7 +276,7 @@ def test_the_same_snapshot_gives_the_same_plan():
 
 
 def test_fractions_share_a_gpu_before_they_open_another():
-    spec = replace(a_spec(gpus=0), gpu_share=GpuShare(portion_millis=500))
+    spec = replace(a_spec(gpus=0), gpu_share=GpuShare(portion_micros=500_000))
     pods = [a_pod(f"f{i}", spec, group=f"f{i}") for i in range(3)]
     plan = plan_cycle(
         a_snapshot(nodes=[a_node("a", gpus=2)], pods=pods, groups=[a_group(f"f{i}") for i in range(3)]),

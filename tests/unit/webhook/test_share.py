@@ -172,9 +172,9 @@ def test_equal_shares_share_a_template_and_different_ones_do_not() -> None:
     names = {
         template_of(share, "team", 80 * GIB, SHARING)["metadata"]["name"]
         for share in (
-            GpuShare(portion_millis=500),
+            GpuShare(portion_micros=500_000),
             GpuShare(memory_mib=40 * 1024),
-            GpuShare(portion_millis=250),
+            GpuShare(portion_micros=250_000),
         )
     }
 
@@ -191,7 +191,7 @@ def test_a_container_without_resources_gets_some() -> None:
 
 def test_parts_that_make_one_device_on_paper_fit_on_it() -> None:
     largest = 81_559 << 20
-    parts = [GpuShare(portion_millis=millis) for millis in (250, 250, 333, 167)]
+    parts = [GpuShare(portion_micros=millis * 1000) for millis in (250, 250, 333, 167)]
 
     asked = [requests_of(template_of(part, "team", largest, SHARING)) for part in parts]
 

@@ -24,7 +24,7 @@ from tests.documents import a_pod_document
 from tests.unit.webhook.clusters import GIB, Cluster, a_device, patched
 
 GRACE = 60.0
-HALF, QUARTER = GpuShare(portion_millis=500), GpuShare(portion_millis=250)
+HALF, QUARTER = GpuShare(portion_micros=500_000), GpuShare(portion_micros=250_000)
 MPS, SLICES = ("gpu.example.com", '{"sharing":"MPS"}'), ("gpu.example.com", '{"sharing":"TimeSlicing"}')
 SHARING = Sharing(device_class="gpu", mps=MPS, time_slicing=SLICES)
 
@@ -131,7 +131,7 @@ def test_whatever_comes_and_goes_no_device_is_given_out_twice(steps: list[Any]) 
                     town.later()
                     await town.reap()
             else:
-                await town.create(f"p{index}", GpuShare(portion_millis=step))
+                await town.create(f"p{index}", GpuShare(portion_micros=step * 1000))
                 alive[f"p{index}"] = step
             used: Counter[str] = Counter()
             for pod in town.pods:
@@ -163,10 +163,10 @@ async def test_the_part_of_a_pod_that_is_gone_is_free_at_once_for_the_replica_th
 
 async def test_the_part_of_a_pod_that_ended_is_free_although_it_is_still_there() -> None:
     town = Town()
-    first = await town.create("a", GpuShare(portion_millis=900))
+    first = await town.create("a", GpuShare(portion_micros=900_000))
     town.end("a", "Succeeded")
 
-    assert await town.create("b", GpuShare(portion_millis=900)) == first
+    assert await town.create("b", GpuShare(portion_micros=900_000)) == first
 
 
 async def test_a_part_whose_pod_is_still_being_admitted_is_taken_for_the_grace_period_only() -> None:
@@ -252,7 +252,11 @@ async def test_a_dry_run_writes_nothing() -> None:
 
 async def test_pods_with_another_configuration_or_number_of_devices_do_not_share() -> None:
     town = Town()
-    shares = (QUARTER, GpuShare(portion_millis=250, mps=True), GpuShare(portion_millis=250, devices=2))
+    shares = (
+        QUARTER,
+        GpuShare(portion_micros=250_000, mps=True),
+        GpuShare(portion_micros=250_000, devices=2),
+    )
 
     names = [await town.create(f"p{index}", share) for index, share in enumerate(shares)]
 
@@ -317,7 +321,7 @@ async def test_the_pod_names_the_claim_and_its_ticket() -> None:
 
 async def test_claims_without_living_users_are_deleted_and_books_are_cleared() -> None:
     town = Town()
-    both, alone = await town.create("a", HALF), await town.create("b", GpuShare(portion_millis=900))
+    both, alone = await town.create("a", HALF), await town.create("b", GpuShare(portion_micros=900_000))
     assert await town.create("c", HALF) == both
     town.end("a")
     town.end("b")
