@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from random import Random
 from typing import Any
 
+from kai_sched.api.keys import POD_GROUP
 from tests.fuzz.node_rules.pods import THEMES, PodDraws
 from tests.fuzz.node_rules.stage import CLAIMS_COME, NAMESPACES, Case
 from tests.fuzz.node_rules.storage import StorageDraws
@@ -58,7 +60,19 @@ class _Generator:
                 self._case.owners[name] = self._random.choice(["pod", "pod", "another", "nobody"])
                 probe["spec"]["schedulingGates"] = [{"name": CLAIMS_COME}]
             self._case.probes.append(probe)
+        for number in range(self._random.choice([0, 1, 2])):
+            self._add_gang(f"gang-{self._prefix}-{number}")
         return self._case
+
+    def _add_gang(self, gang: str) -> None:
+        """Pods that are like one that is there, and like each other."""
+        pattern = self._random.choice(self._case.probes)
+        if "schedulingGates" in pattern["spec"] or "annotations" in pattern["metadata"]:
+            return
+        for member in range(self._random.randint(2, 5)):
+            probe = deepcopy(pattern)
+            probe["metadata"] |= {"name": f"probe-{gang}-{member}", "annotations": {POD_GROUP: gang}}
+            self._case.probes.append(probe)
 
     def _namespace(self) -> str:
         return self._random.choice(["team", "team", "team", *NAMESPACES])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from kai_sched.planning.cycle import plan_cycle
 from tests.documents import a_queue_document
 from tests.fuzz.node_rules.cases import random_case
 from tests.fuzz.node_rules.judge import PROBE, Answer, Judge, key_of
-from tests.fuzz.node_rules.sequence import WrongStep, follow_plan
+from tests.fuzz.node_rules.sequence import QUEUE, WrongStep, follow_plan, gangs_of
 from tests.fuzz.node_rules.stage import Case, clear, read_back, set_up
 
 Document = dict[str, Any]
@@ -73,11 +73,11 @@ class Tally:
     differences: list[Difference | WrongStep] = field(default_factory=list)
 
 
-def our_answers(objects: Sequence[Document], keys: Iterable[str]) -> dict[str, Ours]:
+def our_answers(objects: list[Document], keys: Iterable[str]) -> dict[str, Ours]:
     """Our answer about each of these pods as if it were the only one that waits."""
     found = {}
     for key in keys:
-        seen = ObjectSet([a_queue_document(POLICY.default_queue)])
+        seen = ObjectSet([a_queue_document(QUEUE), *gangs_of(objects, min_member=1)])
         for raw in objects:
             name = f"{raw['metadata'].get('namespace', '')}/{raw['metadata']['name']}"
             if raw["kind"] != "Pod" or not raw["metadata"]["name"].startswith(PROBE) or name == key:

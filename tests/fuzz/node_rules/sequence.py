@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from kai_sched.api.keys import POD_GROUP
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.model.policy import Policy
 from kai_sched.planning.cycle import plan_cycle
-from tests.documents import a_queue_document
+from tests.documents import a_pod_group_document, a_queue_document
 from tests.fuzz.node_rules.judge import Answer, Judge, key_of
 from tests.fuzz.node_rules.stage import Case, read_back
 
 Document = dict[str, Any]
+QUEUE = Policy().default_queue
 _SETTLE_SECONDS = (0.0, 0.5, 2.0)
 
 
@@ -36,12 +39,26 @@ class WrongStep:
         )
 
 
+def gangs_of(objects: list[Document], min_member: int | None = None) -> list[Document]:
+    """The pod groups that pods name, by default of all their pods or none."""
+    members: Counter[tuple[str, str]] = Counter()
+    for raw in objects:
+        metadata = raw["metadata"]
+        if raw["kind"] == "Pod" and POD_GROUP in (metadata.get("annotations") or {}):
+            members[metadata["namespace"], metadata["annotations"][POD_GROUP]] += 1
+    return [
+        a_pod_group_document(name, namespace=namespace, minMember=min_member or count, queue=QUEUE)
+        for (namespace, name), count in members.items()
+    ]
+
+
 def follow_plan(case: Case, judge: Judge, policy: Policy) -> tuple[int, WrongStep | None]:
     """How many pods were bound as one plan for all probes has it, and the first that should not have been.
 
     The probes wait in the cluster; those of the plan have nodes afterwards.
     """
-    objects = ObjectSet([a_queue_document(policy.default_queue), *read_back(judge.api)])
+    seen = read_back(judge.api)
+    objects = ObjectSet([a_queue_document(QUEUE), *gangs_of(seen), *seen])
     plan = plan_cycle(snapshot_of(objects, now=1_800_000_000.0, policy=policy), policy)
     documents = {key_of(probe): probe for probe in case.probes}
     judge.forget(documents[placement.pod] for placement in plan.binds)
