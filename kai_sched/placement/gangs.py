@@ -15,6 +15,8 @@ from typing import Final
 from kai_sched.model.ids import NodeName
 from kai_sched.model.workloads import ACTIVE, Pod, PodGroup, PodState, SubGroup, TopologyConstraint
 
+Weight = tuple[float, ...]
+
 DEFAULT_SUBGROUP: Final = "default"
 """KAI's name of the leaf that pods without a label are in."""
 
@@ -76,6 +78,11 @@ class GangNode:
         return bool(self.active_on)
 
     @property
+    def has_choice(self) -> bool:
+        """Whether different children could make up the minimum (K of N)."""
+        return self.need_children < len(self.children) or any(child.has_choice for child in self.children)
+
+    @property
     def is_above_minimum(self) -> bool:
         """Whether some leaf has more active pods than it needs."""
         return any(len(leaf.active_on) > leaf.minimum for leaf in self.leaves())
@@ -112,6 +119,10 @@ class Gang:
     def core_pods(self) -> tuple[int, ...]:
         """The pods of the core by KAI's order: the first children, their first missing pods."""
         return tuple(core_of(self.root))
+
+    def lightest_first(self, weigh: Callable[[tuple[int, ...]], Weight]) -> Gang:
+        """The gang with the children first whose core weighs least, where there is a choice of them."""
+        return replace(self, root=_lightest_first(self.root, weigh))
 
     def needs_any(self, pods: AbstractSet[int]) -> bool:
         """Whether some of these pods are there to bring a leaf to its minimum."""
@@ -261,6 +272,11 @@ def _subtree(
 def _required_first(children: tuple[GangNode, ...]) -> tuple[GangNode, ...]:
     """Children that already have active pods first: they are closest to their minimum."""
     return tuple(sorted(children, key=lambda child: (not child.has_active, not child.is_ready)))
+
+
+def _lightest_first(node: GangNode, weigh: Callable[[tuple[int, ...]], Weight]) -> GangNode:
+    children = [_lightest_first(child, weigh) for child in node.children]
+    return replace(node, children=tuple(sorted(children, key=lambda child: weigh(tuple(core_of(child))))))
 
 
 def _raise_to_total(root: GangNode, minimum: int) -> GangNode:

@@ -6,7 +6,7 @@ level outwards, children in order, leaves by filling nodes. Whatever fails is ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -48,19 +48,31 @@ def place_core(
 
 
 def place_extra(
-    boards: Boards, gang: Gang, *, allowed: Mask | None = None, in_future: bool = False
+    boards: Boards,
+    gang: Gang,
+    *,
+    may: Callable[[tuple[int, ...]], Refusal | None],
+    allowed: Mask | None = None,
+    in_future: bool = False,
 ) -> Refusal | None:
-    """Seat the next unit above the minimum: one pod of a satisfied leaf, or the core of one more child."""
+    """Seat the next unit above the minimum: one pod of a satisfied leaf, or the core of one more child.
+
+    ``may``: why these pods may not be placed at all, None if they may.
+    """
     world = boards.world
-    first: Failure | None = None
+    first: Refusal | Failure | None = None
     for path in elastic_units(gang.root):
+        refusal = may(unit_pods(path[-1]))
+        if refusal is not None:
+            first = first or refusal
+            continue
         mark = world.checkpoint()
         failure = _Attempt(boards, in_future=in_future).place_unit(path, allowed)
         if failure is None:
             return None
         world.rollback(mark)
         first = first or failure
-    return None if first is None else explain(boards, first, in_future=in_future)
+    return explain(boards, first, in_future=in_future) if isinstance(first, Failure) else first
 
 
 class _Attempt:

@@ -43,7 +43,7 @@ class Tenant:
     @property
     def has_choice(self) -> bool:
         """Whether other subgroups than these could make up the minimum (K of N)."""
-        return _has_choice(self.gang.root)
+        return self.gang.root.has_choice
 
 
 def is_arrangeable(boards: Boards, tenant: Tenant) -> bool:
@@ -95,10 +95,6 @@ def constrained_nodes(node: GangNode) -> Iterator[GangNode]:
         yield node
     for child in node.children:
         yield from constrained_nodes(child)
-
-
-def _has_choice(node: GangNode) -> bool:
-    return node.need_children < len(node.children) or any(_has_choice(child) for child in node.children)
 
 
 def _one_home(boards: Boards, node: GangNode) -> bool:

@@ -7,7 +7,8 @@ service first. Capacity only shrinks during this stage, so a gang like one that 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,12 +86,10 @@ class _Allocation:
 
     def _serve(self, record: GangRecord, job: JobInQueue) -> Refusal | None:
         is_core = job.fill is Fill.BELOW_MIN
-        pods = record.gang.core_pods() if is_core else record.gang.extra_pods()
-        is_mobile = self.state.accounting.depends_on_node(pods)
-        least = self.state.accounting.least_request_of(pods) if is_mobile else job.request
-        breach = self._over_bounds(record.gang.group, least)
-        if breach is not None:
-            return breach
+        if is_core and not record.gang.root.has_choice:
+            breach = self._may(record.gang.group, record.gang.core_pods())
+            if breach is not None:
+                return breach
         signature = job.signature if is_core and self.state.policy.use_signatures else None
         if signature is not None and signature in self.failed:
             return self.failed[signature]
@@ -105,22 +104,55 @@ class _Allocation:
         return refusal
 
     def _place(self, record: GangRecord, *, is_core: bool, in_future: bool) -> Refusal | None:
+        first: Refusal | None = None
+        for gang in self._orders(record.gang) if is_core else (record.gang,):
+            refusal = self._place_as(gang, record, is_core=is_core, in_future=in_future)
+            if refusal is None:
+                return None
+            first = first or refusal
+            if refusal.blocker not in _OF_THE_QUEUE:
+                break
+        return first
+
+    def _orders(self, gang: Gang) -> Iterator[Gang]:
+        """The gang as it is, then so that a bound of its queue is kept with the lightest of its subgroups."""
+        yield gang
+        if gang.root.has_choice:
+            yield gang.lightest_first(lambda pods: astuple(self.state.request_of(pods)))
+
+    def _place_as(self, gang: Gang, record: GangRecord, *, is_core: bool, in_future: bool) -> Refusal | None:
         state, boards = self.state, self.state.boards
         mark = boards.world.checkpoint()
-        place = place_core if is_core else place_extra
         breach: Refusal | None = None
-        for allowed in self._grounds(record.gang, is_core=is_core):
-            refusal = place(boards, record.gang, allowed=allowed, in_future=in_future)
+        if is_core and gang.root.has_choice:
+            breach = self._may(gang.group, gang.core_pods())
+            if breach is not None:
+                return replace(breach, is_proof=False)
+        for allowed in self._grounds(gang, is_core=is_core):
+            if is_core:
+                refusal = place_core(boards, gang, allowed=allowed, in_future=in_future)
+            else:
+                may = partial(self._may, gang.group)
+                refusal = place_extra(boards, gang, may=may, allowed=allowed, in_future=in_future)
             if refusal is not None:
                 return breach or refusal
             seats = boards.world.seats[mark:]
-            breach = self._over_bounds(record.gang.group, state.request_on(seats))
+            breach = self._over_bounds(gang.group, state.request_on(seats))
             if breach is None:
-                record.waits |= in_future and record.gang.needs_any({seat.pod for seat in seats})
+                record.gang = gang
+                record.waits |= in_future and gang.needs_any({seat.pod for seat in seats})
                 _record_seats(state, record, seats, in_future=in_future)
                 return None
             boards.world.rollback(mark)
         return breach
+
+    def _may(self, group: PodGroup, pods: tuple[int, ...]) -> Refusal | None:
+        """Why these pods may run nowhere, whatever room there is."""
+        accounting = self.state.accounting
+        is_mobile = accounting.depends_on_node(pods)
+        return self._over_bounds(
+            group, accounting.least_request_of(pods) if is_mobile else self.state.request_of(pods)
+        )
 
     def _grounds(self, gang: Gang, *, is_core: bool) -> Iterator[NDArray[np.bool_] | None]:
         """All nodes; where GPU memory counts less on larger GPUs, then those above ever more memory."""
