@@ -59,8 +59,33 @@ def apply_plan(snapshot: ClusterSnapshot, plan: Plan) -> ClusterSnapshot:
     evicted = {eviction.pod for eviction in plan.evictions}
     pods = tuple(_next_pod(pod, binds.get(pod.key), is_evicted=pod.key in evicted) for pod in snapshot.pods)
     kept = {pod.uid for pod in pods if pod.state in HOLDS_ROOM}
-    claims = _next_claims(snapshot, plan, kept)
-    return replace(snapshot, pods=PodTable(pods), claims=claims)
+    following = replace(snapshot, pods=PodTable(pods), claims=_next_claims(snapshot, plan, kept))
+    return _with_volumes(following, plan)
+
+
+def _with_volumes(snapshot: ClusterSnapshot, plan: Plan) -> ClusterSnapshot:
+    """Claims have the volumes that they were given; where one is made for a node, that node stays chosen."""
+    decided = {
+        item.claim: (item.volume, placement.node) for placement in plan.binds for item in placement.volumes
+    }
+    if not decided:
+        return snapshot
+    holder_of = {volume: claim for claim, (volume, _) in decided.items() if volume}
+    return replace(
+        snapshot,
+        volume_claims=tuple(
+            replace(claim, volume=decided[claim.key][0], selected_node=decided[claim.key][1])
+            if claim.key in decided
+            else claim
+            for claim in snapshot.volume_claims
+        ),
+        volumes=tuple(
+            replace(volume, claim=holder_of[volume.name], claim_uid="", phase="Bound")
+            if volume.name in holder_of
+            else volume
+            for volume in snapshot.volumes
+        ),
+    )
 
 
 def _next_pod(pod: Pod, placement: Placement | None, *, is_evicted: bool) -> Pod:
