@@ -84,6 +84,33 @@ def test_kubectl_get_queues_shows_shares_and_the_worst_reason(
     assert "Limit is 4 GPUs" in status["kaiSched"]["waitingMessage"]
 
 
+def test_a_group_that_is_tried_once_rests_with_its_reason_until_it_may_be_tried_again(
+    cluster: LocalCluster, namespace: str, operator: RunningOperator
+) -> None:
+    with_nodes(cluster, plugin=1, gpus=2)
+    cluster.api.create(a_queue())
+    cluster.api.create(a_pod_group("once", namespace, schedulingBackoff=1))
+    # A group without pods has not been tried.
+    operator.wait_until(lambda: len(operator.entries("cycle")) > 0)
+    cluster.api.create(a_pod("p", namespace, group="once", gpus=3))
+
+    operator.wait_until(lambda: verdict_of(cluster, "once", namespace).get("blocker") == "Delayed")
+    with_nodes(cluster, dra=0, plugin=1, gpus=4, nodeName="more-{n}")
+    cluster.api.create(a_pod("other", namespace))
+    operator.wait_until(lambda: condition_of(cluster, "other", namespace).get("status") == "True")
+
+    (scheduling,) = cluster.api.get("PodGroup", "once", namespace)["status"]["schedulingConditions"]
+    assert (scheduling["nodePool"], scheduling["reason"]) == ("default", "PodSchedulingErrors")
+    assert "the largest node has 2" in scheduling["message"]
+    assert condition_of(cluster, "p", namespace).get("status") == "False"
+
+    cluster.api.patch("PodGroup", "once", namespace, body={"spec": {"schedulingBackoff": -1}})
+    operator.wait_until(lambda: condition_of(cluster, "p", namespace).get("status") == "True")
+    operator.wait_until(
+        lambda: cluster.api.get("PodGroup", "once", namespace)["status"]["schedulingConditions"] == []
+    )
+
+
 def test_a_waiting_gang_is_told_why_once_and_told_nothing_more_when_it_runs(
     cluster: LocalCluster, namespace: str, operator: RunningOperator
 ) -> None:
