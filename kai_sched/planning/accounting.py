@@ -24,7 +24,7 @@ from kai_sched.planning.gpu_counting import GpuCounting, gpu_counting, partition
 
 _BYTES_PER_MB = 1_000_000
 _GPU_WORKER_LABEL = "node-role.kubernetes.io/gpu-worker"
-_RESERVATION_LABEL = ("app", "kai-resource-reservation")
+_UTILITY_LABELS = frozenset({("app", "kai-resource-reservation"), ("app", "scaling-pod")})
 
 _NOTHING = QuotaVector()
 _NOWHERE: Mapping[int, NodeName] = {}
@@ -140,12 +140,7 @@ class Accounting:
         total += QuotaVector(gpu=self._counting.on_node(None))
         held: dict[ClaimKey, Claim] = {}
         for pod in self._snapshot.pods:
-            if (
-                pod.group is None
-                and pod.state in HOLDS_ROOM
-                and pod.node in ready
-                and not _is_reservation(pod)
-            ):
+            if pod.group is None and pod.state in HOLDS_ROOM and pod.node in ready and not _is_utility(pod):
                 total -= self._own_vector(pod)
                 held.update((claim.key, claim) for claim in self._claims_of(pod))
         for claim in held.values():
@@ -301,6 +296,9 @@ def _counted_once(node: Node, label: str, plain: float, published: float) -> flo
     return plain + published
 
 
-def _is_reservation(pod: Pod) -> bool:
-    """Pods that stand for a shared GPU take nothing themselves: the pods that share it do."""
-    return _RESERVATION_LABEL in pod.spec.labels
+def _is_utility(pod: Pod) -> bool:
+    """KAI's pods that stand for the work of others take nothing from the total.
+
+    They hold a shared GPU, or make an autoscaler add a node.
+    """
+    return not _UTILITY_LABELS.isdisjoint(pod.spec.labels)
