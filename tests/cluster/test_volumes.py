@@ -6,7 +6,7 @@ from typing import Any
 
 from kai_sched.localcluster import LocalCluster
 from tests.cluster.objects import a_pod, a_pod_group, a_queue, with_nodes
-from tests.cluster.operators import RunningOperator
+from tests.cluster.operators import RunningOperator, StartOperator
 
 Document = dict[str, Any]
 SELECTED = "volume.kubernetes.io/selected-node"
@@ -70,6 +70,24 @@ def is_bound(cluster: LocalCluster, name: str, namespace: str) -> bool:
     return claim["status"].get("phase") == "Bound"
 
 
+def selected_node(cluster: LocalCluster, name: str, namespace: str) -> str:
+    claim = cluster.api.get("PersistentVolumeClaim", name, namespace)
+    return str(claim["metadata"].get("annotations", {}).get(SELECTED, ""))
+
+
+def make_volume(cluster: LocalCluster, name: str, namespace: str) -> None:
+    """As a provisioner does."""
+    claim = cluster.api.get("PersistentVolumeClaim", name, namespace)
+    reference = {
+        "kind": "PersistentVolumeClaim",
+        "namespace": namespace,
+        "name": name,
+        "uid": claim["metadata"]["uid"],
+    }
+    node = selected_node(cluster, name, namespace)
+    cluster.api.create(a_volume("made", node, claim["spec"]["storageClassName"], reference))
+
+
 def test_a_pod_goes_where_a_free_volume_is_and_its_claim_gets_it(
     cluster: LocalCluster, namespace: str, operator: RunningOperator
 ) -> None:
@@ -118,18 +136,11 @@ def test_a_volume_is_asked_for_on_the_pods_node_and_the_pod_waits_for_it(
     cluster.api.create(a_claim("data", namespace, "cloud"))
     cluster.api.create(a_pod("p", namespace, gpus=1, **mounting("data")))
 
-    def selected() -> str:
-        claim = cluster.api.get("PersistentVolumeClaim", "data", namespace)
-        return str(claim["metadata"].get("annotations", {}).get(SELECTED, ""))
-
-    operator.wait_until(lambda: selected() != "")
-    node = selected()
+    operator.wait_until(lambda: selected_node(cluster, "data", namespace) != "")
+    node = selected_node(cluster, "data", namespace)
     assert node_of(cluster, "p", namespace) == ""
 
-    # The provisioner makes it.
-    uid = cluster.api.get("PersistentVolumeClaim", "data", namespace)["metadata"]["uid"]
-    reference = {"kind": "PersistentVolumeClaim", "namespace": namespace, "name": "data", "uid": uid}
-    cluster.api.create(a_volume("made", node, "cloud", reference))
+    make_volume(cluster, "data", namespace)
     operator.wait_until(lambda: node_of(cluster, "p", namespace) != "")
 
     assert node_of(cluster, "p", namespace) == node
@@ -158,3 +169,24 @@ def test_pods_of_one_claim_meet_where_its_volume_is(
     # One finds no room there and waits, though there is some elsewhere.
     operator.wait_until(lambda: is_bound(cluster, "data", namespace) and len(refused()) == 1)
     assert [bool(node_of(cluster, f"p{n}", namespace)) for n in range(2)].count(True) == 1
+
+
+def test_an_operator_that_was_killed_while_a_volume_was_made_is_followed_by_one_that_binds_the_pod(
+    cluster: LocalCluster, namespace: str, start_operator: StartOperator
+) -> None:
+    with_nodes(cluster, plugin=3)
+    cluster.api.create(a_queue())
+    cluster.api.create(a_class("cloud", "cloud.example.com"))
+    cluster.api.create(a_claim("data", namespace, "cloud"))
+    cluster.api.create(a_pod("p", namespace, gpus=1, **mounting("data")))
+    victim = start_operator().wait_leading()
+    victim.wait_until(lambda: selected_node(cluster, "data", namespace) != "")
+    node = selected_node(cluster, "data", namespace)
+    victim.kill()
+
+    follower = start_operator().wait_leading()
+    make_volume(cluster, "data", namespace)
+    follower.wait_until(lambda: node_of(cluster, "p", namespace) != "")
+
+    assert node_of(cluster, "p", namespace) == node
+    assert selected_node(cluster, "data", namespace) == node
