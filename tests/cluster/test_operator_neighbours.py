@@ -183,6 +183,8 @@ UNUSED_HERE = {
     # What a run like this one has no cause for, with where it is needed.
     ("patch", "podgroups"): "a Job that changes",
     ("patch", "schedulingshards/status"): "a shard that cannot be used",
+    ("patch", "persistentvolumeclaims"): "a claim whose volume is made once its node is chosen",
+    ("patch", "persistentvolumes"): "the same, with a volume that is there",
     ("patch", "pods/status"): "a pod that waits",
     ("create", "resourceclaims"): "extended resources that a node serves by DRA",
     ("delete", "resourceclaims"): "the same, when the attempt fails",
