@@ -37,6 +37,7 @@ class Blocker(StrEnum):
     UNKNOWN_WORKLOAD_KIND = "UnknownWorkloadKind"
     SHARING_NOT_ENABLED = "SharingNotEnabled"
     DELAYED = "Delayed"
+    REFUSED = "Refused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ _WORST_FIRST: Final = (
     Blocker.FAIR_SHARE,
     Blocker.GANG_NOT_READY,
     Blocker.DELAYED,
+    Blocker.REFUSED,
 )
 """What only a person can change comes before what time may bring."""
 _RANK: Final = {blocker: rank for rank, blocker in enumerate(_WORST_FIRST)}

@@ -34,7 +34,7 @@ _Place = tuple[QueueName, bool, bool]
 
 
 class Accounting:
-    """The account of one snapshot. Only ``note_placed`` changes it."""
+    """The account of one snapshot. Only ``note_placed`` changes it, and of that only later requests know."""
 
     def __init__(self, snapshot: ClusterSnapshot, policy: Policy, counting: GpuCounting) -> None:
         self._snapshot = snapshot
@@ -50,13 +50,14 @@ class Accounting:
         # Specs are shared and live as long as the snapshot: their identity is a cheap key.
         self._vectors: dict[int, QuotaVector] = {}
         self._claim_vectors: dict[int, QuotaVector] = {}
-        self._held: set[ClaimKey] = {
+        self._held = frozenset(
             ref.claim
             for pod in snapshot.pods
             if pod.state in ACTIVE
             for ref in pod.claims
             if ref.claim is not None
-        }
+        )
+        self._taken: set[ClaimKey] = set(self._held)
 
     @staticmethod
     def of(snapshot: ClusterSnapshot, policy: Policy, index: DeviceIndex) -> Accounting:
@@ -64,7 +65,7 @@ class Accounting:
         return Accounting(snapshot, policy, gpu_counting(index, policy.gpu_classes))
 
     def usage(self) -> dict[QueueName, LeafUsage]:
-        """What each queue's pods hold and wait for, without its descendants."""
+        """What each queue's pods hold and wait for in the snapshot, without its descendants."""
         tally = _Tally()
         consumers: dict[ClaimKey, list[Pod]] = {}
         for pod in self._snapshot.pods:
@@ -118,16 +119,16 @@ class Accounting:
             for claim in self._claims_of(pod):
                 if claim.parts_millis:
                     sum_of_pods += self._part_vector(claim, pod)
-                elif claim.key not in self._held and self._is_charged_to(claim, pod):
+                elif claim.key not in self._taken and self._is_charged_to(claim, pod):
                     claims[claim.key] = claim
         for claim in claims.values():
             sum_of_pods += self._claim_vector(claim)
         return sum_of_pods
 
     def note_placed(self, pods: Iterable[int]) -> None:
-        """From now on the claims of these pods are held."""
+        """From now on the claims of these pods are taken: requests for them add nothing."""
         for position in pods:
-            self._held.update(claim.key for claim in self._claims_of(self._snapshot.pods[position]))
+            self._taken.update(claim.key for claim in self._claims_of(self._snapshot.pods[position]))
 
     def quota_of_pod(self, pod: Pod) -> QuotaVector:
         """What a pod with its claims takes, as if it shared them with nobody."""

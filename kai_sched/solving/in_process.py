@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 from kai_sched.errors import SolverFailed
 from kai_sched.model.plan import Plan
@@ -13,7 +12,7 @@ from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.base import FleetCache
 from kai_sched.planning.checks import PlanChecker
 from kai_sched.planning.cycle import improving_plans, open_cycle
-from kai_sched.solving.incumbent import Check, decides_like
+from kai_sched.solving.incumbent import Check, Incumbent
 
 
 class Decider:
@@ -26,22 +25,14 @@ class Decider:
         self._check = check or PlanChecker()
 
     def decide(self, snapshot: ClusterSnapshot) -> Plan:
-        """The best plan within the policy's deterministic budget.
-
-        The first plan stands as it is; one that changes it must pass the checker, as in the operator.
-        """
-        kept: Plan | None = None
-        refused = 0
+        """The best plan within the policy's deterministic budget that the checker passes, as in the operator."""
+        kept = Incumbent(snapshot, self._policy, self._check)
         for plan in improving_plans(snapshot, self._policy, self._cache, self._clock):
-            if kept is None or decides_like(plan, kept) or not self._check(snapshot, self._policy, plan):
-                kept = plan
-            else:
-                refused += 1
-        if kept is None:
-            raise SolverFailed("no plan was made")
-        if refused:
-            kept = replace(kept, solver=replace(kept.solver, rejected=kept.solver.rejected + refused))
-        return kept
+            kept.offer(plan)
+        best = kept.result
+        if best is None:
+            raise SolverFailed("; ".join(("the checker refused every plan", *kept.refusals)))
+        return best
 
     def shares(self, snapshot: ClusterSnapshot) -> tuple[QueueShare, ...]:
         """Fair shares as a cycle on this snapshot would begin with."""

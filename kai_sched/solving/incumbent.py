@@ -1,20 +1,57 @@
-"""What of a plan the checker must look at again, wherever plans are kept."""
+"""Incumbent: the best plan of a decision so far that the checker passes, wherever plans are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.placement.checker import Violation
+from kai_sched.planning.salvage import Check, salvage
 
-Check = Callable[[ClusterSnapshot, Policy, Plan], Sequence[Violation]]
+_SHOWN_VIOLATIONS = 10
+
+__all__ = ["Check", "Incumbent"]
 
 
-def decides_like(plan: Plan, incumbent: Plan | None) -> bool:
-    """Whether a plan changes no decision: the last one of a cycle often only adds how good they are."""
-    return incumbent is not None and _decisions(plan) == _decisions(incumbent)
+@dataclass(slots=True)
+class Incumbent:
+    """What is kept of the plans that one decision offers, each better than the one before."""
+
+    snapshot: ClusterSnapshot
+    policy: Policy
+    check: Check
+    plan: Plan | None = None
+    refused: int = 0
+    """Plans that the checker refused."""
+    refusals: tuple[str, ...] = ()
+    """Violations of refused plans, in words."""
+
+    @property
+    def result(self) -> Plan | None:
+        """The plan that is kept, with the refused ones counted in its report."""
+        if self.plan is None or not self.refused:
+            return self.plan
+        report = self.plan.solver
+        return replace(self.plan, solver=replace(report, rejected=report.rejected + self.refused))
+
+    def offer(self, plan: Plan) -> None:
+        """Keep a plan if the checker passes it; of the first one, what it passes.
+
+        The last plan of a cycle often only adds how good the decisions are: then there is nothing to check again.
+        """
+        if self.plan is not None and _decisions(plan) == _decisions(self.plan):
+            self.plan = plan
+            return
+        violations = self.check(self.snapshot, self.policy, plan)
+        if not violations:
+            self.plan = plan
+            return
+        self.refused += 1
+        words = (str(violation) for violation in violations[:_SHOWN_VIOLATIONS])
+        self.refusals = tuple(dict.fromkeys((*self.refusals, *words)))
+        if self.plan is None:
+            self.plan = salvage(self.snapshot, self.policy, plan, self.check)
 
 
 def _decisions(plan: Plan) -> tuple[object, ...]:

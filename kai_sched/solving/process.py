@@ -21,17 +21,15 @@ from kai_sched.errors import SolverFailed
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
-from kai_sched.placement.checker import Violation
 from kai_sched.planning.checks import PlanChecker
 from kai_sched.solving.frames import decode, encode, read_frame, size_of
-from kai_sched.solving.incumbent import Check, decides_like
+from kai_sched.solving.incumbent import Check, Incumbent
 from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready, SnapshotColumns
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
 NICENESS = 5
 """The operator's own loop goes first where cores are few."""
 START_SECONDS = 60.0
-_SHOWN_VIOLATIONS = 10
 
 
 def child_command(niceness: int = NICENESS) -> tuple[str, ...]:
@@ -82,7 +80,7 @@ class SolverProcess:
         async with self._busy:
             self._number += 1
             self.stats.decisions += 1
-            attempt = _Attempt(self._number, snapshot, policy)
+            attempt = _Attempt(self._number, snapshot, policy, Incumbent(snapshot, policy, self._check))
             ending, reason = await self._guarded(attempt, deadline_seconds)
             if ending is not Ending.FINISHED and ending is not Ending.FAILED:
                 await self._replace_child()
@@ -136,18 +134,12 @@ class SolverProcess:
         self.stats.plans += 1
         if attempt.first_plan_seconds is None:
             attempt.first_plan_seconds = time.perf_counter() - attempt.started
-        violations: Sequence[Violation] = ()
-        if not decides_like(plan, attempt.incumbent):
-            violations = await asyncio.to_thread(self._check, attempt.snapshot, attempt.policy, plan)
-        if violations:
-            self.stats.refused_plans += 1
-            attempt.refusals += tuple(str(violation) for violation in violations[:_SHOWN_VIOLATIONS])
-        else:
-            attempt.incumbent = plan
+        await asyncio.to_thread(attempt.incumbent.offer, plan)
 
     def _conclude(self, attempt: _Attempt, ending: Ending, reason: str) -> Decision:
         self.stats.endings[ending] += 1
-        plan = attempt.incumbent
+        self.stats.refused_plans += attempt.incumbent.refused
+        plan = attempt.incumbent.result
         if plan is None:
             self.stats.without_plan += 1
             reason = reason or "the checker refused every plan"
@@ -158,7 +150,7 @@ class SolverProcess:
             ending=ending,
             reason=reason,
             plans=attempt.plans,
-            refusals=attempt.refusals,
+            refusals=attempt.incumbent.refusals,
             sent_bytes=attempt.sent_bytes,
             encoding_seconds=attempt.encoding_seconds,
             first_plan_seconds=attempt.first_plan_seconds,
@@ -204,10 +196,9 @@ class _Attempt:
     number: int
     snapshot: ClusterSnapshot
     policy: Policy
+    incumbent: Incumbent
     started: float = 0.0
-    incumbent: Plan | None = None
     plans: int = 0
-    refusals: tuple[str, ...] = ()
     sent_bytes: int = 0
     encoding_seconds: float = 0.0
     first_plan_seconds: float | None = None

@@ -16,15 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kai_sched.devices.index import DeviceIndex
 from kai_sched.model.devices import Claim, Consumer, DeviceConstraint, DeviceRequest
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import DeviceChoice, Policy
+from kai_sched.model.queues import UNLIMITED
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.model.workloads import Pod, PodGroup, PodState
 from kai_sched.placement.base import FleetCache
-from kai_sched.placement.checker import check_plan
+from kai_sched.planning.accounting import Accounting
+from kai_sched.planning.checks import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
-from tests.builders import NOW, a_group
+from tests.builders import NOW, a_group, a_queue
 from tests.fleets import a_claim, a_fleet, asks_gpu, asks_mig, claiming, on_fleet
 
 pytestmark = pytest.mark.solver
@@ -81,6 +84,8 @@ class History:
 
     rng: random.Random
     policy: Policy
+    limit: float = UNLIMITED
+    """GPUs that the queue of all may hold."""
     fleet: Fleet = field(default_factory=fleet)
     pods: dict[str, Pod] = field(default_factory=dict)
     groups: dict[str, PodGroup] = field(default_factory=dict)
@@ -131,7 +136,15 @@ class History:
         return plan_cycle(self.snapshot(), self.policy, self.cache)
 
     def snapshot(self) -> ClusterSnapshot:
-        return on_fleet(self.fleet, self.pods.values(), self.groups.values(), list(self.claims.values()))
+        queues = (a_queue("dept", parent=None), a_queue("team-a", limit=self.limit))
+        claims = list(self.claims.values())
+        return on_fleet(self.fleet, self.pods.values(), self.groups.values(), claims, queues=queues)
+
+    def held(self) -> float:
+        """GPUs that the queue's running pods hold."""
+        snapshot = self.snapshot()
+        account = Accounting.of(snapshot, self.policy, DeviceIndex.of(snapshot.fleet))
+        return sum(usage.allocated.gpu for usage in account.usage().values())
 
     def carry_out(self, plan: Plan, *, share: float) -> None:
         """Claim writes first, then binds, as the binder does; a share below one is a crash in between."""
@@ -198,8 +211,10 @@ def run(history: History, events: list[tuple[str, float]]) -> list[str]:
             history.leave()
         else:
             plan = history.decide()
-            found += map(str, check_plan(history.snapshot(), history.policy, plan))
+            found += map(str, PlanChecker()(history.snapshot(), history.policy, plan))
             history.carry_out(plan, share=share)
+            if UNLIMITED != history.limit < history.held():
+                found.append(f"{history.held()} GPUs are held in a queue limited to {history.limit}")
         found += overdrawn(history.fleet, list(history.claims.values()))
     return found
 
@@ -216,11 +231,13 @@ events = st.lists(
 )
 
 
-@given(st.integers(0, 2**32), events, st.sampled_from(list(DeviceChoice)))
-def test_nothing_is_ever_given_twice(
-    seed: int, happens: list[tuple[str, float]], choice: DeviceChoice
+@given(
+    st.integers(0, 2**32), events, st.sampled_from(list(DeviceChoice)), st.sampled_from([UNLIMITED, 2.0, 5.0])
+)
+def test_nothing_is_ever_given_twice_nor_past_the_limit_of_the_queue(
+    seed: int, happens: list[tuple[str, float]], choice: DeviceChoice, limit: float
 ) -> None:
-    history = History(random.Random(seed), Policy(device_choice=choice))
+    history = History(random.Random(seed), Policy(device_choice=choice), limit)
 
     assert run(history, [*happens, ("decide", 1.0)]) == []
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
+from kai_sched.devices.index import DeviceIndex
 from kai_sched.model.ids import NodeName, PodGroupKey, QueueName
 from kai_sched.model.plan import Outcome, Placement, Plan, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import Queue
 from kai_sched.model.workloads import Pod
 from kai_sched.placement.checker import ViolationKind
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.accounting import Accounting
+from kai_sched.planning.checks import PlanChecker, check_queues
 from tests.builders import NOW, a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
+from tests.unit.planning.accounts import a_claim, a_request, with_claims
 
 
 def found(
@@ -29,11 +34,13 @@ def found(
     return {(violation.kind, violation.subject) for violation in violations}
 
 
-def binding(pod: Pod) -> Plan:
-    group = PodGroupKey(str(pod.group))
-    placement = Placement(pod=pod.key, uid=pod.uid, pod_group=group, node=NodeName("n1"))
+def binding(*pods: Pod) -> Plan:
+    group = PodGroupKey(str(pods[0].group))
+    placements = tuple(
+        Placement(pod=pod.key, uid=pod.uid, pod_group=group, node=NodeName("n1")) for pod in pods
+    )
     verdict = Verdict(pod_group=group, queue=QueueName("team-a"), outcome=Outcome.PLACED)
-    return Plan(now=NOW, binds=(placement,), verdicts=(verdict,))
+    return Plan(now=NOW, binds=placements, verdicts=(verdict,))
 
 
 def test_a_plan_within_every_bound_is_fine() -> None:
@@ -48,6 +55,25 @@ def test_a_limit_passed_in_the_queue_itself_counts_what_runs() -> None:
 
     assert found(queues, running=3) == set()
     assert found(queues, running=4) == {(ViolationKind.QUEUE_LIMIT, "team-a")}
+
+
+@pytest.mark.parametrize(("limit", "is_fine"), [(4, True), (3, False)])
+def test_claims_that_the_plan_gives_devices_to_count_once(limit: int, is_fine: bool) -> None:
+    claims = [a_claim(f"c{number}", a_request(count=2)) for number in range(2)]
+    pods = [with_claims(a_pod(f"p{n}", a_spec(gpus=0), group="g"), f"c{n}") for n in range(2)]
+    snapshot = a_snapshot(
+        nodes=[a_node("n1", gpus=0)],
+        pods=pods,
+        claims=tuple(claims),
+        groups=[a_group("g")],
+        queues=[a_queue("dept", parent=None), a_queue("team-a", limit=limit)],
+    )
+    accounting = Accounting.of(snapshot, Policy(), DeviceIndex.of(snapshot.fleet))
+
+    violations = [str(violation) for violation in check_queues(snapshot, binding(*pods), accounting)]
+
+    broken = "queue-limit: team-a: gpu: 0 allocated + 4 planned > 3"
+    assert violations == ([] if is_fine else [broken])
 
 
 def test_a_limit_passed_in_an_ancestor() -> None:

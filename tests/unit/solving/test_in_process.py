@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from kai_sched.model.plan import Outcome, Plan
+from collections.abc import Sequence
+
+import pytest
+
+from kai_sched.errors import SolverFailed
+from kai_sched.model.plan import Blocker, Outcome, Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.checker import Violation, ViolationKind
@@ -32,12 +37,37 @@ def test_an_improved_plan_that_passes_is_the_decision() -> None:
     assert plan.solver.status == "OPTIMAL"
 
 
-def test_an_improved_plan_that_the_checker_refuses_leaves_the_greedy_one() -> None:
+def no_gang(_snapshot: ClusterSnapshot, _policy: Policy, plan: Plan) -> Sequence[Violation]:
+    """Refuses plans that place the gang."""
     bad = Violation(ViolationKind.GANG, "team/gang", "is half placed")
-    plan = Decider(Policy(), check=lambda *_: (bad,)).decide(a_stranding_snapshot())
+    return [bad] if "team/gang" in placed(plan) else []
+
+
+def test_an_improved_plan_that_the_checker_refuses_leaves_the_greedy_one() -> None:
+    plan = Decider(Policy(), check=no_gang).decide(a_stranding_snapshot())
     greedy = Decider(Policy(use_solver=False)).decide(a_stranding_snapshot())
 
     assert plan.binds == greedy.binds
     assert placed(plan) == {"team/early-0", "team/early-1"}
     assert plan.solver.status == "GREEDY"
-    assert plan.solver.rejected > 0
+    assert plan.solver.rejected > greedy.solver.rejected
+
+
+def test_a_first_plan_that_the_checker_refuses_costs_the_group_that_is_wrong() -> None:
+    def no_early(_snapshot: ClusterSnapshot, _policy: Policy, plan: Plan) -> Sequence[Violation]:
+        bad = Violation(ViolationKind.GANG, "team/early-0", "is half placed")
+        return [bad] if "team/early-0" in placed(plan) else []
+
+    plan = Decider(Policy(use_solver=False), check=no_early).decide(a_stranding_snapshot())
+
+    assert placed(plan) == {"team/early-1"}
+    verdict = next(one for one in plan.verdicts if one.pod_group == "team/early-0")
+    assert verdict.blocker is Blocker.REFUSED
+    assert "gang: team/early-0: is half placed" in verdict.message
+
+
+def test_a_checker_that_refuses_everything_is_named() -> None:
+    bad = Violation(ViolationKind.GANG, "team/gang", "is half placed")
+
+    with pytest.raises(SolverFailed, match="refused every plan; gang: team/gang: is half placed"):
+        Decider(Policy(), check=lambda *_: (bad,)).decide(a_stranding_snapshot())

@@ -74,7 +74,7 @@ async def test_a_real_child_at_its_deadline_leaves_the_greedy_plan() -> None:
     async with SolverProcess() as solver:
         # Once without solving, so that the child is surely up.
         await solver.decide(snapshot, Policy(use_solver=False), 60)
-        decision = await solver.decide(snapshot, PATIENT, 1.0)
+        decision = await solver.decide(snapshot, PATIENT, 3.0)
 
     assert decision.ending is Ending.DEADLINE
     assert decision.plan is not None
