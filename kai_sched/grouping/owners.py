@@ -74,7 +74,10 @@ class Owners:
         """Forget an owner; what refers to it keeps the reference. Returns whether it was known."""
         owner = self._known.pop(place, None)
         if owner is not None and owner.controller is not None:
-            self._below[owner.controller.kind, place[1], owner.controller.name].discard(place)
+            above = (owner.controller.kind, place[1], owner.controller.name)
+            self._below[above].discard(place)
+            if not self._below[above]:
+                del self._below[above]
         return owner is not None
 
     def chain(self, namespace: str, reference: OwnerReference | None) -> tuple[Owner, ...]:

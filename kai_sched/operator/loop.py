@@ -141,13 +141,13 @@ class CycleLoop:
         self._telemetry.decided(decision, self._solver.stats)
         decided = time.perf_counter()
         plan = decision.plan
+        for refusal in decision.refusals:
+            _log.error("plan refused by the checker", violation=refusal)
         if plan is None:
             _log.error("no plan", cycle=self.cycles, ending=decision.ending.value, reason=decision.reason)
             return
         if decision.reason:
             _log.warning("decision cut short", ending=decision.ending.value, reason=decision.reason)
-        for refusal in decision.refusals:
-            _log.error("plan refused by the checker", violation=refusal)
         commands = self._commands(plan, snapshot)
         self._start(commands)
         self._is_unsettled = self._write_groups() or bool(commands)
@@ -219,6 +219,9 @@ class CycleLoop:
         """
         kept = {placement.pod for placement in (*plan.binds, *plan.pipelined)}
         now = time.monotonic()
+        if self._failures:
+            groups = {group.key for group in snapshot.pod_groups}
+            self._failures = {key: one for key, one in self._failures.items() if key in groups}
         ready = tuple(command for command in commands_for(plan, snapshot) if self._may_start(command, now))
         return (*leftover_reservations(snapshot, kept), *ready)
 

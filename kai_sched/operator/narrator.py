@@ -45,6 +45,7 @@ class Narrator:
 
     def __init__(self, calls: StatusCalls, publisher: Publisher, voice: Voice) -> None:
         self._voice = voice
+        self._publisher = publisher
         self._pruning = Pruning()
         self._statuses = StatusTeller(calls, publisher, self._pruning)
         self._pods = PodTeller(calls, publisher, voice)
@@ -69,6 +70,9 @@ class Narrator:
         verdicts = {verdict.pod_group: verdict for verdict in plan.verdicts}
         self._pods.tell_waiting(verdicts, records, tallies, groups)
         self._tell_unreadable(snapshot.unreadable, queues, groups, plan.now)
+        self._publisher.forget_others(
+            lambda: {pod.uid for pod in snapshot.pods} | _uids_of(queues) | _uids_of(groups)
+        )
         self._has_shard = False
 
     def tell_outcome(self, outcome: Outcome) -> None:
@@ -149,6 +153,10 @@ class Narrator:
             text = f"{problem.field}: {problem.reason}" if problem.field else problem.reason
             status = invalid_status(text, document.get("status") or {}, now)
             self._statuses.tell(resource, problem.key, document, status, ("unreadable", text), GROUP_CALM)
+
+
+def _uids_of(documents: Mapping[str, Document]) -> set[str]:
+    return {document["metadata"]["uid"] for document in documents.values()}
 
 
 def _group_gist(verdict: Verdict | None) -> Hashable:

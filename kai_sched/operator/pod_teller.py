@@ -158,7 +158,7 @@ class PodTeller:
         if not self._speaker.writes_events:
             return
         self._publisher.once(
-            Saying(subject=(told.uid, told.reason), gist=None, send=self._event_sender(told))
+            Saying(subject=(told.reason, told.uid), gist=None, send=self._event_sender(told))
         )
 
     def _event_sender(self, told: Told) -> Send:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -25,7 +25,11 @@ _TICK_SECONDS: Final = 0.5
 _YIELD_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = (0.2, 1.0, 5.0)
 
+_FEW_SUBJECTS: Final = 1000
+
 Send = Callable[[], Awaitable[object]]
+Subject = tuple[str, str]
+"""(what is told, uid of the object it is told of)"""
 
 
 class Traffic(Protocol):
@@ -47,7 +51,7 @@ class Fence(Protocol):
 class Saying:
     """One thing to write. ``gist`` is what makes it news at once, ``detail`` what makes it news in time."""
 
-    subject: Hashable
+    subject: Subject
     gist: Hashable
     detail: Hashable = None
     send: Send
@@ -80,10 +84,11 @@ class Publisher:
         self._traffic = traffic
         self._fence = fence
         self._clock = clock
-        self._said: dict[Hashable, _Said] = {}
-        self._held: dict[Hashable, _Held] = {}
-        self._queue: OrderedDict[Hashable, Saying] = OrderedDict()
-        self._sending: set[Hashable] = set()
+        self._said: dict[Subject, _Said] = {}
+        self._forget_above = _FEW_SUBJECTS
+        self._held: dict[Subject, _Held] = {}
+        self._queue: OrderedDict[Subject, Saying] = OrderedDict()
+        self._sending: set[Subject] = set()
         """Subjects with a write on its way: the next one about them waits, or it might arrive first."""
         self._news = asyncio.Event()
         self.writes = 0
@@ -132,12 +137,20 @@ class Publisher:
         if said is None or (said.gist, said.detail) != (saying.gist, saying.detail):
             self._remember(saying)
 
-    def forget(self, subject: Hashable) -> None:
+    def forget(self, subject: Subject) -> None:
         """The subject is gone, or what was said is no longer true."""
         for known in (self._said, self._held, self._queue):
             known.pop(subject, None)
 
-    def withdraw(self, subject: Hashable) -> None:
+    def forget_others(self, known_uids: Callable[[], Collection[str]]) -> None:
+        """Drop what was said of other objects, they are gone; done whenever what is remembered has doubled."""
+        if len(self._said) < self._forget_above:
+            return
+        known = known_uids()
+        self._said = {subject: said for subject, said in self._said.items() if subject[1] in known}
+        self._forget_above = 2 * len(self._said) + _FEW_SUBJECTS
+
+    def withdraw(self, subject: Subject) -> None:
         """What was to be said is no longer true; what was said already stays said."""
         self._held.pop(subject, None)
         if self._queue.pop(subject, None) is not None:

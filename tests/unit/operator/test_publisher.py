@@ -36,13 +36,15 @@ class Desk:
         self.written: list[str] = []
         self.publisher = Publisher(self.traffic, Open(), lambda: self.now)
 
-    def saying(self, text: str, *, gist: str = "", send: Callable | None = None, **how: float) -> Saying:
+    def saying(
+        self, text: str, *, gist: str = "", uid: str = "u1", send: Callable | None = None, **how: float
+    ) -> Saying:
         async def write() -> None:
             if send is not None:
                 await send()
             self.written.append(text)
 
-        return Saying(subject="pod", gist=gist or text, detail=text, send=write, **how)
+        return Saying(subject=("pod", uid), gist=gist or text, detail=text, send=write, **how)
 
     async def settle(self) -> list[str]:
         """What is written once everything that is due has been."""
@@ -105,7 +107,7 @@ async def test_what_does_not_pass_is_told_after_its_patience_however_often_it_is
 
 async def test_what_is_withdrawn_is_not_written_and_may_be_said_later(desk: Desk):
     desk.publisher.offer(desk.saying("full", patience_seconds=2))
-    desk.publisher.withdraw("pod")
+    desk.publisher.withdraw(("pod", "u1"))
     desk.now += 5
     assert await desk.settle() == []
 
@@ -170,3 +172,24 @@ async def test_an_object_that_is_gone_is_no_failure(desk: Desk):
     await desk.settle()
 
     assert (desk.written, desk.publisher.failures) == ([], 0)
+
+
+async def test_what_was_said_of_objects_that_are_gone_is_dropped_and_of_others_kept(desk: Desk):
+    said = 3000
+    for number in range(said):
+        desk.publisher.offer(desk.saying("waits", uid=f"u{number}"))
+    await desk.settle()
+    desk.publisher.forget_others(lambda: {"u1", "u2"})
+    desk.written.clear()
+
+    for uid in ("u1", "u2", "u3"):
+        desk.publisher.offer(desk.saying("waits", uid=uid))
+
+    assert await desk.settle() == ["waits"]
+    assert len(desk.publisher._said) == 3
+
+
+async def test_little_that_is_remembered_is_not_looked_through(desk: Desk):
+    desk.publisher.offer(desk.saying("waits"))
+
+    desk.publisher.forget_others(lambda: pytest.fail("the cluster was looked through"))
