@@ -63,9 +63,21 @@ class PodShelf:
         quick = quick_reading(known, document, is_assigned=key in self._assigned)
         if quick is None:
             return self._read(key, document)
+        if self._is_news_to_grouper(quick, document):
+            self._read(key, document)
+            return Effect.MATERIAL
         self.records[key] = quick
         self.version += 1
         return Effect.BOOKKEEPING if _status_of(quick) == _status_of(known) else Effect.MATERIAL
+
+    def _is_news_to_grouper(self, pod: Pod, document: Document) -> bool:
+        """Whether what the grouper reads of a pod changed: its owner or an annotation of it."""
+        grouper = self._grouper
+        if grouper is None or pod.group is None or not (pod.key in self._assigned or _is_alone(pod)):
+            return False
+        before = grouper.version
+        grouper.pod_seen(pod, document)
+        return grouper.version != before
 
     def in_order(self) -> list[Pod]:
         """All pods by key."""
@@ -261,12 +273,17 @@ def _node_name(name: str | None) -> NodeName | None:
 
 def _has_same_claims(known: Pod, wire: Raw, status: Raw) -> bool:
     is_served_by_claim = "nodeName" in wire and "extendedResourceClaimStatus" in status
-    if is_served_by_claim and not any(reference.name == EXTENDED_RESOURCES for reference in known.claims):
-        return False
     if not wire.get("resourceClaims") and not is_served_by_claim:
         return True
-    # A claim once made for a pod stays its claim; one that is still to be made may come with any event.
-    return bool(known.claims) and all(reference.claim is not None for reference in known.claims)
+    # A claim that was made for the pod and is deleted is made again, under another name.
+    made = {
+        entry["name"]: entry.get("resourceClaimName") for entry in status.get("resourceClaimStatuses") or ()
+    }
+    if is_served_by_claim:
+        made[EXTENDED_RESOURCES] = status["extendedResourceClaimStatus"].get("resourceClaimName")
+    own = {reference.name: reference.claim for reference in known.claims if reference.is_own}
+    namespace = known.spec.namespace
+    return own == {name: f"{namespace}/{claim}" for name, claim in made.items() if claim}
 
 
 def _is_alone(pod: Pod) -> bool:

@@ -13,7 +13,9 @@ from kai_sched.api.translate import SpecInterner, TranslateContext, translate_po
 from kai_sched.cluster.pod_shelf import PodShelf, quick_reading
 from kai_sched.cluster.shelf import Effect
 from kai_sched.cluster.sightings import Change, ChangeKind
+from kai_sched.grouping.grouper import WorkloadGrouper
 from kai_sched.model.ids import PodGroupKey
+from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import Unreadable
 from kai_sched.model.workloads import PodState
 from tests.unit.cluster.raw import raw_pod
@@ -60,7 +62,16 @@ _VARIANTS = st.fixed_dictionaries(
         "scheduler": st.sampled_from(["kai-scheduler", "default-scheduler"]),
         "spec": st.sampled_from([None, {"schedulingGates": [{"name": "g"}]}, _CLAIM["spec"]]),
         "status": st.sampled_from(
-            [None, {"nominatedNodeName": "n3"}, _CLAIM["status"], {"conditions": [{"type": "Ready"}]}]
+            [
+                None,
+                {"nominatedNodeName": "n3"},
+                _CLAIM["status"],
+                {"resourceClaimStatuses": [{"name": "gpu", "resourceClaimName": "p-gpu-again"}]},
+                {"resourceClaimStatuses": [{"name": "gpu"}]},
+                {"extendedResourceClaimStatus": {"resourceClaimName": "p-extended"}},
+                {"extendedResourceClaimStatus": {"resourceClaimName": "p-extended-again"}},
+                {"conditions": [{"type": "Ready"}]},
+            ]
         ),
         "finalizers": st.sampled_from([[], ["x/y"]]),
         "deletionTimestamp": st.sampled_from([None, "2026-11-25T02:00:00Z"]),
@@ -96,6 +107,17 @@ def test_events_of_a_running_pod_take_the_quick_way(status):
     event["status"] |= status
 
     assert quick_reading(known, event) == _careful(event)
+
+
+def test_a_claim_that_was_made_again_is_the_one_that_the_pod_waits_for():
+    shelf = PodShelf(CONTEXT)
+    shelf.apply(_modified(raw_pod("p", **_CLAIM)))
+    again = {"resourceClaimStatuses": [{"name": "gpu", "resourceClaimName": "p-gpu-again"}]}
+
+    effect = shelf.apply(_modified(raw_pod("p", version=2, spec=_CLAIM["spec"], status=again)))
+
+    assert effect is Effect.MATERIAL
+    assert [one.claim for one in shelf.records["team/p"].claims] == ["team/p-gpu-again"]
 
 
 def test_a_pod_without_generation_that_gets_its_first_with_a_change_is_read_with_care():
@@ -203,3 +225,45 @@ def test_a_pod_that_names_its_group_itself_is_no_concern_of_the_grouper():
 
     assert shelf.records["team/p"].group == "team/mine"
     assert grouper.gone == ["team/p"]
+
+
+def _real_shelf() -> tuple[PodShelf, WorkloadGrouper]:
+    grouper = WorkloadGrouper(Policy())
+    return PodShelf(CONTEXT, grouper), grouper
+
+
+_JOB = {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u-j", "controller": True}
+
+
+def test_a_pod_that_lost_its_owner_is_a_group_of_its_own():
+    shelf, _ = _real_shelf()
+    shelf.apply(_modified(raw_pod("p", ownerReferences=[_JOB])))
+    assert shelf.records["team/p"].group == "team/pg-j-u-j"
+
+    effect = shelf.apply(_modified(raw_pod("p", version=2)))
+
+    assert effect is Effect.MATERIAL
+    assert shelf.records["team/p"].group == "team/p"
+
+
+def test_an_annotation_that_grouping_reads_counts_also_once_the_pod_is_known():
+    shelf, grouper = _real_shelf()
+    shelf.apply(_modified(raw_pod("p")))
+    level = {"kai.scheduler/topology": "t", "kai.scheduler/topology-required-placement": "rack"}
+
+    effect = shelf.apply(_modified(raw_pod("p", version=2, annotations=level)))
+
+    assert effect is Effect.MATERIAL
+    (group,) = grouper.groups()
+    assert group.constraint is not None
+    assert group.constraint.required_level == "rack"
+
+
+def test_events_that_mean_nothing_to_grouping_leave_the_groups_alone():
+    shelf, grouper = _real_shelf()
+    shelf.apply(_modified(raw_pod("p", ownerReferences=[_JOB])))
+    version = grouper.version
+
+    shelf.apply(_modified(raw_pod("p", version=2, node="n1", ownerReferences=[_JOB])))
+
+    assert grouper.version == version
