@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from kai_sched.api import keys
 from kai_sched.api.kinds import Raw
-from kai_sched.api.membership import Membership
+from kai_sched.api.membership import Membership, is_scheduled_by, names_its_group
 from kai_sched.api.translate import SpecInterner, TranslateContext, translate_pod
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS
 from kai_sched.cluster.ports import Document, PodGrouper
@@ -76,7 +76,7 @@ class PodShelf:
         if grouper is None or pod.group is None or not (pod.key in self._assigned or _is_alone(pod)):
             return False
         before = grouper.version
-        grouper.pod_seen(pod, document)
+        grouper.pod_seen(document)
         return grouper.version != before
 
     def in_order(self) -> list[Pod]:
@@ -124,7 +124,7 @@ class PodShelf:
         if not _is_alone(record):
             self._grouper.pod_gone(record.key)
             return record
-        membership = self._grouper.pod_seen(record, document)
+        membership = self._grouper.pod_seen(document)
         if membership is None:
             return record
         self._assigned.add(record.key)
@@ -178,12 +178,22 @@ class PodShelf:
             self.nodes_of_unreadable[key] = node
         else:
             self.nodes_of_unreadable.pop(key, None)
+        self._assigned.discard(key)
+        if self._grouper is not None:
+            self._group_unread(self._grouper, key, document)
         if self.records.pop(key, None) is not None:
             self._order_is_stale = True
         elif not is_news:
             return Effect.NOTHING
         self.version += 1
         return Effect.MATERIAL
+
+    def _group_unread(self, grouper: PodGrouper, key: PodKey, document: Document) -> None:
+        """Its workload is one all the same: the group is made, and says what is wrong."""
+        if is_scheduled_by(document, self.context.scheduler_name) and not names_its_group(document):
+            grouper.pod_seen(document)
+        else:
+            grouper.pod_gone(key)
 
     def _forget_problem(self, key: PodKey) -> None:
         del self.unreadable[key]
@@ -215,7 +225,10 @@ def _same_identity(known: Pod, metadata: Raw, *, is_assigned: bool) -> bool:
     if labels != dict(spec.labels):
         return False
     annotations = metadata.get("annotations") or {}
-    if not _SHARES.isdisjoint(annotations) or annotations.get(keys.SHARE_TICKET, "") != known.share_ticket:
+    if spec.gpu_share is not None or known.problem or not _SHARES.isdisjoint(annotations):
+        # What was or is said of a part of a GPU may have changed, or gone.
+        return False
+    if annotations.get(keys.SHARE_TICKET, "") != known.share_ticket:
         return False
     if known.group is None:
         return True

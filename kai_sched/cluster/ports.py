@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from kai_sched.api.kinds import Kind
 from kai_sched.api.membership import Membership
 from kai_sched.model.ids import PodKey
-from kai_sched.model.workloads import Pod, PodGroup
+from kai_sched.model.workloads import PodGroup
 
 Document = dict[str, Any]
 """An object as the API server sends it; kept raw until ``api`` translates it, so that no field is lost."""
@@ -66,8 +66,12 @@ class PodGrouper(Protocol):
         """The kinds of owners it wants to see."""
         ...
 
-    def pod_seen(self, pod: Pod, document: Document) -> Membership | None:
-        """Where a pod of ours that names no pod group belongs; None: it stays a group of its own."""
+    def pod_seen(self, document: Document) -> Membership | None:
+        """Where a pod of ours that names no pod group belongs; None: it stays a group of its own.
+
+        Raises:
+            ValueError: the pod has no name.
+        """
         ...
 
     def pod_gone(self, key: PodKey) -> None:

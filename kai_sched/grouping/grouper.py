@@ -26,7 +26,7 @@ from kai_sched.grouping.updates import updates_for
 from kai_sched.grouping.workloads import OWNER_KINDS, decide
 from kai_sched.model.ids import PodGroupKey, PodKey
 from kai_sched.model.policy import Policy
-from kai_sched.model.workloads import Pod, PodGroup
+from kai_sched.model.workloads import PodGroup
 
 
 class Verb(StrEnum):
@@ -91,11 +91,6 @@ class WorkloadGrouper:
         """Moves whenever ``groups`` could answer differently."""
         return self._version
 
-    def pod_seen(self, pod: Pod, document: Raw) -> Membership | None:
-        """Where a pod of ours that names no pod group belongs; None: it stays a group of its own."""
-        del pod
-        return self.see(document)
-
     def pod_gone(self, key: PodKey) -> None:
         """The pod is no more, or names its group itself now."""
         facts = self._pods.pop(key, None)
@@ -149,8 +144,8 @@ class WorkloadGrouper:
                 due.append(write)
         return due
 
-    def see(self, document: Raw) -> Membership | None:
-        """As ``pod_seen``, where the pod is not translated yet.
+    def pod_seen(self, document: Raw) -> Membership | None:
+        """Where a pod of ours that names no pod group belongs; None: it stays a group of its own.
 
         Raises:
             ValueError: the pod has no name.
@@ -298,7 +293,7 @@ def grouper_of(objects: ObjectSet, policy: Policy) -> WorkloadGrouper:
     for raw in objects.of(kinds.POD):
         try:
             if is_scheduled_by(raw, policy.scheduler_name) and not names_its_group(raw):
-                grouper.see(raw)
+                grouper.pod_seen(raw)
         except ValueError:
             # The pod's own translation reports it.
             continue

@@ -188,7 +188,7 @@ class _ByOwner:
     def __init__(self):
         self.gone = []
 
-    def pod_seen(self, pod, document):
+    def pod_seen(self, document):
         owners = document["metadata"].get("ownerReferences")
         return Membership(PodGroupKey(f"team/pg-{owners[0]['name']}"), "workers") if owners else None
 
@@ -267,3 +267,14 @@ def test_events_that_mean_nothing_to_grouping_leave_the_groups_alone():
     shelf.apply(_modified(raw_pod("p", version=2, node="n1", ownerReferences=[_JOB])))
 
     assert grouper.version == version
+
+
+def test_a_wrong_annotation_that_is_taken_away_is_forgotten():
+    shelf = PodShelf(CONTEXT)
+    shelf.apply(_modified(raw_pod("p", annotations={"gpu-fraction": "0.5"})))
+    assert shelf.records["team/p"].problem
+
+    effect = shelf.apply(_modified(raw_pod("p", version=2)))
+
+    assert effect is Effect.MATERIAL
+    assert not shelf.records["team/p"].problem

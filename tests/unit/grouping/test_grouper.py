@@ -30,7 +30,7 @@ def tell(grouper, document):
     """Show a document of any kind."""
     kind = kind_of(document)
     if kind == kinds.POD:
-        grouper.see(document)
+        grouper.pod_seen(document)
         return []
     metadata = document["metadata"]
     return list(
@@ -41,7 +41,7 @@ def tell(grouper, document):
 def test_pod_seen_before_its_job_joins_the_group_but_nothing_is_written_yet():
     grouper = WorkloadGrouper(Policy())
 
-    membership = grouper.see(pod_of_job(0))
+    membership = grouper.pod_seen(pod_of_job(0))
 
     assert membership is not None
     assert membership.group == GROUP
@@ -53,7 +53,7 @@ def test_pod_seen_before_its_job_joins_the_group_but_nothing_is_written_yet():
 
 def test_replica_set_that_turns_out_to_be_of_a_deployment_changes_its_pods():
     grouper = WorkloadGrouper(Policy())
-    grouper.see(a_pod("web-1-a", owner=reference_to("ReplicaSet", "web-1")))
+    grouper.pod_seen(a_pod("web-1-a", owner=reference_to("ReplicaSet", "web-1")))
     assert the_group(grouper, "team/web-1-a").priority == 50
 
     tell(grouper, an_owner("ReplicaSet", "web-1", owner=reference_to("Deployment", "web")))
@@ -65,7 +65,7 @@ def test_replica_set_that_turns_out_to_be_of_a_deployment_changes_its_pods():
 
 def test_job_that_turns_out_to_be_part_of_a_larger_workload_moves_its_pods_out():
     grouper = WorkloadGrouper(Policy())
-    grouper.see(pod_of_job(0))
+    grouper.pod_seen(pod_of_job(0))
 
     moved = tell(grouper, an_owner("Job", "j", owner=reference_to("JobSet", "js")))
 
