@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from kai_sched.api import kinds
 from kai_sched.api.dra import translate_claim, translate_class, translate_slice, translate_taint_rule
 from kai_sched.api.kinds import Kind, Raw
+from kai_sched.api.last_resorts import closed, node_taken, what_a_claim_holds
 from kai_sched.api.membership import Grouper, Membership, each_alone
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.translate import (
@@ -83,14 +84,14 @@ def snapshot_of(
     namespaces = _namespaces(reader)
     drivers = reader.all(kinds.CSI_DRIVER, translate_csi_driver)
     fleet = _fleet(reader, namespaces, [driver.name for driver in drivers if driver.is_awaited])
-    pods = _pods(reader, namespaces, fleet, now, SpecInterner() if interner is None else interner)
+    pods, taken = _pods(reader, namespaces, fleet, now, SpecInterner() if interner is None else interner)
     grouping = group(objects, policy)
     pods = [with_membership(pod, grouping.memberships) for pod in pods]
     groups = with_missing([*_pod_groups(reader), *grouping.groups], pods)
     tracking = frozenset(driver.name for driver in drivers if driver.tracks_capacity)
     return ClusterSnapshot(
         now=now,
-        fleet=fleet,
+        fleet=_with_closed(fleet, taken),
         pods=PodTable.sorted_by_key(pods),
         pod_groups=tuple(sorted(groups, key=attrgetter("key"))),
         queues=_sorted(reader.all(kinds.QUEUE, translate_queue, reader.of_shard(kinds.QUEUE)), "name"),
@@ -102,7 +103,7 @@ def snapshot_of(
         ),
         storage_capacities=tuple(reader.all(kinds.STORAGE_CAPACITY, translate_storage_capacity)),
         config_maps=_config_maps(objects),
-        unreadable=tuple(reader.unreadable),
+        unreadable=tuple(sorted(reader.unreadable, key=attrgetter("kind", "key"))),
     )
 
 
@@ -185,8 +186,8 @@ def _fleet(reader: _Reader, namespaces: Namespaces, awaited: Sequence[str]) -> F
 
 def _pods(
     reader: _Reader, namespaces: Namespaces, fleet: Fleet, now: float, interner: SpecInterner
-) -> list[Pod]:
-    """Pods of the shard, and pods of others that take room on its nodes.
+) -> tuple[list[Pod], set[NodeName]]:
+    """Pods of the shard and pods of others that take room on its nodes; and where pods run that cannot be read.
 
     As in KAI, a pod goes with its pod group, whatever its own label says.
     """
@@ -196,16 +197,26 @@ def _pods(
         f"{_namespace(raw)}/{_name(raw)}": is_of_shard(raw, reader.policy)
         for raw in reader.objects.of(kinds.POD_GROUP)
     }
-    found = []
+    found: list[Pod] = []
+    taken: set[NodeName] = set()
     for raw in reader.objects.of(kinds.POD):
         pod = translate_pod(raw, context, interner)
         if isinstance(pod, Unreadable):
             reader.unreadable.append(pod)
+            node = node_taken(raw)
+            taken.update(() if node is None else (node,))
         elif homes.get(pod.group or "", is_of_shard(raw, reader.policy)):
             found.append(settled(pod, now, reader.policy.stuck_in_releasing_seconds))
         elif pod.node in nodes:
             found.append(replace(pod, group=None))
-    return found
+    return found, taken
+
+
+def _with_closed(fleet: Fleet, taken: set[NodeName]) -> Fleet:
+    if not taken:
+        return fleet
+    fleet = replace(fleet, nodes=tuple(closed(node) if node.name in taken else node for node in fleet.nodes))
+    return replace(fleet, version=fleet_version(fleet))
 
 
 def _pod_groups(reader: _Reader) -> list[PodGroup]:
@@ -219,12 +230,17 @@ def _pod_groups(reader: _Reader) -> list[PodGroup]:
 def _claims(reader: _Reader, namespaces: Namespaces) -> tuple[Claim, ...]:
     admins = {name for name, labels in namespaces.items() if labels.get(ADMIN_ACCESS) == "true"}
 
-    def translate(raw: Raw) -> Claim | Unreadable:
-        return readable(
-            "ResourceClaim", translate_claim, raw, namespace_allows_admin=_namespace(raw) in admins
-        )
-
-    return _sorted(reader.all(kinds.RESOURCE_CLAIM, translate), "key")
+    found: list[Claim] = []
+    for raw in reader.objects.of(kinds.RESOURCE_CLAIM):
+        allows = _namespace(raw) in admins
+        claim = readable("ResourceClaim", translate_claim, raw, namespace_allows_admin=allows)
+        if isinstance(claim, Unreadable):
+            reader.unreadable.append(claim)
+            rest = what_a_claim_holds(raw)
+            found.extend(() if rest is None else (rest,))
+        else:
+            found.append(claim)
+    return _sorted(found, "key")
 
 
 def _config_maps(objects: ObjectSet) -> frozenset[str] | None:

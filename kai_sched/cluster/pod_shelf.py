@@ -13,6 +13,7 @@ from operator import attrgetter
 
 from kai_sched.api import keys
 from kai_sched.api.kinds import Raw
+from kai_sched.api.last_resorts import node_taken
 from kai_sched.api.membership import Membership, is_scheduled_by, names_its_group
 from kai_sched.api.translate import SpecInterner, TranslateContext, translate_pod
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS
@@ -173,7 +174,7 @@ class PodShelf:
     def _cannot_read(self, key: PodKey, document: Document, problem: Unreadable) -> Effect:
         is_news = self.unreadable.get(key) != problem
         self.unreadable[key] = problem
-        node = _node_taken(document)
+        node = node_taken(document)
         if node:
             self.nodes_of_unreadable[key] = node
         else:
@@ -286,7 +287,7 @@ def _node_name(name: str | None) -> NodeName | None:
 
 def _has_same_claims(known: Pod, wire: Raw, status: Raw) -> bool:
     is_served_by_claim = "nodeName" in wire and "extendedResourceClaimStatus" in status
-    if not wire.get("resourceClaims") and not is_served_by_claim:
+    if not known.claims and not wire.get("resourceClaims") and not is_served_by_claim:
         return True
     # A claim that was made for the pod and is deleted is made again, under another name.
     made = {
@@ -312,10 +313,3 @@ def _has_namespace_selector(document: Document) -> bool:
     spec = document.get("spec")
     affinity = spec.get("affinity") if isinstance(spec, dict) else None
     return bool(affinity) and "namespaceSelector" in str(affinity)
-
-
-def _node_taken(document: Document) -> NodeName | None:
-    spec, status = document.get("spec"), document.get("status")
-    phase = status.get("phase") if isinstance(status, dict) else None
-    node = spec.get("nodeName") if isinstance(spec, dict) else None
-    return NodeName(node) if isinstance(node, str) and phase not in _PHASES else None

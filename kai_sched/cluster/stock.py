@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from kai_sched.api import kinds
 from kai_sched.api.dra import translate_claim, translate_class, translate_slice, translate_taint_rule
 from kai_sched.api.kinds import Kind, Raw
+from kai_sched.api.last_resorts import closed, what_a_claim_holds
 from kai_sched.api.snapshot import ADMIN_ACCESS
 from kai_sched.api.translate import (
     InstalledDrivers,
@@ -32,17 +33,8 @@ from kai_sched.api.translate import (
 from kai_sched.api.translate.fields import readable
 from kai_sched.cluster.ports import Document
 from kai_sched.cluster.shelf import Effect, Shelf
-from kai_sched.model.devices import (
-    Claim,
-    ClaimAllocation,
-    ClaimSpec,
-    Consumer,
-    DeviceClass,
-    DeviceResult,
-    DeviceTaintRule,
-    ResourceSlice,
-)
-from kai_sched.model.ids import ClaimKey, NodeName, Uid, key_of
+from kai_sched.model.devices import Claim, DeviceClass, DeviceTaintRule, ResourceSlice
+from kai_sched.model.ids import NodeName, key_of
 from kai_sched.model.nodes import Node
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import Queue
@@ -124,13 +116,10 @@ class Stock:
         def join() -> tuple[Node, ...]:
             installed = dict(self.csi_nodes.in_order())
             awaited = [driver.name for driver in self.csi_drivers.in_order() if driver.is_awaited]
+            nodes = (node for node in self.nodes.in_order() if (node.label(label) or "") == value)
             return tuple(
-                _one_node(
-                    with_drivers(with_gpu_memory(node, memory), installed.get(node.name, ()), awaited),
-                    is_known=node.name not in unknown,
-                )
-                for node in self.nodes.in_order()
-                if (node.label(label) or "") == value
+                with_drivers(with_gpu_memory(node, memory), installed.get(node.name, ()), awaited)
+                for node in (closed(node) if node.name in unknown else node for node in nodes)
             )
 
         shelves = (self.nodes.version, self.csi_nodes.version, self.csi_drivers.version)
@@ -176,7 +165,7 @@ class Stock:
         effects = [
             self.claims.put(key, replace(claim, namespace_allows_admin=_namespace(key) in admins))
             for key, claim in list(self.claims.records.items())
-            if _namespace(key) in changed
+            if _namespace(key) in changed and key not in self.claims.unreadable
         ]
         return max(effects, default=Effect.NOTHING)
 
@@ -201,37 +190,9 @@ class Stock:
         return result
 
 
-def what_a_claim_holds(document: Document) -> Claim | None:
-    """The devices of a claim that cannot be read as a whole: they must not be given to anybody else."""
-    allocation = _mapping(_mapping(document.get("status")).get("allocation"))
-    results = _mapping(allocation.get("devices")).get("results")
-    if not isinstance(results, list):
-        return None
-    metadata = _mapping(document.get("metadata"))
-    held = tuple(
-        DeviceResult(
-            request="", driver=str(item["driver"]), pool=str(item["pool"]), device=str(item["device"])
-        )
-        for item in results
-        if isinstance(item, dict) and {"driver", "pool", "device"} <= item.keys()
-    )
-    return Claim(
-        key=ClaimKey(key_of(str(metadata.get("namespace")), str(metadata.get("name")))),
-        uid=Uid(str(metadata.get("uid"))),
-        spec=ClaimSpec(),
-        allocation=ClaimAllocation(results=held),
-        reserved_for=(Consumer("unknown", "unreadable", ""),),
-        resource_version=str(metadata.get("resourceVersion")),
-    )
-
-
 def _awaits_allocation(document: Document) -> bool:
     """Whether we may have to write the claim: then the binder needs no call to read it. Held ones are many."""
     return not _mapping(document.get("status")).get("allocation")
-
-
-def _one_node(node: Node, *, is_known: bool) -> Node:
-    return node if is_known else replace(node, is_ready=False)
 
 
 def _tolerant(kind: str, read: Callable[[Raw], T], raw: Raw) -> T | Unreadable:

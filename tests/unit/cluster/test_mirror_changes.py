@@ -51,6 +51,10 @@ def _job(**metadata: Any) -> Raw:
     return raw_other("batch/v1", "Job", "j", namespace="team", metadata={"uid": "uid-j", **metadata})
 
 
+def _unreadable(claim: Raw) -> Raw:
+    return claim | {"spec": {"devices": {"requests": "all"}}}
+
+
 FORMS: tuple[tuple[Raw, ...], ...] = (
     (
         raw_pod("p", spec=WAITS_FOR_CLAIM),
@@ -96,6 +100,8 @@ FORMS: tuple[tuple[Raw, ...], ...] = (
         raw_claim("c", devices=["gpu-0"]),
         raw_claim("c", devices=["gpu-0"], consumers=["p"]),
         raw_claim("c", devices=["gpu-1"], consumers=["w"]),
+        _unreadable(raw_claim("c", devices=["gpu-0"])),
+        _unreadable(raw_claim("c")),
     ),
     (_slice("gpu-0"), _slice("gpu-0", "gpu-1", generation=2), _slice(generation=3)),
     (
