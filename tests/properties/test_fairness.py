@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties import fairness_laws as laws
+from tests.properties import fairness_worlds
 
-WORLDS = st.one_of(laws.worlds(), laws.worlds(), laws.rivals())
+WORLDS = st.one_of(fairness_worlds.worlds(), fairness_worlds.worlds(), fairness_worlds.rivals())
 
 
 @given(WORLDS)
@@ -42,26 +43,26 @@ def test_shares_do_not_depend_on_the_order_of_listing(world, data):
 
 @given(WORLDS, st.data())
 def test_limits_and_quotas_hold_at_every_ancestor(world, data):
-    assert laws.bounds_passed(world, data.draw(laws.jobs_for(world, most=20))) == []
+    assert laws.bounds_passed(world, data.draw(fairness_worlds.jobs_for(world, most=20))) == []
 
 
 @given(WORLDS, st.data())
 def test_account_adds_up_and_gives_back_exactly(world, data):
-    assert laws.account_drift(world, data.draw(laws.jobs_for(world))) == []
+    assert laws.account_drift(world, data.draw(fairness_worlds.jobs_for(world))) == []
 
 
 @given(WORLDS, st.data())
 def test_order_of_service_is_total_and_deterministic(world, data):
-    jobs = data.draw(laws.jobs_for(world))
+    jobs = data.draw(fairness_worlds.jobs_for(world))
     shuffled = tuple(data.draw(st.permutations(world.queues)))
     assert laws.service_disorder(world, jobs, shuffled) == []
 
 
 @given(WORLDS, st.data())
 def test_popping_by_runs_is_popping_one_by_one(world, data):
-    assert laws.runs_out_of_step(world, data.draw(laws.jobs_for(world, most=20))) == []
+    assert laws.runs_out_of_step(world, data.draw(fairness_worlds.jobs_for(world, most=20))) == []
 
 
 @given(WORLDS, st.data())
 def test_queue_above_its_share_never_goes_before_one_that_is_not(world, data):
-    assert laws.worse_off_waited(world, data.draw(laws.jobs_for(world))) == []
+    assert laws.worse_off_waited(world, data.draw(fairness_worlds.jobs_for(world))) == []

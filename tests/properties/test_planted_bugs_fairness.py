@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kai_sched.fairness import division, ledger, ordering, shares, standing
 from kai_sched.fairness.exact import Exact
 from tests.properties import fairness_laws as laws
+from tests.properties import fairness_worlds
 
 SEARCH = settings(
     max_examples=200,
@@ -31,20 +32,20 @@ def is_caught(strategy, law) -> bool:
 
 @st.composite
 def with_jobs(draw):
-    world = draw(laws.worlds())
-    return world, draw(laws.jobs_for(world, most=20))
+    world = draw(fairness_worlds.worlds())
+    return world, draw(fairness_worlds.jobs_for(world, most=20))
 
 
 @st.composite
 def with_shuffle(draw):
-    world = draw(laws.rivals())
+    world = draw(fairness_worlds.rivals())
     return world, tuple(draw(st.permutations(world.queues)))
 
 
 @st.composite
 def with_jobs_and_shuffle(draw):
     world, shuffled = draw(with_shuffle())
-    return world, draw(laws.jobs_for(world)), shuffled
+    return world, draw(fairness_worlds.jobs_for(world)), shuffled
 
 
 def test_rounding_up_is_caught_as_giving_more_than_there_is(monkeypatch):
@@ -54,7 +55,7 @@ def test_rounding_up_is_caught_as_giving_more_than_there_is(monkeypatch):
         return left
 
     monkeypatch.setattr(division, "hand_out", hand_out_without_counting)
-    assert is_caught(laws.worlds(), laws.shares_beyond_capacity)
+    assert is_caught(fairness_worlds.worlds(), laws.shares_beyond_capacity)
 
 
 def test_half_a_quota_is_caught_as_a_broken_guarantee(monkeypatch):
@@ -65,7 +66,7 @@ def test_half_a_quota_is_caught_as_a_broken_guarantee(monkeypatch):
 
     monkeypatch.setattr(division, "give_deserved", give_half)
     # The surplus hides the bug from queues with weight: so the law must look at every queue.
-    assert is_caught(laws.worlds(), laws.guarantees_broken)
+    assert is_caught(fairness_worlds.worlds(), laws.guarantees_broken)
 
 
 def test_stopping_after_one_round_is_caught_as_wasted_surplus(monkeypatch):
@@ -79,7 +80,7 @@ def test_stopping_after_one_round_is_caught_as_wasted_surplus(monkeypatch):
         return left - left, []
 
     monkeypatch.setattr(division, "share_surplus", one_round)
-    assert is_caught(laws.worlds(), laws.surplus_wasted)
+    assert is_caught(fairness_worlds.worlds(), laws.surplus_wasted)
 
 
 def test_ignoring_priority_is_caught(monkeypatch):
@@ -91,7 +92,7 @@ def test_ignoring_priority_is_caught(monkeypatch):
         divide(claimants, room, **more)
 
     monkeypatch.setattr(shares, "divide", without_priority)
-    assert is_caught(laws.rivals(), laws.priority_inverted)
+    assert is_caught(fairness_worlds.rivals(), laws.priority_inverted)
 
 
 def test_inverse_weights_are_caught(monkeypatch):
@@ -102,7 +103,7 @@ def test_inverse_weights_are_caught(monkeypatch):
 
     monkeypatch.setattr(division, "_Pull", Inverse)
     assert is_caught(
-        laws.rivals(),
+        fairness_worlds.rivals(),
         lambda world: any(laws.weight_punished(world, name, 10.0) for name in world.tree.queues),
     )
 

@@ -203,3 +203,13 @@ def _typed(document: Document) -> Document:
     spec = document["spec"]
     kind = "ResourceSlice" if "pool" in spec else "DeviceTaintRule" if "taint" in spec else "DeviceClass"
     return {"apiVersion": "resource.k8s.io/v1", "kind": kind, **document}
+
+
+def held_by_another(device: str, *, pod: str = "other", uid: str = "uid-elsewhere", **result):
+    """A claim's status: allocated on node n1 and reserved for some pod."""
+    entry = {"request": "gpu", "driver": DRIVER, "pool": "n1", "device": device, **result}
+    here = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}
+    return {
+        "allocation": {"devices": {"results": [entry]}, "nodeSelector": {"nodeSelectorTerms": [here]}},
+        "reservedFor": [{"resource": "pods", "name": pod, "uid": uid}],
+    }

@@ -9,116 +9,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from kai_sched.api.objects import ObjectSet
-from kai_sched.api.snapshot import snapshot_of
-from kai_sched.grouping import group_objects
-from kai_sched.localcluster.fleet import fleet_objects, read_fleet
-from kai_sched.model.ids import NodeName
-from kai_sched.model.plan import Plan
-from kai_sched.model.pods import PodTable
-from kai_sched.model.policy import ConfidentialRules, DeviceChoice, Policy
-from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.placement.base import FleetCache
-from kai_sched.placement.build import build_world
+from kai_sched.model.policy import DeviceChoice
 from kai_sched.placement.checker import check_plan
-from kai_sched.placement.slots import Boards
-from kai_sched.planning.cycle import plan_cycle
-from tests.documents import Document, a_pod_document, a_queue_document
+from tests.documents import Document
 from tests.unit.devices.dra import a_claim_document, a_class, a_listed_request, a_request
+from tests.unit.placement.confidential import (
+    ALL_GPUS,
+    CHANNEL,
+    GPU,
+    MIG,
+    NO_RULES,
+    PGPU,
+    POLICY,
+    SMALL,
+    SNP,
+    TEE,
+    VFIO,
+    a_claim,
+    a_fleet,
+    a_pod,
+    decided,
+    places,
+    refusal,
+)
 
-FLEETS = Path(__file__).parents[3] / "examples/fleets"
-POLICY = Policy(default_queue="team-a", fabric_drivers=("compute-domain.nvidia.com",))
-NO_RULES = replace(POLICY, confidential=ConfidentialRules(tee_labels=(), modes=(), whole_node_modes=()))
-SNP = "kata-qemu-nvidia-gpu-snp"
-VFIO, GPU, MIG = "vfio.gpu.nvidia.com", "gpu.nvidia.com", "mig.nvidia.com"
-CHANNEL = "compute-domain-default-channel.nvidia.com"
-TEE = {
-    "amd.feature.node.kubernetes.io/snp": "true",
-    "nvidia.com/cc.mode": "on",
-    "nvidia.com/cc.mode.state": "on",
-    "nvidia.com/cc.ready.state": "true",
-}
-PPCIE = {**TEE, "nvidia.com/cc.mode": "ppcie", "nvidia.com/cc.mode.state": "ppcie"}
-SMALL = 'device.attributes["gpu.nvidia.com"].profile == "1g.10gb"'
-NVSWITCH, PGPU = "nvidia.com/nvswitch", "nvidia.com/pgpu"
-
-
-@lru_cache
-def _fleet(name: str) -> tuple[Document, ...]:
-    return tuple(fleet_objects(read_fleet(FLEETS / f"{name}.yaml")))
-
-
-def a_fleet(name: str = "confidential", *prefixes: str, **labels: str) -> list[Document]:
-    """The objects of an example fleet; only nodes with these prefixes, with labels put on all of them."""
-    found = []
-    for one in deepcopy(_fleet(name)):
-        node = one["metadata"]["name"] if one["kind"] == "Node" else one.get("spec", {}).get("nodeName", "")
-        if node and prefixes and not node.startswith(prefixes):
-            continue
-        if one["kind"] == "Node":
-            one["metadata"]["labels"] |= labels
-        found.append(one)
-    return found
-
-
-def a_pod(name: str = "p", *claims: str, runtime: str = "", group: str = "", **amounts: str) -> Document:
-    """A pod that uses claims by name; ``amounts`` of ``nvidia.com`` resources."""
-    counted = {f"nvidia.com/{resource}": count for resource, count in amounts.items()}
-    spec: dict[str, Any] = {
-        "containers": [
-            {"name": "main", "resources": {"requests": {"cpu": "1", **counted}, "limits": counted}}
-        ],
-        "resourceClaims": [{"name": claim, "resourceClaimName": claim} for claim in claims],
-    }
-    if runtime:
-        spec["runtimeClassName"] = runtime
-    return a_pod_document(name, spec=spec, annotations={"pod-group-name": group} if group else None)
-
-
-def a_claim(device_class: str, *selectors: str, name: str = "claim", **fields: Any) -> Document:
-    return a_claim_document(a_request("gpu", *selectors, deviceClassName=device_class, **fields), name=name)
-
-
-def decided(objects: Sequence[Document], policy: Policy = POLICY) -> tuple[ClusterSnapshot, Plan]:
-    snapshot = snapshot_of(
-        ObjectSet([*objects, a_queue_document()]), now=1_800_000_000.0, policy=policy, group=group_objects
-    )
-    assert snapshot.unreadable == ()
-    return snapshot, plan_cycle(snapshot, policy)
-
-
-def places(objects: Sequence[Document], policy: Policy = POLICY) -> dict[str, tuple[str, list[str]]]:
-    """Pod -> (node, devices), by a plan that the checker finds good."""
-    snapshot, plan = decided(objects, policy)
-    assert check_plan(snapshot, policy, plan) == ()
-    return {
-        bind.pod.split("/")[1]: (
-            bind.node,
-            [device.split("/")[-1] for claim in bind.claims for device in claim.devices],
-        )
-        for bind in plan.binds
-    }
-
-
-def refusal(objects: Sequence[Document], policy: Policy = POLICY) -> str:
-    """Why nothing is placed; without the rules something would be, and the checker refuses that plan."""
-    snapshot, careless = decided(objects, NO_RULES)
-    assert careless.binds, [verdict.message for verdict in careless.verdicts]
-    assert check_plan(snapshot, NO_RULES, careless) == ()
-    assert check_plan(snapshot, policy, careless) != ()
-    _, plan = decided(objects, policy)
-    assert plan.binds == ()
-    (verdict,) = plan.verdicts
-    return verdict.message
-
-
-ALL_GPUS = [f"gpu-vfio-{number}" for number in range(8)]
 BOTH_CHOICES = pytest.mark.parametrize("choice", list(DeviceChoice))
 
 
@@ -332,70 +249,6 @@ def test_a_claim_that_has_another_kind_of_gpu_already_is_refused():
     refusal([*fleet, claim, a_pod("p", "claim", runtime=SNP)])
 
 
-def test_a_gang_by_counting_keeps_off_the_node_whose_gpus_the_host_has_not():
-    plain = a_fleet("confidential", "plain-0")
-    closed = a_fleet("confidential", "plain-1", **TEE)
-    fleet = [*plain, *(one for one in closed if one not in plain)]
-    asking = [
-        one
-        for number in range(16)
-        for one in (a_claim(GPU, name=f"c{number}"), a_pod(f"p{number}", f"c{number}"))
-    ]
-
-    found = places([*fleet, *asking])
-
-    assert {node for node, _ in found.values()} == {"plain-0"}
-    assert len(found) == 8
-    assert len(places([*fleet, *asking], NO_RULES)) == 16
-
-
-def test_packing_partitions_keeps_off_the_node_whose_gpus_the_host_has_not():
-    names = sorted(one["metadata"]["name"] for one in _fleet("h100-mig-dynamic") if one["kind"] == "Node")
-    first = a_fleet("h100-mig-dynamic", names[0])
-    closed = a_fleet("h100-mig-dynamic", names[1], **TEE)
-    fleet = [*first, *(one for one in closed if one not in first)]
-    whole = 'device.attributes["gpu.nvidia.com"].profile == "7g.80gb"'
-    asking = [
-        one
-        for number in range(12)
-        for one in (
-            a_claim(MIG, SMALL if number % 4 == 0 else whole, name=f"c{number}"),
-            a_pod(f"p{number}", f"c{number}"),
-        )
-    ]
-
-    found = places([*fleet, *asking])
-
-    assert {node for node, _ in found.values()} == {names[0]}
-    assert {node for node, _ in places([*fleet, *asking], NO_RULES).values()} == set(names[:2])
-
-
-@pytest.mark.parametrize(
-    ("fleet", "nodes", "claim", "slots"),
-    [
-        ("confidential", ("plain-0", "plain-1"), a_claim(GPU), [8, 0]),
-        ("h100-mig-dynamic", ("mig-0", "mig-1"), a_claim(MIG, SMALL), [56, 0]),
-        ("confidential", ("cc-on-0", "cc-ppcie-dra-0"), a_claim(VFIO), [8, 0]),
-    ],
-    ids=["counted", "pieces", "whole node"],
-)
-def test_closed_devices_are_counted_for_nobody(fleet, nodes, claim, slots):
-    """The models of the solver count slots too: what is closed must not be promised there."""
-    labels = {} if nodes[0].startswith("cc") else TEE
-    known = a_fleet(fleet, nodes[0])
-    objects = [*known, *(one for one in a_fleet(fleet, nodes[1], **labels) if one not in known)]
-
-    def counted(policy: Policy) -> list[int]:
-        snapshot, _ = decided([*objects, claim, a_pod("p", "claim")], policy)
-        pod = replace(snapshot.pods[0], claims=(replace(snapshot.pods[0].claims[0], is_own=True),))
-        world = build_world(replace(snapshot, pods=PodTable.sorted_by_key([pod])), policy, FleetCache())
-        found = Boards(world).slots(world.base.shape_of(0), in_future=False)
-        return [int(found[world.base.table.index_of[NodeName(node)]]) for node in nodes]
-
-    assert counted(POLICY) == slots
-    assert counted(NO_RULES) == [slots[0], slots[0]]
-
-
 def with_host_forms(objects: list[Document], *, numbers: Sequence[int]) -> list[Document]:
     """The GPUs with these numbers published as the host's driver has them too, as before they are prepared."""
     for one in objects:
@@ -425,20 +278,3 @@ def test_a_gpu_that_is_not_passed_through_leaves_the_node_to_nobody():
     message = refusal([*fleet, a_claim(VFIO, count=7), a_pod("p", "claim", runtime=SNP, nvswitch="4")])
 
     assert "1 is in mode ppcie, all their GPUs go to one pod, also those published as devices" in message
-
-
-def test_closed_devices_are_not_counted_behind_a_resource_either():
-    backed = a_class("pgpu", f'device.driver == "{GPU}"', extendedResourceName=PGPU)
-    backed = {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", **backed}
-    known = a_fleet("confidential", "cc-on-0")
-    objects = [*known, *(one for one in a_fleet("confidential", "plain-0", **TEE) if one not in known)]
-    pods = [a_pod(f"p{number}", runtime=SNP, pgpu="1") for number in range(9)]
-    snapshot, plan = decided([*objects, backed, *pods])
-
-    world = build_world(snapshot, POLICY, FleetCache())
-    boards, shape = Boards(world), world.base.shape_of(0)
-
-    assert boards.slots(shape, in_future=False).tolist() == [8, 0]
-    assert len(plan.binds) == 8
-    (message,) = [verdict.message for verdict in plan.verdicts if verdict.blocker is not None]
-    assert "0 free by device plugin, 0 free devices of class pgpu" in message
