@@ -133,6 +133,7 @@ class CycleLoop:
             self._mirror.wake.clear()
             return
         dirty = self._mirror.take_dirty()
+        self._narrator.note_changed(dirty.groups)
         snapshot = self._mirror.snapshot(time.time(), policy)
         seen = time.perf_counter()
         self._binder.expect(_waiting_among(dirty.groups, snapshot))
@@ -152,9 +153,7 @@ class CycleLoop:
         self._start(commands)
         self._is_unsettled = self._write_groups() or bool(commands)
         stock = self._mirror.stock
-        self._narrator.tell_cycle(
-            snapshot, plan, dirty.groups, stock.queues.documents, stock.pod_groups.documents
-        )
+        self._narrator.tell_cycle(snapshot, plan, stock.queues.documents, stock.pod_groups.documents)
         self._telemetry.queues(snapshot.queues, plan)
         self._self_check.look(snapshot, policy, time.monotonic())
         self._telemetry.broken(self._self_check.confirmed)

@@ -51,14 +51,19 @@ class Narrator:
         self._pods = PodTeller(calls, publisher, voice)
         self._device_counts = DeviceCounts(voice.gpu_classes)
         self._told_groups: set[PodGroupKey] = set()
+        self._owed: set[PodGroupKey] = set()
+        """Groups that changed and do not say so yet: a cycle may end without a plan, and a write may fail."""
         self._has_shard = False
         """Whether there is a shard that says what we have to say about the cluster as a whole."""
+
+    def note_changed(self, groups: Iterable[PodGroupKey]) -> None:
+        """Pods of these groups changed: every cycle tells them until it is written."""
+        self._owed.update(groups)
 
     def tell_cycle(
         self,
         snapshot: ClusterSnapshot,
         plan: Plan,
-        changed: Iterable[PodGroupKey],
         queues: Mapping[str, Document],
         groups: Mapping[str, Document],
     ) -> None:
@@ -66,7 +71,7 @@ class Narrator:
         tallies = tally_groups(snapshot)
         records = by_key(snapshot.pod_groups)
         self._tell_queues(snapshot, plan, records, tallies, queues)
-        self._tell_groups(snapshot, plan, records, tallies, changed, groups)
+        self._tell_groups(snapshot, plan, records, tallies, groups)
         verdicts = {verdict.pod_group: verdict for verdict in plan.verdicts}
         self._pods.tell_waiting(verdicts, records, tallies, groups)
         self._tell_unreadable(snapshot.unreadable, queues, groups, plan.now)
@@ -116,13 +121,13 @@ class Narrator:
         plan: Plan,
         records: Mapping[PodGroupKey, PodGroup],
         tallies: Mapping[PodGroupKey, GroupTally],
-        changed: Iterable[PodGroupKey],
         documents: Mapping[str, Document],
     ) -> None:
         verdicts = {verdict.pod_group: verdict for verdict in plan.verdicts}
         shares = {share.queue: share for share in plan.shares}
         resources = GroupResources(snapshot, self._device_counts)
-        for key in {*verdicts, *changed, *self._told_groups}:
+        due, self._owed = {*verdicts, *self._owed, *self._told_groups}, set()
+        for key in due:
             record, document = records.get(key), documents.get(key)
             if record is None or document is None:
                 continue
@@ -131,7 +136,8 @@ class Narrator:
             status = group_status(record, tally, verdict, shares, present, plan.now, self._voice.node_pool)
             status["resourcesStatus"] = resources.status_of(record, tally)
             calm = Calm(GROUP_CALM.seconds, patience_for(verdict))
-            self._statuses.tell(POD_GROUPS, key, document, status, _group_gist(verdict), calm)
+            if not self._statuses.tell(POD_GROUPS, key, document, status, _group_gist(verdict), calm):
+                self._owed.add(key)
         self._told_groups = {key for key, verdict in verdicts.items() if is_waiting(verdict)}
 
     def _tell_unreadable(

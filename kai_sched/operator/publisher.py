@@ -100,16 +100,20 @@ class Publisher:
         """Sayings not written yet."""
         return len(self._queue)
 
-    def offer(self, saying: Saying) -> None:
-        """Write a saying if it is news; a newer one about the same subject replaces it."""
+    def offer(self, saying: Saying) -> bool:
+        """Write a saying if it is news; a newer one about the same subject replaces it. Whether it was written before.
+
+        False: it is to be offered again, for a write may yet fail.
+        """
         subject, now = saying.subject, self._clock()
         said = self._said.get(subject)
         held = self._held.pop(subject, None)
         since = held.since if held is not None and held.saying.gist == saying.gist else now
         if said is not None and said.gist == saying.gist:
             if said.detail == saying.detail:
-                if saying.repair_seconds is None or subject in self._queue or subject in self._sending:
-                    return
+                is_under_way = subject in self._queue or subject in self._sending
+                if saying.repair_seconds is None or is_under_way:
+                    return not is_under_way
                 due_at = said.at + saying.repair_seconds
             else:
                 due_at = said.at + saying.calm_seconds
@@ -117,14 +121,16 @@ class Publisher:
             due_at = since + saying.patience_seconds
         if now < due_at:
             self._held[subject] = _Held(saying, since, due_at)
-            return
+            return False
         self._remember(saying)
         self.once(saying)
+        return False
 
     def once(self, saying: Saying) -> None:
         """Write this, whatever was said before, and do not remember it."""
         if len(self._queue) >= MAX_QUEUED:
-            self._queue.popitem(last=False)
+            oldest, _ = self._queue.popitem(last=False)
+            self._said.pop(oldest, None)
             self.dropped += 1
         self._queue[saying.subject] = saying
         self._news.set()

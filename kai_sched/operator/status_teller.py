@@ -42,8 +42,11 @@ class StatusTeller:
 
     def tell(
         self, resource: Resource, key: str, document: Document, status: Document, gist: Hashable, calm: Calm
-    ) -> None:
-        """Have the object say ``status``; ``document`` is the object as it is now."""
+    ) -> bool:
+        """Have the object say ``status``; ``document`` is the object as it is now.
+
+        False: offer it again in the next cycle, it is not known to be written.
+        """
         path = resource.item_of_key(key, "status")
         present: Document = document.get("status") or {}
         body = {"status": with_removals(present, status)}
@@ -67,8 +70,8 @@ class StatusTeller:
         )
         if is_shown and says_amounts(present, kept):
             self._publisher.is_so(saying)
-        else:
-            self._publisher.offer(saying)
+            return True
+        return self._publisher.offer(saying)
 
 
 def _without_ours(status: Document) -> Document:

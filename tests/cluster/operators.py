@@ -148,6 +148,14 @@ class RunningOperator:
                 if entry["user"]["username"] == self.account:
                     yield entry
 
+    def children(self) -> list[int]:
+        """The processes that it started: the one that decides."""
+        return [
+            int(child)
+            for task in Path(f"/proc/{self.process.pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+
     def stop(self) -> int:
         """SIGTERM; the exit code. Safe to call twice."""
         if self.process.poll() is None:

@@ -24,14 +24,8 @@ SOLVING_SECONDS = 0.5
 
 def child_of(operator: RunningOperator) -> int:
     """The process that decides."""
-    pid = operator.process.pid
-    children = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
-    assert len(children) == 1, children
-    return children[0]
+    (child,) = operator.children()
+    return child
 
 
 def cpu_seconds(pid: int) -> float:

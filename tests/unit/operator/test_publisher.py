@@ -193,3 +193,18 @@ async def test_little_that_is_remembered_is_not_looked_through(desk: Desk):
     desk.publisher.offer(desk.saying("waits"))
 
     desk.publisher.forget_others(lambda: pytest.fail("the cluster was looked through"))
+
+
+async def test_what_was_dropped_from_a_full_queue_is_written_when_it_is_offered_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("kai_sched.operator.publisher.MAX_QUEUED", 2)
+    sayings = [desk.saying(f"{number} waits", uid=f"u{number}") for number in range(3)]
+    for saying in sayings:
+        desk.publisher.offer(saying)
+    assert (await desk.settle(), desk.publisher.dropped) == (["1 waits", "2 waits"], 1)
+
+    told = [desk.publisher.offer(saying) for saying in sayings]
+
+    assert told == [False, True, True]
+    assert await desk.settle() == ["1 waits", "2 waits", "0 waits"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kai_sched.cluster.kube.resources import POD_GROUPS, QUEUES, SHARDS
+from kai_sched.errors import ApiFailure
 from kai_sched.model.ids import PodGroupKey, QueueName
 from kai_sched.model.plan import Blocker, Outcome, Plan, Verdict
 from kai_sched.model.workloads import PodState
@@ -25,11 +26,16 @@ class ApiServer:
         self.objects: dict[str, Document] = {}
         self.writes: list[str] = []
         self.is_ours = True
+        self.refusals = 0
+        """So many writes to come of a pod group are forbidden."""
 
     def add(self, path: str, name: str) -> None:
         self.objects[path] = {"metadata": {"name": name, "uid": f"uid-{path}"}}
 
     async def patch_merge(self, path: str, body: Document) -> Document:
+        if self.refusals and path.startswith(GANG):
+            self.refusals -= 1
+            raise ApiFailure("the roles are not read yet", status=403, retryable=False)
         self.writes.append(path.removesuffix("/status"))
         found = self.objects[path.removesuffix("/status")]
         status = merged(found.get("status") or {}, body["status"])
@@ -107,7 +113,7 @@ class Stage:
             for state in [PodState.BOUND if number < count else PodState.PENDING]
         ]
 
-    async def cycle(self, after: float = 0.0) -> list[str]:
+    async def cycle(self, after: float = 0.0, *, has_changed: bool = True) -> list[str]:
         """One cycle so many seconds later; the objects that were written."""
         self.now += after
         before = len(self.api.writes)
@@ -118,10 +124,11 @@ class Stage:
             groups=(a_group("g", min_member=3),),
             queues=[a_queue(name, parent=None if name != "team-a" else "dept") for name in self.queues],
         )
+        if has_changed:
+            self.narrator.note_changed([PodGroupKey("team/g")])
         self.narrator.tell_cycle(
             snapshot,
             Plan(now=NOW, verdicts=self.verdicts),
-            [PodGroupKey("team/g")],
             {name: self.api.objects[QUEUES.item(name)] for name in self.queues},
             {"team/g": self.api.objects[GANG]},
         )
@@ -186,6 +193,30 @@ async def test_a_burst_of_binds_is_told_as_it_begins_and_when_it_is_over(stage: 
         "memory": "3Gi",
         "nvidia.com/gpu": "3",
     }
+
+
+async def test_a_change_is_told_though_its_own_cycle_found_no_plan(stage: Stage):
+    await stage.settle()
+    stage.bind(3)
+    stage.narrator.note_changed([PodGroupKey("team/g")])
+
+    written = await stage.cycle(20.0, has_changed=False)
+
+    assert written.count(GANG) == 1
+    assert "allocated" in stage.status(GANG)["resourcesStatus"]
+
+
+async def test_a_change_whose_write_was_refused_is_told_by_a_later_cycle(stage: Stage):
+    await stage.settle()
+    stage.bind(3)
+    stage.api.refusals = 1
+    assert GANG not in await stage.cycle(20.0)
+
+    written = await stage.cycle(20.0, has_changed=False)
+
+    assert written.count(GANG) == 1
+    assert "allocated" in stage.status(GANG)["resourcesStatus"]
+    assert await stage.cycle(20.0, has_changed=False) == []
 
 
 async def test_what_is_held_no_more_leaves_the_list(stage: Stage):
