@@ -22,8 +22,8 @@ from benchmarks.machine import machine, machine_line
 from kai_sched.devices.allocator import DeviceIndex, DeviceRefusal, DeviceState, Options, allocate
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.placement.base import FleetCache
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.placement.site.base import FleetCache
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
 
 GOALS = {"plain selector": 1000.0, "matchAttribute over 2 devices": 1000.0}

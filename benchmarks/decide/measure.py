@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import DeviceChoice, Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.placement.base import FleetCache
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.placement.site.base import FleetCache
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import improving_plans
 from kai_sched.solving.messages import SnapshotColumns
 from kai_sched.solving.process import SolverProcess

@@ -12,10 +12,10 @@ from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.plan import Plan, SolverReport, StageReport
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.placement.base import FleetCache
-from kai_sched.placement.build import build_world
-from kai_sched.placement.improve import Effort
-from kai_sched.placement.slots import Boards
+from kai_sched.placement.rearranging.rescue import Effort
+from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.build import build_world
 from kai_sched.planning.accounting import Accounting
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.decode import decode

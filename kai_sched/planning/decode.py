@@ -8,7 +8,7 @@ from kai_sched.model.ids import PodKey, Uid
 from kai_sched.model.plan import ClaimPlacement, Placement, VolumePlacement
 from kai_sched.model.policy import DeviceChoice
 from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
-from kai_sched.placement.world import Seat, World
+from kai_sched.placement.world.world import Seat, World
 from kai_sched.topology.devices import preferred_ordinals
 
 

@@ -15,8 +15,8 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.words import counted
 from kai_sched.model.workloads import ACTIVE, GroupOrigin, Pod, PodGroup, PodState, TopologyConstraint
-from kai_sched.placement.fabrics import FabricOf, bound_by_fabric
 from kai_sched.placement.gangs import Gang, GangNode, build_gang, leaf_names, leaf_of
+from kai_sched.placement.site.fabrics import FabricOf, bound_by_fabric
 from kai_sched.planning.cycle_state import unplaced
 from kai_sched.planning.readiness import ClaimReadiness
 from kai_sched.topology.domains import DomainIndex

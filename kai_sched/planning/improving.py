@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Blocker, SolverReport
 from kai_sched.placement.gangs import Gang
-from kai_sched.placement.greedy import place_core
-from kai_sched.placement.improve import Effort, Refuted, Rescuer
+from kai_sched.placement.rearranging.rescue import Effort, Refuted, Rescuer
+from kai_sched.placement.rearranging.tidy import Layout, Ruler, Tidying
+from kai_sched.placement.reduction.tenants import Tenant, is_arrangeable
 from kai_sched.placement.refusal import Refusal
-from kai_sched.placement.slots import Boards
-from kai_sched.placement.tenants import Tenant, is_arrangeable
-from kai_sched.placement.tidy import Layout, Ruler, Tidying
-from kai_sched.placement.world import World
+from kai_sched.placement.seating.greedy import place_core
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.world import World
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 
 _REARRANGEABLE = frozenset({Blocker.CAPACITY, Blocker.TOPOLOGY, Blocker.DEVICES})

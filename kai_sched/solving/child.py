@@ -18,8 +18,8 @@ from typing import BinaryIO
 from kai_sched.errors import InvalidInput, SolverFailed
 from kai_sched.model.plan import Plan
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
-from kai_sched.placement import cpsat
-from kai_sched.placement.base import FleetCache
+from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.solver import cpsat
 from kai_sched.planning.cycle import improving_plans
 from kai_sched.solving.frames import decode, read_frame_from, write_frame
 from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready

@@ -9,8 +9,8 @@ from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QueueShare
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.placement.base import FleetCache
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.placement.site.base import FleetCache
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import improving_plans, open_cycle
 from kai_sched.solving.incumbent import Check, Incumbent
 

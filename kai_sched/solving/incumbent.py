@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.planning.salvage import Check, salvage
+from kai_sched.planning.checks.salvage import Check, salvage
 
 _SHOWN_VIOLATIONS = 10
 

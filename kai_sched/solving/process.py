@@ -21,7 +21,7 @@ from kai_sched.errors import SolverFailed
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.solving.frames import decode, encode, read_frame, size_of
 from kai_sched.solving.incumbent import Check, Incumbent
 from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready, SnapshotColumns

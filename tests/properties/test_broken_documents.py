@@ -15,7 +15,7 @@ from kai_sched.errors import InvalidInput
 from kai_sched.grouping import group_objects
 from kai_sched.localcluster.fleet import fleet_objects, read_fleet
 from kai_sched.model.policy import Policy
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

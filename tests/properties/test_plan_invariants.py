@@ -12,9 +12,9 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodState
 from kai_sched.placement.checker import ViolationKind, check_plan
-from kai_sched.placement.slots import Boards
-from kai_sched.placement.world import World
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.world import World
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import improving_plans, plan_cycle
 from kai_sched.sim.engine import apply_plan, simulate
 from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec

@@ -19,7 +19,7 @@ from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QuotaVector
 from kai_sched.planning.accounting import Accounting
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
 from tests.documents import Document, a_node_document, a_pod_document, a_queue_document
 from tests.unit.devices.dra import a_claim_document, a_class, a_device, a_request, a_slice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kai_sched.model.plan import Blocker, Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import improving_plans, plan_cycle
 from tests.builders import NOW, a_group, a_node, a_pod, a_queue, a_snapshot, a_spec, racks
 

@@ -21,7 +21,7 @@ from kai_sched.api.shard_policy import policy_of
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.grouping import group_objects
 from kai_sched.model.policy import StageName
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
 
 Document = dict[str, Any]

@@ -15,7 +15,7 @@ from kai_sched.api.snapshot import snapshot_of
 from kai_sched.localcluster.fleet import fleet_objects, read_fleet
 from kai_sched.model.plan import Outcome
 from kai_sched.model.policy import Policy
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
 
 ROOT = Path(__file__).parents[2]

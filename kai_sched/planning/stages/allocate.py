@@ -19,11 +19,11 @@ from kai_sched.model.plan import Blocker
 from kai_sched.model.queues import QuotaVector
 from kai_sched.model.workloads import PodGroup
 from kai_sched.placement.gangs import Gang
-from kai_sched.placement.greedy import place_core, place_extra
-from kai_sched.placement.ground import Ground
 from kai_sched.placement.refusal import Refusal
-from kai_sched.placement.seating import seat_pods
-from kai_sched.placement.world import Seat
+from kai_sched.placement.seating.greedy import place_core, place_extra
+from kai_sched.placement.seating.pods import seat_pods
+from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.world import Seat
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.limit_texts import limit_refusal, quota_refusal
 

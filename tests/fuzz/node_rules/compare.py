@@ -13,9 +13,9 @@ from kai_sched.api.objects import ObjectSet
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.model.plan import Blocker
 from kai_sched.model.policy import Policy
-from kai_sched.placement.base import FleetCache
-from kai_sched.placement.build import build_world
-from kai_sched.placement.slots import Boards
+from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.build import build_world
 from kai_sched.planning.cycle import plan_cycle
 from tests.documents import a_queue_document
 from tests.fuzz.node_rules.cases import random_case

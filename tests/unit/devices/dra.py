@@ -17,7 +17,7 @@ from kai_sched.model.nodes import Node
 from kai_sched.model.plan import Plan, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
 from tests.documents import a_node_document, a_pod_document, a_queue_document
 

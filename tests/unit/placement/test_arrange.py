@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from kai_sched.placement.aggregate import (
+from kai_sched.placement.solver.aggregate import (
     AggregatedProblem,
     Arrangement,
     CapacityRow,
@@ -19,8 +19,8 @@ from kai_sched.placement.aggregate import (
     Unit,
     lacks_room,
 )
-from kai_sched.placement.arrange import admit, fit_all, pruned, tidy
-from kai_sched.placement.cpsat import Limits, Status
+from kai_sched.placement.solver.arrange import admit, fit_all, pruned, tidy
+from kai_sched.placement.solver.cpsat import Limits, Status
 
 pytestmark = pytest.mark.solver
 

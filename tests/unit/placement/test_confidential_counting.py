@@ -9,9 +9,9 @@ import pytest
 from kai_sched.model.ids import NodeName
 from kai_sched.model.pods import PodTable
 from kai_sched.model.policy import Policy
-from kai_sched.placement.base import FleetCache
-from kai_sched.placement.build import build_world
-from kai_sched.placement.slots import Boards
+from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.build import build_world
 from tests.unit.devices.dra import a_class
 from tests.unit.placement.confidential import (
     GPU,

@@ -14,7 +14,7 @@ from kai_sched.model.queues import Queue
 from kai_sched.model.workloads import Pod
 from kai_sched.placement.checker import ViolationKind
 from kai_sched.planning.accounting import Accounting
-from kai_sched.planning.checks import PlanChecker, check_queues
+from kai_sched.planning.checks.plan_checker import PlanChecker, check_queues
 from tests.builders import NOW, a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
 from tests.unit.planning.accounts import a_claim, a_request, with_claims
 

@@ -13,7 +13,7 @@ from kai_sched.localcluster.fleet import Fleet, fleet_objects
 from kai_sched.model.plan import Blocker, Outcome, Placement, Plan
 from kai_sched.model.policy import Policy, StageName
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.sim.engine import apply_plan
 from kai_sched.solving.in_process import decide_in_process
 from tests.documents import a_pod_document, a_queue_document

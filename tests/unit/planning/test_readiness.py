@@ -18,7 +18,7 @@ from kai_sched.model.plan import Blocker, Outcome
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import Unreadable
 from kai_sched.model.workloads import PodClaimRef
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
 from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec
 

@@ -12,8 +12,8 @@ from kai_sched.model.plan import Blocker, Outcome, Placement, Plan, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.checker import Violation, ViolationKind
-from kai_sched.planning.checks import PlanChecker
-from kai_sched.planning.salvage import Check, salvage
+from kai_sched.planning.checks.plan_checker import PlanChecker
+from kai_sched.planning.checks.salvage import Check, salvage
 from tests.builders import NOW, a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
 
 NOBODY = a_snapshot()

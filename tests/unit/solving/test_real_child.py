@@ -12,7 +12,7 @@ from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy, SolverBudget
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.checker import Violation, check_plan
-from kai_sched.planning.checks import PlanChecker
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.solving.in_process import Decider
 from kai_sched.solving.process import SolverProcess
 from kai_sched.solving.stats import Ending

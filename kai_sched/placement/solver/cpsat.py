@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from kai_sched.placement.linear import LinearModel
+from kai_sched.placement.solver.linear import LinearModel
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model

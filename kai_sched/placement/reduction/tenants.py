@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kai_sched.model.workloads import TopologyConstraint
-from kai_sched.placement.aggregate import Item, Role, Scope
 from kai_sched.placement.gangs import Gang, GangNode
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.slots import Boards
-from kai_sched.placement.spans import outward_levels
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.solver.aggregate import Item, Role, Scope
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.spans import outward_levels
 
 ItemPods = dict[tuple[int, int], list[int]]
 """(item, role) -> positions of its pods."""

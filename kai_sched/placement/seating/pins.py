@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from kai_sched.devices.closures import OPEN
 from kai_sched.model.devices import Claim, DeviceRequest
 from kai_sched.model.ids import ClaimKey
-from kai_sched.placement.fabrics import mixed_fabrics
 from kai_sched.placement.gangs import Gang
-from kai_sched.placement.slots import Boards
-from kai_sched.placement.spans import domain_room, shapes_of
+from kai_sched.placement.site.fabrics import mixed_fabrics
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.spans import domain_room, shapes_of
 
 Mask = NDArray[np.bool_]
 MAX_PINS: Final = 64

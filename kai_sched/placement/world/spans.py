@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kai_sched.model.ids import NodeName
 from kai_sched.model.workloads import TopologyConstraint
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.slots import Boards
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.boards import Boards
 from kai_sched.topology.domains import DomainIndex
 
 

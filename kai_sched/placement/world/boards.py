@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from kai_sched.devices.allocator import partitions_of
 from kai_sched.devices.counting import matching_free
 from kai_sched.model.policy import Strategy
-from kai_sched.placement.backing import UNLIMITED
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.world import Room, World
+from kai_sched.placement.site.backing import UNLIMITED
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.world import Room, World
 
 _CPU_NODE_BONUS = np.int64(1) << 40
 """A pod without GPUs prefers nodes without GPUs before it looks at free CPU (KAI: resource type 10 > binpack 9)."""

@@ -12,14 +12,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.placement.explain import explain
 from kai_sched.placement.gangs import Gang, GangNode, core_of, elastic_units, unit_pods
-from kai_sched.placement.ground import Ground
-from kai_sched.placement.pins import pin_choices
+from kai_sched.placement.reasons.explain import explain
 from kai_sched.placement.refusal import Failure, Refusal
-from kai_sched.placement.seating import seat_pods
-from kai_sched.placement.slots import Boards
-from kai_sched.placement.spans import DomainChoice, domain_choices, outward_levels
+from kai_sched.placement.seating.pins import pin_choices
+from kai_sched.placement.seating.pods import seat_pods
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.spans import DomainChoice, domain_choices, outward_levels
 
 Mask = NDArray[np.bool_]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.devices.allocator import DeviceRefusal, RefusalKind
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.slots import Boards
-from kai_sched.placement.world import Seat, World
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.world import Seat, World
 
 
 @dataclass(frozen=True, slots=True)

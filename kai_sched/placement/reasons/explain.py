@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from kai_sched.model.plan import Blocker
 from kai_sched.model.resources import amount_text
 from kai_sched.model.words import counted
-from kai_sched.placement.backing import UNLIMITED
-from kai_sched.placement.explain_devices import device_refusal, supply_refusal
-from kai_sched.placement.explain_shares import share_refusal
+from kai_sched.placement.reasons.explain_devices import device_refusal, supply_refusal
+from kai_sched.placement.reasons.explain_shares import share_refusal
 from kai_sched.placement.refusal import Failure, Refusal
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.slots import Boards
-from kai_sched.placement.spans import shapes_of, slots_by_domain
-from kai_sched.placement.world import MAX_CONSUMERS
+from kai_sched.placement.site.backing import UNLIMITED
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.spans import shapes_of, slots_by_domain
+from kai_sched.placement.world.world import MAX_CONSUMERS
 
 Mask = NDArray[np.bool_]
 

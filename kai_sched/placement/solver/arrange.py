@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kai_sched.placement.aggregate import NOWHERE, AggregatedProblem, Arrangement, Item, lacks_room
-from kai_sched.placement.cpsat import Answer, Limits, Status, solve
-from kai_sched.placement.formulation import Formulation, formulate
-from kai_sched.placement.linear import Term
+from kai_sched.placement.solver.aggregate import NOWHERE, AggregatedProblem, Arrangement, Item, lacks_room
+from kai_sched.placement.solver.cpsat import Answer, Limits, Status, solve
+from kai_sched.placement.solver.formulation import Formulation, formulate
+from kai_sched.placement.solver.linear import Term
 
 UNPRUNED_UNITS = 64
 """Up to this many units an admission model sees them all, so that its bound is global."""

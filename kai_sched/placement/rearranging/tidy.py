@@ -12,10 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kai_sched.devices.allocator import Box, PieceKey, partitions_of
-from kai_sched.placement.arrange import Tidied, tidy
-from kai_sched.placement.cpsat import Status
 from kai_sched.placement.gangs import GangNode
-from kai_sched.placement.improve import (
+from kai_sched.placement.rearranging.rescue import (
     NODES_BY_THEMSELVES,
     Effort,
     Neighbours,
@@ -25,11 +23,13 @@ from kai_sched.placement.improve import (
     size_of,
     without,
 )
-from kai_sched.placement.reduction import lanes_of, reduce_world, whole_nodes
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.slots import Boards
-from kai_sched.placement.tenants import Tenant, codes_of_active, constrained_nodes, preferred_levels
-from kai_sched.placement.world import World
+from kai_sched.placement.reduction.reduction import lanes_of, reduce_world, whole_nodes
+from kai_sched.placement.reduction.tenants import Tenant, codes_of_active, constrained_nodes, preferred_levels
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.solver.arrange import Tidied, tidy
+from kai_sched.placement.solver.cpsat import Status
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.world import World
 
 NEIGHBOURHOOD_UNITS = 10
 

@@ -25,13 +25,13 @@ from kai_sched.devices.closures import OPEN
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import ClaimKey
-from kai_sched.placement.backing import SpecialClaim
-from kai_sched.placement.base import WorldBase
-from kai_sched.placement.custody import NO_TERMS
-from kai_sched.placement.fabrics import Homes
-from kai_sched.placement.gpu_shares import GpuShares, ShareChoice
 from kai_sched.placement.rules.dynamic import DynamicRules
-from kai_sched.placement.shapes import Shape
+from kai_sched.placement.site.backing import SpecialClaim
+from kai_sched.placement.site.base import WorldBase
+from kai_sched.placement.site.custody import NO_TERMS
+from kai_sched.placement.site.fabrics import Homes
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.gpu_shares import GpuShares, ShareChoice
 
 MAX_CONSUMERS = 256
 """Entries of reservedFor that the API server accepts."""

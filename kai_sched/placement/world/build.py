@@ -13,15 +13,15 @@ from kai_sched.model.devices import Claim
 from kai_sched.model.policy import DeviceChoice, Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, Pod, PodState
-from kai_sched.placement.backing import Backing
-from kai_sched.placement.base import FleetCache, FleetIndex, WorldBase, cpu_column_of
-from kai_sched.placement.fabrics import Homes, fabric_of_pod, fabrics_of
-from kai_sched.placement.gpu_shares import GpuShares, Group, held_groups
 from kai_sched.placement.rules.dynamic import DynamicRules
 from kai_sched.placement.rules.static import StaticRules
 from kai_sched.placement.rules.volumes import VolumesView
-from kai_sched.placement.shapes import ShapeTable, resource_names
-from kai_sched.placement.world import Room, World
+from kai_sched.placement.site.backing import Backing
+from kai_sched.placement.site.base import FleetCache, FleetIndex, WorldBase, cpu_column_of
+from kai_sched.placement.site.fabrics import Homes, fabric_of_pod, fabrics_of
+from kai_sched.placement.site.shapes import ShapeTable, resource_names
+from kai_sched.placement.world.gpu_shares import GpuShares, Group, held_groups
+from kai_sched.placement.world.world import Room, World
 
 
 def build_world(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> World:

@@ -14,8 +14,8 @@ from kai_sched.model.nodes import Node
 from kai_sched.model.plan import Blocker
 from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.slots import Boards
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.boards import Boards
 
 Mask = NDArray[np.bool_]
 

@@ -16,14 +16,14 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.resources import CPU
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.model.workloads import Pod
-from kai_sched.placement.backing import Backing
-from kai_sched.placement.custody import Custody
-from kai_sched.placement.fabrics import FabricOf
 from kai_sched.placement.node_table import NodeTable
 from kai_sched.placement.rules.confidential import whole_mode_text
 from kai_sched.placement.rules.elimination import Rule, Sieve
 from kai_sched.placement.rules.static import StaticMask, StaticRules
-from kai_sched.placement.shapes import Shape, ShapeTable
+from kai_sched.placement.site.backing import Backing
+from kai_sched.placement.site.custody import Custody
+from kai_sched.placement.site.fabrics import FabricOf
+from kai_sched.placement.site.shapes import Shape, ShapeTable
 from kai_sched.topology.devices import DevicePreference
 from kai_sched.topology.domains import DomainIndex
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from kai_sched.devices.allocator import DeviceRefusal, RefusalKind
-from kai_sched.placement.alternatives import concession_of
-from kai_sched.placement.ground import Ground
-from kai_sched.placement.shapes import Shape
+from kai_sched.placement.site.alternatives import concession_of
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.ground import Ground
 
 MAX_TRIALS: Final = 64
 """Nodes with room that are asked for the best alternative of a request."""

@@ -13,10 +13,10 @@ from kai_sched.devices.counting import PlainNeed, plain_requirement
 from kai_sched.model.devices import Claim, ClaimSpec
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.workloads import Pod, PodSpec
-from kai_sched.placement.alternatives import offers_alternatives
-from kai_sched.placement.backing import Backing
-from kai_sched.placement.custody import NO_TERMS, Custody, Terms
-from kai_sched.placement.fabrics import Fabric, FabricOf, fabric_of_pod
+from kai_sched.placement.site.alternatives import offers_alternatives
+from kai_sched.placement.site.backing import Backing
+from kai_sched.placement.site.custody import NO_TERMS, Custody, Terms
+from kai_sched.placement.site.fabrics import Fabric, FabricOf, fabric_of_pod
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kai_sched.placement.aggregate import (
+from kai_sched.placement.solver.aggregate import (
     NOWHERE,
     AggregatedProblem,
     Arrangement,
@@ -18,7 +18,7 @@ from kai_sched.placement.aggregate import (
     Scope,
     Unit,
 )
-from kai_sched.placement.linear import LinearModel, Term
+from kai_sched.placement.solver.linear import LinearModel, Term
 
 
 @dataclass(slots=True)

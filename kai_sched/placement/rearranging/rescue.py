@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from kai_sched.devices.allocator import PIECE_UNIT
 from kai_sched.model.policy import SolverBudget
-from kai_sched.placement.aggregate import AggregatedProblem, Arrangement, lacks_room
-from kai_sched.placement.arrange import fit_all
-from kai_sched.placement.cpsat import Limits, Status
-from kai_sched.placement.ground import Ground
-from kai_sched.placement.pieces import bulk_of, seat_pieces
-from kai_sched.placement.reduction import Reduction, lanes_of, reduce_world
-from kai_sched.placement.seating import seat_pods
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.slots import Boards
-from kai_sched.placement.tenants import Tenant, is_arrangeable
-from kai_sched.placement.world import World
+from kai_sched.placement.reduction.pieces import bulk_of, seat_pieces
+from kai_sched.placement.reduction.reduction import Reduction, lanes_of, reduce_world
+from kai_sched.placement.reduction.tenants import Tenant, is_arrangeable
+from kai_sched.placement.seating.pods import seat_pods
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.solver.aggregate import AggregatedProblem, Arrangement, lacks_room
+from kai_sched.placement.solver.arrange import fit_all
+from kai_sched.placement.solver.cpsat import Limits, Status
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.world import World
 
 NEIGHBOURHOOD_UNITS = 24
 """Units of one repair model where the whole cluster is too large for one."""

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from kai_sched.model.plan import Blocker
 from kai_sched.model.words import counted
-from kai_sched.placement.gpu_shares import portion_of
 from kai_sched.placement.refusal import Refusal
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.slots import Boards
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.gpu_shares import portion_of
 
 
 def share_refusal(

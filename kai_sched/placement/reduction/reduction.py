@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.devices.counting import matching_free, supply_of
-from kai_sched.placement.aggregate import AggregatedProblem, Arrangement, CapacityRow, Unit
-from kai_sched.placement.pieces import PieceView, view_pieces
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.slots import Boards
-from kai_sched.placement.tenants import ItemPods, Level, Tenant, items_of
+from kai_sched.placement.reduction.pieces import PieceView, view_pieces
+from kai_sched.placement.reduction.tenants import ItemPods, Level, Tenant, items_of
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.solver.aggregate import AggregatedProblem, Arrangement, CapacityRow, Unit
+from kai_sched.placement.world.boards import Boards
 
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from kai_sched.devices.allocator import PIECE_UNIT, BoxNow, PieceKey, partitions_of
 from kai_sched.devices.pools import PooledDevice
-from kai_sched.placement.aggregate import BoxGroup
-from kai_sched.placement.shapes import Shape
-from kai_sched.placement.slots import Boards
+from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.solver.aggregate import BoxGroup
+from kai_sched.placement.world.boards import Boards
 
 Placed = tuple[int, BoxNow]
 """(node, box)."""

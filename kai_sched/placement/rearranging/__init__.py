@@ -1,0 +1,1 @@
+"""Moves what this cycle seated, so that more fits or lies closer together."""

@@ -1,0 +1,1 @@
+"""Why pods found no place."""

@@ -1,0 +1,1 @@
+"""A world as integers, and the way back to nodes."""

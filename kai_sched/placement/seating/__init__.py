@@ -1,0 +1,1 @@
+"""Greedy: seats gangs one after another."""

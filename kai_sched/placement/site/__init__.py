@@ -1,0 +1,1 @@
+"""What stands still in a cycle: tables, shapes, claims, masks."""

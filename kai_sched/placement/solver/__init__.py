@@ -1,0 +1,1 @@
+"""Integer models and their answers; knows no world."""

@@ -1,0 +1,1 @@
+"""What is free while a plan grows, and how many pods of a shape each node takes."""
