@@ -21,9 +21,11 @@ _LENGTH = struct.Struct("<Q")
 _MAX_PARTS = 1 << 16
 _MAX_PART_BYTES = 1 << 32
 
-_OWN_MODULES = "kai_sched."
+_MODEL = "kai_sched.model."
+_MESSAGES = "kai_sched.solving.messages"
 _OTHER_NAMES = frozenset(
     {
+        ("kai_sched.model.pods", "_from_columns"),
         ("fractions", "Fraction"),
         ("builtins", "frozenset"),
         ("builtins", "set"),
@@ -135,6 +137,11 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) == ("builtins", "getattr"):
             # So the first releases of Python 3.11 write members of enums.
             return _enum_member
-        if module.startswith(_OWN_MODULES) or (module, name) in _OTHER_NAMES:
+        if (module, name) in _OTHER_NAMES:
             return super().find_class(module, name)
+        # Exactly a class of that module, by its own name: pickle would follow dots into what a module has imported.
+        if "." not in name and (module.startswith(_MODEL) or module == _MESSAGES):
+            found = super().find_class(module, name)
+            if isinstance(found, type) and (found.__module__, found.__qualname__) == (module, name):
+                return found
         raise pickle.UnpicklingError(f"{module}.{name} does not belong here")

@@ -60,6 +60,8 @@ _LITERAL_NAMES: Final = {python: name for name, python in PYTHON_TYPES.items()}
 _MIXED: Final = "mixed literals"
 """Marks a scope in which literals may be mixed; no name of an expression has a space."""
 _CONVERSIONS: Final = frozenset({"int", "uint", "double", "bool", "bytes", "string", "duration", "timestamp"})
+_MOST_FOLDS: Final = 16
+"""Conversions in conversions that are worked out here; what is wrong further inside was found there, or is when run."""
 _ITERABLE: Final = frozenset({"list", "map", "dyn"})
 
 
@@ -211,12 +213,12 @@ def _check_literals(name: str, parts: tuple[Node, ...]) -> None:
         raise CompileError(str(error)) from None
 
 
-def _converted(name: str, argument: Node) -> Literal | None:
+def _converted(name: str, argument: Node, folds: int = _MOST_FOLDS) -> Literal | None:
     """A conversion of a literal, or of such a conversion, as the literal that it is; None where it is none."""
     if isinstance(argument, Call) and argument.target is None and argument.function in _CONVERSIONS:
-        if len(argument.args) != 1:
+        if len(argument.args) != 1 or not folds:
             return None
-        inner = _converted(argument.function, argument.args[0])
+        inner = _converted(argument.function, argument.args[0], folds - 1)
     else:
         inner = argument if isinstance(argument, Literal) else None
     if inner is None:

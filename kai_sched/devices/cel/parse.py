@@ -1,10 +1,11 @@
-"""Tokens to a syntax tree: a Pratt parser with a nesting limit, so that hostile input ends in a clean error."""
+"""Tokens to a syntax tree: a Pratt parser with limits of nesting, so that hostile input ends in a clean error."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from kai_sched.devices.cel.macros import expand_macro
+from kai_sched.devices.cel.stack import MAX_DEPTH, MAX_NESTING
 from kai_sched.devices.cel.tokens import Token, syntax_error, tokenize
 from kai_sched.devices.cel.tree import (
     Call,
@@ -23,8 +24,6 @@ from kai_sched.devices.cel.values import INT_MAX, CompileError
 
 MAX_LENGTH: Final = 10 * 1024
 """Bytes of an expression; the API server's own limit."""
-MAX_DEPTH: Final = 100
-"""Levels of nesting. Keeps parser, checker and evaluator well within Python's stack."""
 
 _BINDING: Final = {
     "?": 1,
@@ -116,13 +115,13 @@ class _Parser:
 
     def _limited(self, node: Node) -> Node:
         if node.depth > MAX_DEPTH:
-            raise CompileError(f"expression is nested deeper than {MAX_DEPTH} levels")
+            raise CompileError(f"expression is a tree of more than {MAX_DEPTH} levels")
         return node
 
     def _expression(self, floor: int) -> Node:
         self._nesting += 1
-        if self._nesting > MAX_DEPTH:
-            raise CompileError(f"expression is nested deeper than {MAX_DEPTH} levels")
+        if self._nesting > MAX_NESTING:
+            raise CompileError(f"expression is nested deeper than {MAX_NESTING} levels")
         left = self._unary()
         while True:
             token = self._peek()

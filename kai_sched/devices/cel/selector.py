@@ -11,12 +11,14 @@ from kai_sched.devices.cel.budget import STEP_LIMIT, Budget
 from kai_sched.devices.cel.check import check_selector
 from kai_sched.devices.cel.device_view import DeviceFacts, DeviceValue, Path, Recorder
 from kai_sched.devices.cel.evaluate import Closure, Evaluation, compile_node
-from kai_sched.devices.cel.parse import MAX_DEPTH, parse
+from kai_sched.devices.cel.parse import parse
+from kai_sched.devices.cel.stack import MAX_NESTING
 from kai_sched.devices.cel.values import CelError, CompileError, CostExceeded, type_name
 
-_SLOTS: Final = 2 * MAX_DEPTH + 2
+_SLOTS: Final = 2 * MAX_NESTING + 2
 """Two variables a nested loop."""
 _MAX_MEMOISED: Final = 50_000
+_TOO_DEEP: Final = "expression is nested too deeply"
 _ERROR_TEXT_LIMIT: Final = 500
 
 
@@ -60,6 +62,8 @@ class Selector:
             self._program = compile_node(tree, {})
         except CompileError as error:
             self.error = f"compilation failed: {error}"[:_ERROR_TEXT_LIMIT]
+        except RecursionError:
+            self.error = f"compilation failed: {_TOO_DEEP}"
 
     def verdict(self, device: DeviceFacts, most_steps: int = STEP_LIMIT) -> SelectorVerdict:
         """Whether the device matches; the same facts give the same answer without a second evaluation.
@@ -97,6 +101,8 @@ class Selector:
             verdict = SelectorVerdict(is_match=False, error=str(error))
         except CelError as error:
             verdict = SelectorVerdict(is_match=False, error=str(error)[:_ERROR_TEXT_LIMIT])
+        except RecursionError:
+            verdict = SelectorVerdict(is_match=False, error=_TOO_DEEP)
         verdict = replace(verdict, steps=min(budget.used, STEP_LIMIT))
         self._remember(recorder.reads, verdict)
         return verdict

@@ -1,6 +1,7 @@
-"""No expression holds a cycle: however deep, long or greedy, compiled and evaluated it costs less than 100 ms.
+"""No expression holds a cycle: however deep, long or greedy, compiling and evaluating it is bounded work.
 
-Measured in processor time, so that a busy machine does not decide; the steps themselves are counted, not timed.
+The steps are counted, not timed. That counting covers all there is to do is seen in processor time, with a bound far
+above what a busy machine takes (a tenth of it) and far below what a hostile expression would take without one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tests.unit.devices.dra import (
     decide,
 )
 
-MOST_SECONDS = 0.1
+MOST_SECONDS = 0.5
 UUID = f'device.attributes["{DRIVER}"].uuid'
 ONES = "[" + ",".join(["1"] * 3000) + "]"
 
@@ -87,13 +88,35 @@ EXPRESSIONS = {
 }
 
 
+ACCEPTED = {
+    "100 parentheses": "(" * 100 + "true" + ")" * 100,
+    "240 parentheses": "(" * 240 + "true" + ")" * 240,
+    "a sum of 200 terms": " + ".join(["1"] * 200) + " == 200",
+    "a sum of 200 terms, the first of 200 calls": " + ".join(["'a'" + ".lowerAscii()" * 200, *["'a'"] * 199])
+    + " != ''",
+    "100 chained calls": '"a"' + ".lowerAscii()" * 100 + ' == "a"',
+    "100 calls in each other": "string(" * 100 + '"a"' + ")" * 100 + ' == "a"',
+    "50 nested indexes": "[0][" * 50 + "0" + "]" * 50 + " == 0",
+    "100 negations of parentheses": "!(" * 100 + "true" + ")" * 100,
+    "100 nested groups of a pattern": '"a".matches("' + "(" * 100 + "a" + ")" * 100 + '")',
+    "900 nested groups of a pattern": '"a".matches("' + "(?:" * 900 + "a" + ")?" * 900 + '")',
+}
+"""What the API server lets in; a claim that it took must not be refused here."""
+
+TOO_DEEP = {
+    "300 parentheses": ("(" * 300 + "true" + ")" * 300, "nested deeper than 250 levels"),
+    "a sum of 1000 terms": (" + ".join(["1"] * 1000) + " == 1000", "a tree of more than 500 levels"),
+    "1100 groups of a pattern": ('"a".matches("' + "(" * 1100 + "a" + ")" * 1100 + '")', "nests too deeply"),
+}
+
+
 def facts(uuid: str = "u") -> DeviceFacts:
     published = translate_slice(a_slice(a_device("gpu", attributes={"uuid": uuid})))
     return DeviceFacts(DRIVER, published.devices[0])
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
-def test_compiling_and_evaluating_takes_less_than_100_milliseconds(expression):
+def test_compiling_and_evaluating_takes_a_fraction_of_a_second(expression):
     verdict, seconds = Selector("true").verdict(facts()), []
     for number in range(3):
         began = time.process_time()
@@ -105,9 +128,32 @@ def test_compiling_and_evaluating_takes_less_than_100_milliseconds(expression):
     assert isinstance(verdict.is_match, bool)
 
 
+@pytest.mark.parametrize("expression", ACCEPTED.values(), ids=ACCEPTED)
+def test_what_the_api_server_accepts_compiles_and_matches(expression):
+    verdict = Selector(expression).verdict(facts())
+
+    assert verdict.error == ""
+    assert verdict.is_match
+
+
+@pytest.mark.parametrize("expression", ACCEPTED.values(), ids=ACCEPTED)
+def test_it_does_so_from_deep_inside_of_other_calls(expression):
+    """Threads and event loops have frames of their own below."""
+
+    def below(frames):
+        return below(frames - 1) if frames else Selector(expression).verdict(facts())
+
+    assert below(500).is_match
+
+
+@pytest.mark.parametrize(("expression", "limit"), TOO_DEEP.values(), ids=TOO_DEEP)
+def test_what_is_too_deep_is_refused_with_the_limit(expression, limit):
+    assert limit in Selector(expression).error
+
+
 def test_the_limits_say_what_they_are():
     assert "longer than 10240 bytes" in Selector(EXPRESSIONS["more than 10 KB"]).error
-    assert "nested deeper than 100 levels" in Selector(EXPRESSIONS["4000 parentheses"]).error
+    assert "nested deeper than 250 levels" in Selector(EXPRESSIONS["4000 parentheses"]).error
     assert Selector(EXPRESSIONS["all in all"]).verdict(facts()).error == "actual cost limit exceeded"
     assert Selector(EXPRESSIONS["10 KB of nothing"]).verdict(facts()).is_match
 
@@ -142,7 +188,7 @@ def claims_of(expressions):
         yield a_user(f"p{number}", f"c{number}")
 
 
-def test_a_cycle_over_320_different_devices_takes_at_most_100_milliseconds_longer():
+def test_a_cycle_over_320_different_devices_takes_hardly_longer():
     calm, _ = cycle_seconds(*claims_of(["true"]))
 
     held, decided = cycle_seconds(*claims_of(HOSTILE[:1]))

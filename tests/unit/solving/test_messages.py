@@ -68,6 +68,33 @@ def test_members_of_enums_arrive_as_early_python_3_11_writes_them() -> None:
     assert decode([pickle.dumps(Written(PodState, "RUNNING"))]) is PodState.RUNNING
 
 
+def calling(module: str, name: str, argument: str) -> bytes:
+    """A pickle that calls what it names by module and (dotted) name."""
+    texts = b"".join(b"\x8c" + bytes([len(text)]) + text.encode() for text in (module, name, argument))
+    parts = texts[: 2 + len(module)], texts[2 + len(module) :][: 2 + len(name)], texts[-2 - len(argument) :]
+    return b"\x80\x04" + parts[0] + parts[1] + b"\x93" + parts[2] + b"\x85R."
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("kai_sched.solving.child", "os.system"),
+        ("kai_sched.solving.child", "os"),
+        ("kai_sched.solving.messages", "Mapping"),
+        ("kai_sched.model.snapshot", "dataclass"),
+        ("kai_sched.model.snapshot", "ClusterSnapshot.__init_subclass__"),
+        ("kai_sched.model.integers", "int_of_digits"),
+        ("kai_sched.localcluster.folders", "Path"),
+        ("kai_sched.model.plan", "StrEnum"),
+        ("os", "system"),
+        ("builtins", "eval"),
+    ],
+)
+def test_no_function_and_nothing_that_a_module_imported_is_reached_by_name(module: str, name: str) -> None:
+    with pytest.raises(SolverFailed, match="does not belong here"):
+        decode([calling(module, name, "true")])
+
+
 @pytest.mark.parametrize(
     ("owner", "name"), [(PodState, "mro"), (Fleet, "__init_subclass__"), (Fleet(), "nodes")]
 )

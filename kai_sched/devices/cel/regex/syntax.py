@@ -10,13 +10,13 @@ import re
 import sys
 from typing import Any, Final
 
+from kai_sched.devices.cel.stack import MAX_PATTERN_NESTING
 from kai_sched.model.integers import int_of_digits
 
 Ranges = tuple[tuple[int, int], ...]
 Tree = tuple[Any, ...]
 
 MAX_REPEAT: Final = 1000
-MAX_NESTING: Final = 60
 _DIGIT: Final[Ranges] = ((48, 57),)
 _SPACE: Final[Ranges] = ((9, 10), (12, 13), (32, 32))
 _WORD: Final[Ranges] = ((48, 57), (65, 90), (95, 95), (97, 122))
@@ -110,7 +110,7 @@ class _Parser:
 
     def alternatives(self, flags: str) -> Tree:
         self._nesting += 1
-        if self._nesting > MAX_NESTING:
+        if self._nesting > MAX_PATTERN_NESTING:
             raise BadPattern("expression nests too deeply")
         branches: list[Tree] = []
         branch: list[Tree] = []
