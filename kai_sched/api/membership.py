@@ -5,8 +5,9 @@ The rules live in the layer above, one file a kind of workload; here is the shap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
 from kai_sched.api import keys
 from kai_sched.api.kinds import POD, PRIORITY_CLASS, Raw
@@ -15,7 +16,7 @@ from kai_sched.api.translate.fields import instant, section, text
 from kai_sched.api.translate.priorities import PriorityTable, is_preemptible
 from kai_sched.model.ids import PodGroupKey, PodKey, QueueName, Uid
 from kai_sched.model.policy import Policy
-from kai_sched.model.workloads import GroupOrigin, PodGroup
+from kai_sched.model.workloads import GroupOrigin, Pod, PodGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,74 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Memberships of pods without a pod group of their own, and the groups that those need beside the existing ones."""
+    """Memberships of pods that name no pod group, and the groups that those need beside the existing ones."""
 
     memberships: Mapping[PodKey, Membership] = field(default_factory=dict)
     groups: tuple[PodGroup, ...] = ()
+    """Of workloads whose PodGroup object does not exist yet."""
+    alone: tuple[PodGroup, ...] = ()
+    """Of single pods, under the pod's own key; no object will ever stand for them."""
 
 
 Grouper = Callable[[ObjectSet, Policy], Grouping]
+
+
+def keys_alone(key: str) -> tuple[PodGroupKey, PodGroupKey]:
+    """The keys that the group of a single pod may have: the pod's own, and one that no object can have."""
+    return PodGroupKey(key), PodGroupKey(f"{key}:pod")
+
+
+@dataclass(frozen=True, slots=True)
+class NamesTaken:
+    """Keys that stand for groups of several pods, so that no group of one may have them.
+
+    A pod, a PodGroup object, a workload's group and a name in an annotation may all be called the same. None of them
+    is the other for it.
+    """
+
+    keys: AbstractSet[str]
+
+    @staticmethod
+    def of(objects: Iterable[PodGroupKey], groups: Iterable[PodGroup], pods: Iterable[Pod]) -> NamesTaken:
+        """``objects``: of every shard; ``groups``: those of workloads; ``pods``: with their memberships."""
+        named = (pod.group for pod in pods if pod.group is not None and not pod.is_alone)
+        return NamesTaken({*objects, *(group.key for group in groups), *named})
+
+    def key_alone(self, key: PodKey | PodGroupKey) -> PodGroupKey:
+        """The key of a pod's group of one: the pod's, or where that is taken one that no object can have."""
+        return keys_alone(key)[key in self.keys]
+
+    def pods(self, pods: Iterable[Pod]) -> list[Pod]:
+        """The pods, each under the key that its group has."""
+        return [
+            replace(pod, group=self.key_alone(pod.key)) if pod.is_alone and pod.key in self.keys else pod
+            for pod in pods
+        ]
+
+    def group(self, alone: PodGroup) -> PodGroup:
+        """A group of one under the key that it has."""
+        return replace(alone, key=self.key_alone(alone.key)) if alone.key in self.keys else alone
+
+
+def goes_with(pod: Pod, homes: Mapping[str, bool], *, label_says: bool) -> bool:
+    """Whether a pod is of the shard: it goes with its pod group, whatever its own label says (as in KAI).
+
+    ``homes``: by PodGroup object, whether that is of the shard.
+    """
+    return label_says if pod.is_alone else homes.get(pod.group or "", label_says)
+
+
+def as_stranger(pod: Pod) -> Pod:
+    """The pod as one that others schedule and that only takes room."""
+    return pod if pod.group is None else replace(pod, group=None, is_alone=False)
+
+
+def with_membership(pod: Pod, membership: Membership | None) -> Pod:
+    """The pod in the group that grouping found for it."""
+    if membership is None or not pod.is_alone:
+        return pod
+    subgroup = membership.subgroup or pod.subgroup
+    return replace(pod, group=membership.group, subgroup=subgroup, is_alone=False)
 
 
 def names_its_group(raw: Raw) -> bool:
@@ -88,4 +150,4 @@ def each_alone(objects: ObjectSet, policy: Policy) -> Grouping:
         except ValueError:
             # The pod's own translation reports it.
             continue
-    return Grouping(groups=tuple(groups))
+    return Grouping(alone=tuple(groups))

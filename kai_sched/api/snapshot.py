@@ -11,7 +11,15 @@ from kai_sched.api import kinds
 from kai_sched.api.dra import translate_claim, translate_class, translate_slice, translate_taint_rule
 from kai_sched.api.kinds import Kind, Raw
 from kai_sched.api.last_resorts import closed, node_taken, what_a_claim_holds
-from kai_sched.api.membership import Grouper, Membership, each_alone
+from kai_sched.api.membership import (
+    Grouper,
+    Membership,
+    NamesTaken,
+    as_stranger,
+    each_alone,
+    goes_with,
+    with_membership,
+)
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.translate import (
     InstalledDrivers,
@@ -84,10 +92,16 @@ def snapshot_of(
     namespaces = _namespaces(reader)
     drivers = reader.all(kinds.CSI_DRIVER, translate_csi_driver)
     fleet = _fleet(reader, namespaces, [driver.name for driver in drivers if driver.is_awaited])
-    pods, taken = _pods(reader, namespaces, fleet, now, SpecInterner() if interner is None else interner)
     grouping = group(objects, policy)
-    pods = [with_membership(pod, grouping.memberships) for pod in pods]
-    groups = with_missing([*_pod_groups(reader), *grouping.groups], pods)
+    homes = {
+        f"{_namespace(raw)}/{_name(raw)}": is_of_shard(raw, policy) for raw in objects.of(kinds.POD_GROUP)
+    }
+    reading = _PodReading(namespaces, homes, grouping.memberships, interner or SpecInterner())
+    pods, taken = _pods(reader, reading, fleet, now)
+    names = NamesTaken.of(map(PodGroupKey, homes), grouping.groups, pods)
+    known = (*_pod_groups(reader), *grouping.groups, *map(names.group, grouping.alone))
+    pods = names.pods(pods)
+    groups = with_missing(known, pods)
     tracking = frozenset(driver.name for driver in drivers if driver.tracks_capacity)
     return ClusterSnapshot(
         now=now,
@@ -113,14 +127,6 @@ def is_of_shard(raw: Raw, policy: Policy) -> bool:
     labels = metadata.get("labels") if isinstance(metadata, dict) else None
     value = labels.get(policy.partition_label) if isinstance(labels, dict) else None
     return (value or "") == policy.partition_value
-
-
-def with_membership(pod: Pod, memberships: Mapping[PodKey, Membership]) -> Pod:
-    """The pod in the group that grouping found for it."""
-    membership = memberships.get(pod.key) if pod.group is not None else None
-    if membership is None:
-        return pod
-    return replace(pod, group=membership.group, subgroup=membership.subgroup or pod.subgroup)
 
 
 def with_missing(groups: Iterable[PodGroup], pods: Iterable[Pod]) -> list[PodGroup]:
@@ -184,31 +190,35 @@ def _fleet(reader: _Reader, namespaces: Namespaces, awaited: Sequence[str]) -> F
     return replace(fleet, version=fleet_version(fleet))
 
 
-def _pods(
-    reader: _Reader, namespaces: Namespaces, fleet: Fleet, now: float, interner: SpecInterner
-) -> tuple[list[Pod], set[NodeName]]:
-    """Pods of the shard and pods of others that take room on its nodes; and where pods run that cannot be read.
+@dataclass(frozen=True, slots=True)
+class _PodReading:
+    """What pods mean besides what they say."""
 
-    As in KAI, a pod goes with its pod group, whatever its own label says.
-    """
-    context = TranslateContext(scheduler_name=reader.policy.scheduler_name, namespaces=namespaces)
+    namespaces: Namespaces
+    homes: Mapping[str, bool]
+    """By PodGroup object, whether it is of the shard."""
+    memberships: Mapping[PodKey, Membership]
+    interner: SpecInterner
+
+
+def _pods(reader: _Reader, reading: _PodReading, fleet: Fleet, now: float) -> tuple[list[Pod], set[NodeName]]:
+    """Pods of the shard and pods of others that take room on its nodes; and where pods run that cannot be read."""
+    context = TranslateContext(scheduler_name=reader.policy.scheduler_name, namespaces=reading.namespaces)
     nodes = {node.name for node in fleet.nodes}
-    homes = {
-        f"{_namespace(raw)}/{_name(raw)}": is_of_shard(raw, reader.policy)
-        for raw in reader.objects.of(kinds.POD_GROUP)
-    }
     found: list[Pod] = []
     taken: set[NodeName] = set()
     for raw in reader.objects.of(kinds.POD):
-        pod = translate_pod(raw, context, interner)
+        pod = translate_pod(raw, context, reading.interner)
         if isinstance(pod, Unreadable):
             reader.unreadable.append(pod)
             node = node_taken(raw)
             taken.update(() if node is None else (node,))
-        elif homes.get(pod.group or "", is_of_shard(raw, reader.policy)):
+            continue
+        pod = with_membership(pod, reading.memberships.get(pod.key))
+        if goes_with(pod, reading.homes, label_says=is_of_shard(raw, reader.policy)):
             found.append(settled(pod, now, reader.policy.stuck_in_releasing_seconds))
         elif pod.node in nodes:
-            found.append(replace(pod, group=None))
+            found.append(as_stranger(pod))
     return found, taken
 
 

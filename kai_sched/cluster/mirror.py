@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from kai_sched.api import kinds
 from kai_sched.api.keys import SCHEDULER_NAME
 from kai_sched.api.kinds import Kind
+from kai_sched.api.membership import keys_alone
 from kai_sched.api.translate import TranslateContext
 from kai_sched.cluster.overlay import Overlay
 from kai_sched.cluster.pod_shelf import PodShelf
@@ -126,7 +127,7 @@ class Mirror:
             return
         for pod in (before, after):
             if pod is not None and pod.group is not None:
-                self._dirty.groups.add(pod.group)
+                self._dirty.groups.update(keys_alone(pod.key) if pod.is_alone else (pod.group,))
         if not _is_expected(before, after, assumed):
             self._note(kinds.POD)
 

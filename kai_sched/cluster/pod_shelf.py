@@ -14,13 +14,13 @@ from operator import attrgetter
 from kai_sched.api import keys
 from kai_sched.api.kinds import Raw
 from kai_sched.api.last_resorts import node_taken
-from kai_sched.api.membership import Membership, is_scheduled_by, names_its_group
+from kai_sched.api.membership import Membership, is_scheduled_by, names_its_group, with_membership
 from kai_sched.api.translate import SpecInterner, TranslateContext, translate_pod
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS
 from kai_sched.cluster.ports import Document, PodGrouper
 from kai_sched.cluster.shelf import Effect
 from kai_sched.cluster.sightings import Change, ChangeKind
-from kai_sched.model.ids import NodeName, PodKey
+from kai_sched.model.ids import NodeName, PodGroupKey, PodKey
 from kai_sched.model.snapshot import Unreadable
 from kai_sched.model.workloads import EXTENDED_RESOURCES, Pod, PodState
 
@@ -74,7 +74,7 @@ class PodShelf:
     def _is_news_to_grouper(self, pod: Pod, document: Document) -> bool:
         """Whether what the grouper reads of a pod changed: its owner or an annotation of it."""
         grouper = self._grouper
-        if grouper is None or pod.group is None or not (pod.key in self._assigned or _is_alone(pod)):
+        if grouper is None or pod.group is None or not (pod.key in self._assigned or pod.is_alone):
             return False
         before = grouper.version
         grouper.pod_seen(document)
@@ -110,26 +110,30 @@ class PodShelf:
             self._forget_problem(key)
         return self._put(key, self._grouped(record, document))
 
-    def regroup(self, key: PodKey, membership: Membership) -> Effect:
-        """The grouper found another group for a pod that it was shown before."""
+    def regroup(self, key: PodKey, membership: Membership | None) -> Effect:
+        """The grouper found another group for a pod that it was shown before; None: the pod is alone."""
         known = self.records.get(key)
-        if known is None or (key not in self._assigned and not _is_alone(known)):
+        if known is None or (key not in self._assigned and not known.is_alone):
             return Effect.NOTHING
+        if membership is None:
+            self._assigned.discard(key)
+            return self._put(key, replace(known, group=PodGroupKey(key), is_alone=True))
         self._assigned.add(key)
-        return self._put(key, _moved(known, membership))
+        subgroup = membership.subgroup or known.subgroup
+        return self._put(key, replace(known, group=membership.group, subgroup=subgroup, is_alone=False))
 
     def _grouped(self, record: Pod, document: Document) -> Pod:
         self._assigned.discard(record.key)
         if self._grouper is None or record.group is None:
             return record
-        if not _is_alone(record):
+        if not record.is_alone:
             self._grouper.pod_gone(record.key)
             return record
         membership = self._grouper.pod_seen(document)
         if membership is None:
             return record
         self._assigned.add(record.key)
-        return _moved(record, membership)
+        return with_membership(record, membership)
 
     def _put(self, key: PodKey, record: Pod) -> Effect:
         known = self.records.get(key)
@@ -235,8 +239,9 @@ def _same_identity(known: Pod, metadata: Raw, *, is_assigned: bool) -> bool:
         return True
     group = annotations.get(keys.POD_GROUP)
     if group:
-        return not is_assigned and known.group == f"{spec.namespace}/{group}"
-    return is_assigned or _is_alone(known)
+        is_own_word = not is_assigned and not known.is_alone
+        return is_own_word and known.group == f"{spec.namespace}/{group}"
+    return is_assigned or known.is_alone
 
 
 def _with_status(known: Pod, metadata: Raw, wire: Raw, status: Raw) -> Pod | None:
@@ -266,6 +271,7 @@ def _with_status(known: Pod, metadata: Raw, wire: Raw, status: Raw) -> Pod | Non
         metadata["resourceVersion"],
         known.problem,
         known.share_ticket,
+        known.is_alone,
     )
 
 
@@ -298,15 +304,6 @@ def _has_same_claims(known: Pod, wire: Raw, status: Raw) -> bool:
     own = {reference.name: reference.claim for reference in known.claims if reference.is_own}
     namespace = known.spec.namespace
     return own == {name: f"{namespace}/{claim}" for name, claim in made.items() if claim}
-
-
-def _is_alone(pod: Pod) -> bool:
-    """Whether the pod names no group: then its own key stands for one."""
-    return str(pod.group) == str(pod.key)
-
-
-def _moved(pod: Pod, membership: Membership) -> Pod:
-    return replace(pod, group=membership.group, subgroup=membership.subgroup or pod.subgroup)
 
 
 def _has_namespace_selector(document: Document) -> bool:

@@ -58,7 +58,7 @@ class PodGrouper(Protocol):
 
     @property
     def version(self) -> int:
-        """Moves whenever ``groups`` could answer differently."""
+        """Moves whenever ``groups`` or ``alone`` could answer differently."""
         ...
 
     @property
@@ -67,7 +67,7 @@ class PodGrouper(Protocol):
         ...
 
     def pod_seen(self, document: Document) -> Membership | None:
-        """Where a pod of ours that names no pod group belongs; None: it stays a group of its own.
+        """Where a pod of ours that names no pod group belongs; None: it is alone.
 
         Raises:
             ValueError: the pod has no name.
@@ -80,10 +80,14 @@ class PodGrouper(Protocol):
 
     def owner_seen(
         self, kind: Kind, key: str, document: Document | None
-    ) -> Iterable[tuple[PodKey, Membership]]:
-        """An owner came, changed or (None) went; the pods that belong elsewhere for it."""
+    ) -> Iterable[tuple[PodKey, Membership | None]]:
+        """An owner came, changed or (None) went; the pods that belong elsewhere for it. None: they are alone."""
         ...
 
     def groups(self) -> Sequence[PodGroup]:
-        """The pod groups that live in memory only."""
+        """The groups of workloads whose PodGroup object does not exist yet."""
+        ...
+
+    def alone(self) -> Sequence[PodGroup]:
+        """The groups of single pods, each under the pod's own key."""
         ...

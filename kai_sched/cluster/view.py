@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from operator import attrgetter
 
+from kai_sched.api.membership import NamesTaken, as_stranger, goes_with
 from kai_sched.api.snapshot import is_of_shard, with_missing
 from kai_sched.api.translate import settled
 from kai_sched.cluster.overlay import Overlay
@@ -13,6 +14,7 @@ from kai_sched.cluster.pod_shelf import PodShelf
 from kai_sched.cluster.ports import PodGrouper
 from kai_sched.cluster.stock import Stock
 from kai_sched.model.devices import Claim
+from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.pods import PodTable
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import Queue
@@ -32,6 +34,7 @@ class View:
         self._pods: tuple[object, PodTable] = (None, PodTable(()))
         self._groups: tuple[object, PodTable, tuple[PodGroup, ...]] = (None, self._pods[1], ())
         self._homes: tuple[object, dict[str, bool]] = (None, {})
+        self._names = NamesTaken(frozenset())
 
     def snapshot(self, now: float, policy: Policy) -> ClusterSnapshot:
         """Everything that a cycle may know at ``now``."""
@@ -77,13 +80,18 @@ class View:
 
     def _current_pods(self, now: float, policy: Policy, fleet: Fleet) -> PodTable:
         homes = self._current_homes(policy)
-        key = (self._shelf.version, self._overlay.version, fleet.version, policy, id(homes))
+        grouped = None if self._grouper is None else self._grouper.version
+        key = (self._shelf.version, self._overlay.version, fleet.version, policy, id(homes), grouped)
         if self._pods[0] == key:
             return self._pods[1]
         pods: Iterable[Pod] = self._shelf.in_order()
         if len(self._overlay):
             pods = map(self._overlay.pod_view, pods)
         found = list(_pods_of_shard(pods, policy, fleet, homes))
+        self._names = NamesTaken.of(
+            map(PodGroupKey, homes), () if self._grouper is None else self._grouper.groups(), found
+        )
+        found = self._names.pods(found)
         stuck = policy.stuck_in_releasing_seconds
         table = PodTable([pod if pod.releasing_since is None else settled(pod, now, stuck) for pod in found])
         # A releasing pod changes with time alone; without one the table holds until an event comes.
@@ -108,6 +116,7 @@ class View:
         known = [group for name, group in shelf.records.items() if is_of_shard(shelf.documents[name], policy)]
         if grouper is not None:
             known += grouper.groups()
+            known += map(self._names.group, grouper.alone())
         groups = tuple(sorted(with_missing(known, pods), key=lambda group: group.key))
         self._groups = (key, pods, groups)
         return groups
@@ -139,10 +148,7 @@ def _has_same_members(known: Fleet, fresh: Fleet) -> bool:
 def _pods_of_shard(
     pods: Iterable[Pod], policy: Policy, fleet: Fleet, homes: Mapping[str, bool]
 ) -> Iterable[Pod]:
-    """Pods of the shard; those of others only where they take room on its nodes, and then as strangers.
-
-    A pod goes with its pod group, whatever its own label says.
-    """
+    """Pods of the shard; those of others only where they take room on its nodes, and then as strangers."""
     nodes = {node.name for node in fleet.nodes}
     is_ours: dict[int, bool] = {}
     for pod in pods:
@@ -150,10 +156,10 @@ def _pods_of_shard(
         ours = is_ours.get(id(spec))
         if ours is None:
             ours = is_ours[id(spec)] = _label(spec, policy.partition_label) == policy.partition_value
-        if homes.get(pod.group or "", ours):
+        if goes_with(pod, homes, label_says=ours):
             yield pod
         elif pod.node in nodes:
-            yield replace(pod, group=None)
+            yield as_stranger(pod)
 
 
 def _label(spec: PodSpec, key: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -27,6 +27,9 @@ from kai_sched.grouping.workloads import OWNER_KINDS, decide
 from kai_sched.model.ids import PodGroupKey, PodKey
 from kai_sched.model.policy import Policy
 from kai_sched.model.workloads import PodGroup
+
+Moved = tuple[PodKey, Membership | None]
+"""A pod and where it belongs now; None: it is alone."""
 
 
 class Verb(StrEnum):
@@ -88,7 +91,7 @@ class WorkloadGrouper:
 
     @property
     def version(self) -> int:
-        """Moves whenever ``groups`` could answer differently."""
+        """Moves whenever ``groups`` or ``alone`` could answer differently."""
         return self._version
 
     def pod_gone(self, key: PodKey) -> None:
@@ -103,10 +106,11 @@ class WorkloadGrouper:
                 del self._by_controller[place]
         self._leave(key)
 
-    def owner_seen(self, kind: Kind, key: str, document: Raw | None) -> Iterable[tuple[PodKey, Membership]]:
+    def owner_seen(self, kind: Kind, key: str, document: Raw | None) -> Iterable[Moved]:
         """An owner came, changed or went; the pods that belong elsewhere for it."""
         if kind == kinds.POD_GROUP:
-            return list(self._pod_group_seen(PodGroupKey(key), document))
+            self._pod_group_seen(PodGroupKey(key), document)
+            return ()
         if kind == kinds.PRIORITY_CLASS:
             self._class_seen(key, document)
             return ()
@@ -117,19 +121,22 @@ class WorkloadGrouper:
         return list(self._regroup(place)) if is_news else ()
 
     def groups(self) -> Sequence[PodGroup]:
-        """The groups that live in memory only: of single pods, and of workloads whose object is not there yet."""
+        """The groups of workloads whose PodGroup object does not exist yet."""
         if self._groups is None:
             self._tell()
-            waiting = (
+            self._groups = tuple(
                 workload.group
                 for key, workload in self._workloads.items()
                 if key not in self._existing and workload.group is not None
             )
-            self._groups = (*self._alone.values(), *waiting)
         return self._groups
 
+    def alone(self) -> Sequence[PodGroup]:
+        """The groups of single pods, each under the pod's own key."""
+        return tuple(self._alone.values())
+
     def memberships(self) -> dict[PodKey, Membership]:
-        """The pods that are not a group of their own."""
+        """The pods that are not alone."""
         return {pod: Membership(group) for pod, group in self._membership.items()}
 
     def writes(self) -> list[GroupWrite]:
@@ -145,7 +152,7 @@ class WorkloadGrouper:
         return due
 
     def pod_seen(self, document: Raw) -> Membership | None:
-        """Where a pod of ours that names no pod group belongs; None: it stays a group of its own.
+        """Where a pod of ours that names no pod group belongs; None: it is alone.
 
         Raises:
             ValueError: the pod has no name.
@@ -168,12 +175,7 @@ class WorkloadGrouper:
         decision: Decision = decide(chain)
         self._changed()
         if skips_grouping(chain, facts) or not isinstance(decision, Together):
-            group = group_of_one(decision, chain, facts, self._priorities, self._settings)
-            if group.key in self._existing:
-                # A PodGroup object of the pod's name is somebody else's gang: no object can have this name.
-                group = replace(group, key=PodGroupKey(f"{key}:pod"))
-                self._membership[key] = group.key
-            self._alone[key] = group
+            self._alone[key] = group_of_one(decision, chain, facts, self._priorities, self._settings)
             return
         name = PodGroupKey(f"{facts.namespace}/{group_name(decision.owner)}")
         self._membership[key] = name
@@ -197,20 +199,17 @@ class WorkloadGrouper:
             self._untold.discard(group)
             self._unsettled.discard(group)
 
-    def _regroup(self, place: Place) -> Iterator[tuple[PodKey, Membership]]:
+    def _regroup(self, place: Place) -> Iterator[Moved]:
         for owner in self._owners.at_or_below(place):
             for key in sorted(self._by_controller.get(owner, ())):
-                yield from self._place_again(key)
+                before = self._membership.get(key)
+                self._leave(key)
+                self._join(key, self._pods[key])
+                after = self._membership.get(key)
+                if after != before:
+                    yield key, None if after is None else Membership(after)
 
-    def _place_again(self, key: PodKey) -> Iterator[tuple[PodKey, Membership]]:
-        before = self._membership.get(key)
-        self._leave(key)
-        self._join(key, self._pods[key])
-        after = self._membership.get(key)
-        if after != before:
-            yield key, Membership(PodGroupKey(key) if after is None else after)
-
-    def _pod_group_seen(self, key: PodGroupKey, document: Raw | None) -> Iterator[tuple[PodKey, Membership]]:
+    def _pod_group_seen(self, key: PodGroupKey, document: Raw | None) -> None:
         existed = key in self._existing
         if document is None:
             self._existing.pop(key, None)
@@ -218,13 +217,8 @@ class WorkloadGrouper:
             self._existing[key] = document
         if key in self._workloads:
             self._unsettled.add(key)
-        if existed == (key in self._existing):
-            return
-        if key in self._workloads:
+        if existed != (key in self._existing) and key in self._workloads:
             self._changed()
-        namesake = PodKey(key)
-        if namesake in self._alone:
-            yield from self._place_again(namesake)
 
     def _class_seen(self, key: str, document: Raw | None) -> None:
         name = key.rpartition("/")[2]
@@ -279,7 +273,7 @@ class WorkloadGrouper:
 def group_objects(objects: ObjectSet, policy: Policy) -> Grouping:
     """Group the pods of a snapshot file: an ``api.membership.Grouper``."""
     grouper = grouper_of(objects, policy)
-    return Grouping(grouper.memberships(), tuple(grouper.groups()))
+    return Grouping(grouper.memberships(), tuple(grouper.groups()), tuple(grouper.alone()))
 
 
 def grouper_of(objects: ObjectSet, policy: Policy) -> WorkloadGrouper:

@@ -188,6 +188,8 @@ class Pod:
     """A field of the pod itself that is wrong ("annotation gpu-fraction: ..."); its group is Invalid."""
     share_ticket: str = ""
     """Which part of a shared claim is its own (``Claim.parts_millis``)."""
+    is_alone: bool = False
+    """Names no pod group and belongs to no workload: a group of its own. Names that are equal say nothing of this."""
 
 
 class GroupOrigin(StrEnum):

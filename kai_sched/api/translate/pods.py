@@ -35,7 +35,7 @@ class TranslateContext:
 
 
 def translate_pod(raw: Raw, context: TranslateContext, interner: SpecInterner) -> Pod | Unreadable:
-    """One pod. A pod of ours without a pod group is its own group (``group`` equals ``key``): see grouping."""
+    """One pod. A pod of ours that names no pod group is alone, with its own key as its group: see grouping."""
     record = readable("Pod", _pod, raw, context, interner)
     if not isinstance(record, Unreadable):
         return record
@@ -96,6 +96,7 @@ def _pod(raw: Raw, context: TranslateContext, interner: SpecInterner) -> Pod:
         resource_version=text(metadata, "resourceVersion", "metadata"),
         problem=_problem_of(annotations, spec) if is_ours else "",
         share_ticket=text(annotations, keys.SHARE_TICKET, "metadata.annotations"),
+        is_alone=is_ours and not annotations.get(keys.POD_GROUP),
     )
 
 

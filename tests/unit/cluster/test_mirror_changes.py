@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
-from hypothesis import strategies as st
 
-from kai_sched.api.kinds import kind_of
-from kai_sched.api.objects import ObjectSet
-from kai_sched.api.snapshot import snapshot_of
-from kai_sched.cluster.mirror import Mirror
-from kai_sched.grouping import group_objects
-from kai_sched.grouping.grouper import WorkloadGrouper
-from kai_sched.model.policy import Policy
+from tests.unit.cluster.agreement import History, Raw, assert_agreement_after, histories
 from tests.unit.cluster.raw import raw_claim, raw_node, raw_other, raw_pod
-
-Raw = dict[str, Any]
-NOW = 1_764_036_000.0
-POLICY = Policy()
 
 JOB = {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "uid-j", "controller": True}
 OTHER_JOB = JOB | {"name": "k", "uid": "uid-k"}
@@ -138,42 +124,9 @@ FORMS: tuple[tuple[Raw, ...], ...] = (
     ),
 )
 
-changes = st.lists(
-    st.integers(0, len(FORMS) - 1).flatmap(
-        lambda which: st.tuples(st.just(which), st.sampled_from([None, *range(len(FORMS[which]))]))
-    ),
-    min_size=1,
-    max_size=40,
-)
-"""(which object, its next form or None: it is deleted)"""
 
-
-@given(changes)
+@given(histories(FORMS))
 def test_however_objects_change_the_mirror_is_the_careful_reading_of_what_they_are_now(
-    history: list[tuple[int, int | None]],
+    history: History,
 ) -> None:
-    mirror = Mirror(grouper=WorkloadGrouper(POLICY))
-    present: dict[int, Raw] = {}
-    for version, (which, form) in enumerate(history, start=1):
-        if form is None:
-            gone = present.pop(which, None)
-            if gone is not None:
-                mirror.event(kind_of(gone), "DELETED", deepcopy(gone))
-            continue
-        raw = deepcopy(FORMS[which][form])
-        raw["metadata"]["resourceVersion"] = str(version)
-        present[which] = raw
-        mirror.event(kind_of(raw), "MODIFIED", deepcopy(raw))
-        if version % 3 == 0:
-            mirror.snapshot(NOW, POLICY)
-
-    assert_same(mirror, list(present.values()))
-
-
-def assert_same(mirror: Mirror, objects: Sequence[Raw]) -> None:
-    """The mirror's snapshot is that of these objects, whatever they were before."""
-    seen = mirror.snapshot(NOW, POLICY)
-    told = snapshot_of(ObjectSet(deepcopy(objects)), now=NOW, policy=POLICY, group=group_objects)
-    for part in ("pods", "pod_groups", "queues", "claims", "unreadable"):
-        assert list(getattr(seen, part)) == list(getattr(told, part)), part
-    assert seen.fleet == replace(told.fleet, version=seen.fleet.version)
+    assert_agreement_after(history, FORMS)

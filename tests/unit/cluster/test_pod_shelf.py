@@ -254,7 +254,7 @@ def test_an_annotation_that_grouping_reads_counts_also_once_the_pod_is_known():
     effect = shelf.apply(_modified(raw_pod("p", version=2, annotations=level)))
 
     assert effect is Effect.MATERIAL
-    (group,) = grouper.groups()
+    (group,) = grouper.alone()
     assert group.constraint is not None
     assert group.constraint.required_level == "rack"
 

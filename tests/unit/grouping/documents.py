@@ -78,7 +78,7 @@ def grouped(*documents: Document, policy: Policy | None = None) -> WorkloadGroup
 
 def the_group(grouper: WorkloadGrouper, key: str):
     """The group in memory of that key."""
-    (found,) = (group for group in grouper.groups() if group.key == key)
+    (found,) = (group for group in (*grouper.groups(), *grouper.alone()) if group.key == key)
     return found
 
 

@@ -69,7 +69,7 @@ def test_job_that_turns_out_to_be_part_of_a_larger_workload_moves_its_pods_out()
 
     moved = tell(grouper, an_owner("Job", "j", owner=reference_to("JobSet", "js")))
 
-    assert [(pod, entry.group) for pod, entry in moved] == [("team/j-0", "team/j-0")]
+    assert moved == [("team/j-0", None)]
     assert grouper.memberships() == {}
 
 
@@ -142,19 +142,6 @@ def test_new_priority_class_is_taken_up():
     assert the_group(grouper, "team/p").priority == 50
 
 
-def test_pod_group_that_takes_the_name_of_a_bare_pod_moves_the_pod_and_back():
-    grouper = grouped(a_pod("web"))
-    theirs = {
-        "apiVersion": "scheduling.run.ai/v2alpha2",
-        "kind": "PodGroup",
-        "metadata": {"name": "web", "namespace": "team"},
-    }
-
-    assert [entry.group for _, entry in tell(grouper, theirs)] == ["team/web:pod"]
-    assert [entry.group for _, entry in grouper.owner_seen(kinds.POD_GROUP, "team/web", None)] == ["team/web"]
-    assert [group.key for group in grouper.groups()] == ["team/web"]
-
-
 WORLD = (
     JOB,
     an_owner("ReplicaSet", "web-1", owner=reference_to("Deployment", "web")),
@@ -186,4 +173,5 @@ def test_order_of_arrival_does_not_matter(documents):
 
     assert grouper.memberships() == expected.memberships()
     assert sorted(grouper.groups(), key=str) == sorted(expected.groups(), key=str)
+    assert sorted(grouper.alone(), key=str) == sorted(expected.alone(), key=str)
     assert grouper.writes() == expected.writes()

@@ -73,8 +73,8 @@ def test_replicas_are_alone():
     owner = reference_to("ReplicaSet", "rs")
     grouper = grouped(an_owner("ReplicaSet", "rs"), a_pod("a", owner=owner), a_pod("b", owner=owner))
 
-    assert [group.key for group in grouper.groups()] == ["team/a", "team/b"]
-    assert {group.priority for group in grouper.groups()} == {50}
+    assert [group.key for group in grouper.alone()] == ["team/a", "team/b"]
+    assert {group.priority for group in grouper.alone()} == {50}
     assert grouper.writes() == []
 
 
@@ -169,20 +169,6 @@ def test_pod_whose_grouping_is_left_to_others_waits_for_them(where):
     assert grouper.writes() == []
 
 
-def test_pod_group_object_of_the_same_name_as_a_bare_pod_keeps_its_gang():
-    theirs = {
-        "apiVersion": "scheduling.run.ai/v2alpha2",
-        "kind": "PodGroup",
-        "metadata": {"name": "web", "namespace": "team"},
-        "spec": {"minMember": 2},
-    }
-
-    grouper = grouped(theirs, a_pod("web"), a_pod("web-0", annotations={"pod-group-name": "web"}))
-
-    assert [group.key for group in grouper.groups()] == ["team/web:pod"]
-    assert grouper.memberships()["team/web"].group == "team/web:pod"
-
-
 def test_owners_that_refer_to_each_other_do_not_hang():
     grouper = grouped(
         an_owner("Job", "a", owner=reference_to("Job", "b")),
@@ -201,5 +187,5 @@ def test_malformed_metadata_harms_only_its_own_object():
 
     grouper = grouped(broken, nameless, a_pod("fine"))
 
-    assert "team/fine" in {group.key for group in grouper.groups()}
-    assert "team/broken" not in {group.key for group in grouper.groups()}
+    assert "team/fine" in {group.key for group in grouper.alone()}
+    assert "team/broken" not in {group.key for group in grouper.alone()}
