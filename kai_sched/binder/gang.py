@@ -27,6 +27,9 @@ CLAIM_ATTEMPTS: Final = 8
 """Calls without an answer before a gang that has not bound anything gives up."""
 BIND_ATTEMPTS: Final = 24
 """About two minutes: a gang with its first pod bound is only completed, never taken back."""
+BROKEN_ATTEMPTS: Final = 8
+"""Bindings that the server answered with an error of its own or of a webhook, where nothing is bound yet: the gang
+steps aside, so that others have its room while it waits for the next try."""
 
 
 class NotRefused(StrEnum):
@@ -44,6 +47,7 @@ class GangRun:
         "_calls",
         "_command",
         "_known",
+        "_last_failure",
         "_progress",
         "_read_once",
         "_told",
@@ -67,6 +71,7 @@ class GangRun:
         self._wait = wait
         self._waits_since: float | None = None
         self._unanswered = 0
+        self._last_failure: ApiFailure | None = None
 
     async def run(self) -> Outcome:
         """Until the gang is bound, or taken back."""
@@ -92,9 +97,17 @@ class GangRun:
         before = self._unanswered
         await _all(calls)
         if self._unanswered > before:
-            if self._unanswered >= CLAIM_ATTEMPTS:
-                self._progress.fail(Refusal(Result.RETRY, "the API server does not answer"))
+            self._give_up_unanswered()
             await asyncio.sleep(backoff_seconds(self._unanswered))
+
+    def _note_unanswered(self, failure: ApiFailure) -> None:
+        self._unanswered += 1
+        self._last_failure = failure
+
+    def _give_up_unanswered(self) -> None:
+        """Take the gang back after too many calls that may pass later, and say what was heard last."""
+        if self._unanswered >= CLAIM_ATTEMPTS and self._last_failure is not None:
+            self._progress.fail(_refusal_of(self._last_failure))
 
     async def _read(self, claim: ClaimKey) -> None:
         known = None if claim in self._read_once else self._known.claim_document(claim)
@@ -140,7 +153,7 @@ class GangRun:
         elif failure.status == HTTPStatus.CONFLICT:
             progress.lost_race(claim)
         elif failure.retryable:
-            self._unanswered += 1
+            self._note_unanswered(failure)
             progress.must_reread(claim)
         elif progress.is_undoing:
             progress.cannot_release(claim)
@@ -194,8 +207,7 @@ class GangRun:
         await _all([self._tell(placement, patch) for placement, patch in missing])
         if all(placement.pod in self._told for placement, _ in missing):
             return True
-        if self._unanswered >= CLAIM_ATTEMPTS:
-            self._progress.fail(Refusal(Result.RETRY, "the API server does not answer"))
+        self._give_up_unanswered()
         await asyncio.sleep(backoff_seconds(self._unanswered))
         return False
 
@@ -203,7 +215,7 @@ class GangRun:
         try:
             written = await self._calls.patch_strategic(PODS.item_of_key(placement.pod, "status"), patch)
         except ApiFailure as failure:
-            self._unanswered += 1
+            self._note_unanswered(failure)
             if not failure.retryable or self._unanswered > BIND_ATTEMPTS:
                 self._progress.refuse_pod(
                     placement.pod, Refusal(Result.STALE, f"pod {placement.pod}: {failure}")
@@ -241,22 +253,30 @@ class GangRun:
             "metadata": {"name": placement.pod.partition("/")[2], "uid": placement.uid},
             "target": {"kind": "Node", "name": placement.node},
         }
+        broken = 0
+        last: Refusal | ApiFailure | NotRefused = NotRefused.AGAIN
         for attempt in range(BIND_ATTEMPTS):
-            refusal = await self._try_to_bind(placement, body, is_first=attempt == 0)
-            if isinstance(refusal, Refusal):
-                self._progress.lost_pod(placement.pod, refusal)
+            last = await self._try_to_bind(placement, body, is_first=attempt == 0)
+            if isinstance(last, Refusal):
+                self._progress.lost_pod(placement.pod, last)
                 return
-            if refusal is not NotRefused.AGAIN:
+            if last is NotRefused.OURS:
                 self._progress.saw_bound(placement.pod)
                 return
+            broken += isinstance(last, ApiFailure) and last.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            if broken >= BROKEN_ATTEMPTS and not self._progress.has_begun:
+                break
             await asyncio.sleep(backoff_seconds(attempt))
-        self._progress.lost_pod(
-            placement.pod, Refusal(Result.RETRY, f"pod {placement.pod} could not be bound")
-        )
+        if isinstance(last, ApiFailure):
+            self._progress.lost_pod(placement.pod, _refusal_of(last))
+        else:
+            self._progress.lost_pod(
+                placement.pod, Refusal(Result.RETRY, f"pod {placement.pod} could not be bound")
+            )
 
     async def _try_to_bind(
         self, placement: Placement, body: Document, *, is_first: bool
-    ) -> Refusal | NotRefused:
+    ) -> Refusal | ApiFailure | NotRefused:
         """One attempt. Between attempts the world goes on: a node that went away meanwhile takes no pods."""
         if not is_first and (broken := self._known.broken_preconditions((placement,))):
             # An earlier attempt may have arrived although its answer did not.
@@ -267,13 +287,13 @@ class GangRun:
             return await self._explain(placement, failure)
         return NotRefused.OURS
 
-    async def _explain(self, placement: Placement, failure: ApiFailure) -> Refusal | NotRefused:
-        """What a failed binding means."""
+    async def _explain(self, placement: Placement, failure: ApiFailure) -> Refusal | ApiFailure | NotRefused:
+        """What a failed binding means; the failure itself where it may pass."""
         pod = placement.pod
         if failure.status == HTTPStatus.NOT_FOUND:
             return Refusal(Result.STALE, f"pod {pod} is gone")
         if failure.status != HTTPStatus.CONFLICT:
-            return NotRefused.AGAIN if failure.retryable else Refusal(Result.FAILED, f"pod {pod}: {failure}")
+            return failure if failure.retryable else Refusal(Result.FAILED, f"pod {pod}: {failure}")
         return await self._explain_conflict(placement, NotRefused.AGAIN)
 
     async def _explain_conflict(
@@ -296,6 +316,13 @@ class GangRun:
         if document["spec"].get("schedulingGates"):
             return Refusal(Result.STALE, f"pod {pod} is gated")
         return unbound
+
+
+def _refusal_of(failure: ApiFailure) -> Refusal:
+    """What is concluded from a failure that might have passed and did not."""
+    if failure.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Refusal(Result.RETRY, str(failure))
+    return Refusal(Result.UNANSWERED, f"the API server does not answer: {failure}")
 
 
 async def _all(calls: list[Coroutine[None, None, None]]) -> None:

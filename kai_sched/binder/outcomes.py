@@ -15,6 +15,8 @@ class Result(StrEnum):
     DONE = "Done"
     STALE = "Stale"
     """The world moved on: its precondition no longer holds. The next cycle decides anew."""
+    UNANSWERED = "Unanswered"
+    """The API server did not answer often enough. It says nothing about the command."""
     RETRY = "Retry"
     """Nothing wrong with the command, but it could not be finished now."""
     UNPREPARED = "Unprepared"

@@ -100,6 +100,11 @@ class GangProgress:
         """Whether the gang failed and is being taken back."""
         return self._failure is not None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether some pod of the gang has its node: then there is only forward."""
+        return bool(self._bound) or self._command.already_bound > 0
+
     def next_step(self) -> GangStep:
         """What to do now."""
         if self._failure is not None:

@@ -12,6 +12,7 @@ from kai_sched.model.devices import Claim, DeviceClass, DeviceTaintRule, Resourc
 from kai_sched.model.nodes import Node
 from kai_sched.model.pods import PodTable
 from kai_sched.model.queues import Queue
+from kai_sched.model.rests import Rest
 from kai_sched.model.topology import Topology
 from kai_sched.model.volumes import StorageCapacity, StorageClass, Volume, VolumeClaim
 from kai_sched.model.workloads import PodGroup
@@ -62,3 +63,5 @@ class ClusterSnapshot:
     """Keys of existing ConfigMaps; None: not known, the check is skipped."""
     unreadable: tuple[Unreadable, ...] = ()
     """Objects that were left out, each with the field that is wrong."""
+    rests: tuple[Rest, ...] = ()
+    """Gangs that step aside after an attempt that failed."""

@@ -19,7 +19,6 @@ _DEFAULT_REASON: Final = "PodSchedulingErrors"
 _KAI_REASONS: Final = {
     Blocker.QUEUE_LIMIT: "OverLimit",
     Blocker.NON_PREEMPTIBLE_OVER_QUOTA: "NonPreemptibleOverQuota",
-    Blocker.DELAYED: "PreemptionDelayNotElapsed",
     Blocker.QUEUE_NOT_FOUND: "QueueDoesNotExist",
 }
 

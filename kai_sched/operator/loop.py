@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import structlog
 
@@ -23,16 +23,16 @@ from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.model.workloads import PodState
+from kai_sched.model.workloads import PodGroup, PodState
+from kai_sched.operator.attempts import Attempts
 from kai_sched.operator.narrator import Narrator
 from kai_sched.operator.self_check import SelfCheck
 from kai_sched.operator.telemetry import Telemetry
 from kai_sched.planning.commands import commands_for
+from kai_sched.planning.completing import is_incomplete
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
 _log = structlog.get_logger(__name__)
-
-_PAUSES_AFTER_FAILURE: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 class Solver(Protocol):
@@ -68,18 +68,6 @@ class Pace:
     busy_seconds: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Started:
-    gang: BindGang
-    since: float
-
-
-@dataclass(slots=True)
-class _Failure:
-    count: int
-    retry_at: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
     """Who does the work of a cycle. ``write_groups`` says whether pod groups of workloads are still to be written."""
@@ -106,8 +94,9 @@ class CycleLoop:
         self._policy = policy
         self._pace = pace
         self._decide_seconds = pace.decide_seconds
-        self._in_flight: dict[PodGroupKey, _Started] = {}
-        self._failures: dict[PodGroupKey, _Failure] = {}
+        self._attempts = Attempts(time.monotonic)
+        self._groups: dict[PodGroupKey, PodGroup] = {}
+        """As the last cycle saw them."""
         self.cycles = 0
         self._is_unsettled = False
         self.last_cycle_at = time.monotonic()
@@ -134,7 +123,8 @@ class CycleLoop:
             return
         dirty = self._mirror.take_dirty()
         self._narrator.note_changed(dirty.groups)
-        snapshot = self._mirror.snapshot(time.time(), policy)
+        snapshot = self._look(policy)
+        self._start(self._attempts.due())
         seen = time.perf_counter()
         self._binder.expect(_waiting_among(dirty.groups, snapshot))
         decision = await self._solver.decide(snapshot, policy, self._decide_seconds)
@@ -153,7 +143,8 @@ class CycleLoop:
         self._start(commands)
         self._is_unsettled = self._write_groups() or bool(commands)
         stock = self._mirror.stock
-        self._narrator.tell_cycle(snapshot, plan, stock.queues.documents, stock.pod_groups.documents)
+        told = self._attempts.told(plan, snapshot)
+        self._narrator.tell_cycle(snapshot, told, stock.queues.documents, stock.pod_groups.documents)
         self._telemetry.queues(snapshot.queues, plan)
         self._self_check.look(snapshot, policy, time.monotonic())
         self._telemetry.broken(self._self_check.confirmed)
@@ -171,12 +162,12 @@ class CycleLoop:
     def ended(self, outcome: Outcome) -> None:
         """The binder's report of one command."""
         command = outcome.command
-        seconds = 0.0
-        if isinstance(command, BindGang):
-            now = time.monotonic()
-            started = self._in_flight.pop(command.pod_group, None)
-            seconds = now - started.since if started is not None else 0.0
-            self._settle(command, outcome, now)
+        seconds = self._attempts.ended(outcome, is_incomplete=self._is_incomplete(outcome))
+        if isinstance(command, BindGang) and outcome.result is not Result.DONE:
+            bound = set(outcome.bound)
+            if not self._attempts.keeps(command.pod_group):
+                self._mirror.forget(p.pod for p in command.placements if p.pod not in bound)
+            self._mirror.wake.set()
         if outcome.result is not Result.DONE:
             _log.warning(
                 "command ended early",
@@ -190,52 +181,36 @@ class CycleLoop:
 
     def reset(self) -> None:
         """Forget what was in flight: the Lease was lost, others decide now."""
-        for command in self._in_flight.values():
-            self._mirror.forget(placement.pod for placement in command.gang.placements)
-        self._in_flight.clear()
-        self._failures.clear()
+        for command in self._attempts.forget_all():
+            self._mirror.forget(placement.pod for placement in command.placements)
 
-    def _settle(self, command: BindGang, outcome: Outcome, now: float) -> None:
-        group = command.pod_group
-        if outcome.result is Result.DONE:
-            self._failures.pop(group, None)
-            return
-        bound = set(outcome.bound)
-        self._mirror.forget(p.pod for p in command.placements if p.pod not in bound)
-        known = self._failures.get(group)
-        count = known.count + 1 if known is not None else 0
-        pause = _PAUSES_AFTER_FAILURE[min(count, len(_PAUSES_AFTER_FAILURE) - 1)]
-        if outcome.result is Result.STALE:
-            # The world changed and the mirror hears of it at once: no reason to wait.
-            pause = self._pace.min_interval_seconds
-        self._failures[group] = _Failure(count, now + pause)
+    def _look(self, policy: Policy) -> ClusterSnapshot:
+        """The snapshot of this cycle, with the gangs that step aside."""
+        snapshot = self._mirror.snapshot(time.time(), policy)
+        self._attempts.look(snapshot)
+        self._groups = {group.key: group for group in snapshot.pod_groups}
+        return replace(snapshot, rests=self._attempts.rests())
+
+    def _is_incomplete(self, outcome: Outcome) -> bool:
+        """Whether a part of a gang runs now, and it is below its minimum."""
+        command = outcome.command
+        if not isinstance(command, BindGang) or not (outcome.bound or command.already_bound):
+            return False
+        group = self._groups.get(command.pod_group)
+        members = [pod for pod in self._mirror.pods.records.values() if pod.group == command.pod_group]
+        return group is not None and is_incomplete(group, members, frozenset(outcome.bound))
 
     def _commands(self, plan: Plan, snapshot: ClusterSnapshot) -> tuple[Command, ...]:
-        """The plan's commands, and what takes back leftovers that it does not use.
-
-        A gang with a command in flight gets no second one beside it: were the first undone, the second would
-        have bound pods above a minimum that does not exist.
-        """
+        """The plan's commands, and what takes back leftovers that it does not use."""
         kept = {placement.pod for placement in (*plan.binds, *plan.pipelined)}
-        now = time.monotonic()
-        if self._failures:
-            groups = {group.key for group in snapshot.pod_groups}
-            self._failures = {key: one for key, one in self._failures.items() if key in groups}
-        ready = tuple(command for command in commands_for(plan, snapshot) if self._may_start(command, now))
-        return (*leftover_reservations(snapshot, kept), *ready)
-
-    def _may_start(self, command: Command, now: float) -> bool:
-        if not isinstance(command, BindGang):
-            return True
-        failure = self._failures.get(command.pod_group)
-        return command.pod_group not in self._in_flight and (failure is None or failure.retry_at <= now)
+        commands = (*leftover_reservations(snapshot, kept), *commands_for(plan, snapshot))
+        return tuple(filter(self._attempts.may_start, commands))
 
     def _start(self, commands: Iterable[Command]) -> None:
         commands = tuple(commands)
-        now = time.monotonic()
         for command in commands:
+            self._attempts.started(command)
             if isinstance(command, BindGang):
-                self._in_flight[command.pod_group] = _Started(command, now)
                 self._mirror.assume(command)
         self._binder.submit(commands)
 
@@ -256,11 +231,10 @@ class CycleLoop:
                 return
 
     def _idle_seconds(self) -> float:
-        """Sooner than usual where a failed gang waits for its next attempt."""
-        now = time.monotonic()
-        waits = [failure.retry_at - now for failure in self._failures.values() if failure.retry_at > now]
+        """Sooner than usual where a gang that failed waits for its next attempt."""
         idle = self._pace.settle_seconds if self._is_unsettled else self._pace.idle_seconds
-        return min([idle, *waits])
+        due_in = self._attempts.next_due_in()
+        return idle if due_in is None else min(idle, due_in)
 
 
 def _waiting_among(groups: Collection[PodGroupKey], snapshot: ClusterSnapshot) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from kai_sched.binder.outcomes import Outcome
+from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.cluster.kube.resources import POD_GROUPS, QUEUES, SHARDS, Resource
 from kai_sched.cluster.ports import Document
+from kai_sched.model.commands import BindGang
 from kai_sched.model.ids import PodGroupKey, QueueName
 from kai_sched.model.plan import Plan, Verdict
 from kai_sched.model.policy import GpuClassRule
@@ -53,6 +54,7 @@ class Narrator:
         self._told_groups: set[PodGroupKey] = set()
         self._owed: set[PodGroupKey] = set()
         """Groups that changed and do not say so yet: a cycle may end without a plan, and a write may fail."""
+        self._group_documents: Mapping[str, Document] = {}
         self._has_shard = False
         """Whether there is a shard that says what we have to say about the cluster as a whole."""
 
@@ -68,6 +70,7 @@ class Narrator:
         groups: Mapping[str, Document],
     ) -> None:
         """Everything about one cycle; ``queues`` and ``groups`` are the objects as they are now."""
+        self._group_documents = groups
         tallies = tally_groups(snapshot)
         records = by_key(snapshot.pod_groups)
         self._tell_queues(snapshot, plan, records, tallies, queues)
@@ -81,8 +84,15 @@ class Narrator:
         self._has_shard = False
 
     def tell_outcome(self, outcome: Outcome) -> None:
-        """What became of one command."""
+        """What became of one command; what was to be said of a gang that is refused is no longer true."""
         self._pods.tell_outcome(outcome)
+        command = outcome.command
+        if not isinstance(command, BindGang) or outcome.result is Result.DONE:
+            return
+        self._owed.add(command.pod_group)
+        document = self._group_documents.get(command.pod_group)
+        if document is not None:
+            self._publisher.withdraw((POD_GROUPS.plural, document["metadata"]["uid"]))
 
     def tell_shard(self, name: str, document: Document, problem: str, now: float) -> None:
         """Before its cycle: whether the SchedulingShard can be used as it stands."""

@@ -74,7 +74,7 @@ class PodTeller:
                 continue
             message = sentence_of(verdict)
             for pod in waiting:
-                if pod.state is PodState.PENDING:
+                if pod.state is not PodState.GATED:
                     still.add(pod.uid)
                     self._tell_pod(pod, verdict, message)
         for uid in self._told_pods - still:
@@ -95,7 +95,7 @@ class PodTeller:
                     self._say_once(_about_pod(placement.pod, placement.uid, "Scheduled", note))
             if outcome.result in {Result.FAILED, Result.UNPREPARED}:
                 first = command.placements[0]
-                self._say_once(
+                self._say_on_change(
                     _about_pod(first.pod, first.uid, "FailedBinding", outcome.reason, is_warning=True)
                 )
         elif isinstance(command, Evict) and outcome.result is Result.DONE:
@@ -160,6 +160,13 @@ class PodTeller:
         self._publisher.once(
             Saying(subject=(told.reason, told.uid), gist=None, send=self._event_sender(told))
         )
+
+    def _say_on_change(self, told: Told) -> None:
+        """A gang that is refused again and again hears each reason once."""
+        if self._speaker.writes_events:
+            self._publisher.offer(
+                Saying(subject=(told.reason, told.uid), gist=told.note, send=self._event_sender(told))
+            )
 
     def _event_sender(self, told: Told) -> Send:
         speaker = self._speaker

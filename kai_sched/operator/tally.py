@@ -29,10 +29,15 @@ NOBODY: Final = GroupTally()
 def tally_groups(snapshot: ClusterSnapshot) -> dict[PodGroupKey, GroupTally]:
     """Every group that has a pod which has not ended."""
     tallies: dict[PodGroupKey, GroupTally] = {}
+    tried_again = {rest.pod_group for rest in snapshot.rests if rest.keeps_room}
     for pod in snapshot.pods:
         if pod.group is None:
             continue
-        if pod.state in HOLDS_ROOM:
+        if pod.state is PodState.BINDING and pod.group in tried_again:
+            tally = tallies.setdefault(pod.group, GroupTally())
+            tally.waiting.append(pod)
+            tally.holding.append(pod)
+        elif pod.state in HOLDS_ROOM:
             tally = tallies.setdefault(pod.group, GroupTally())
             tally.active += pod.state in ACTIVE
             tally.holding.append(pod)

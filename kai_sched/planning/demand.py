@@ -12,6 +12,7 @@ from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey, QueueName, Uid
 from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.policy import Policy
+from kai_sched.model.rests import Rest
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.words import counted
 from kai_sched.model.workloads import ACTIVE, GroupOrigin, Pod, PodGroup, PodState, TopologyConstraint
@@ -49,19 +50,40 @@ def select_demand(
         for found in snapshot.unreadable
     }
     claims = ClaimReadiness(snapshot)
+    rests = {rest.pod_group: rest for rest in snapshot.rests}
     gangs: list[Gang] = []
     verdicts: list[Verdict] = []
-    for key, members in sorted(members_by_group(snapshot).items()):
+    waiting = members_by_group(snapshot)
+    for key, members in sorted(waiting.items()):
         group = groups.get(key) or _missing_group(key, snapshot.pods[members[0]], policy)
         gang = build_gang(group, members, snapshot.pods, claims.is_placeable)
         verdict = _refuse_unreadable(gang, damage) or _refuse_early(
             gang, members, snapshot, policy, tree, domains, claims
         )
+        if verdict is None and key in rests:
+            verdict = resting(group, rests[key])
         if verdict is None:
             gangs.append(bound_by_fabric(gang, snapshot.pods, fabric_of, policy.clique_label))
         else:
             verdicts.append(verdict)
+    # Pods whose binding is tried once more wait as well, though they hold their room.
+    verdicts += [
+        resting(groups[key], rest)
+        for key, rest in rests.items()
+        if rest.keeps_room and key in groups and key not in waiting
+    ]
     return gangs, verdicts
+
+
+def resting(group: PodGroup, rest: Rest) -> Verdict:
+    return Verdict(
+        pod_group=group.key,
+        queue=group.queue,
+        outcome=Outcome.UNPLACED,
+        blocker=Blocker.DELAYED,
+        message=f"it was placed and could not be started: {rest.reason}",
+        next_step="mend what refused it; it is tried again after growing pauses",
+    )
 
 
 def _missing_group(key: PodGroupKey, pod: Pod, policy: Policy) -> PodGroup:

@@ -1,0 +1,22 @@
+"""Rest: a gang whose last attempt failed while it was being written steps aside for a while.
+
+What the API server, an admission policy or a driver refused is no fact of the cluster's state that a snapshot could
+show; it is known to whoever tried. Handed in with the snapshot, so that the same snapshot gives the same plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kai_sched.model.ids import PodGroupKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """One gang that is not tried in this cycle. ``reason``: what refused it, in its own words."""
+
+    pod_group: PodGroupKey
+    reason: str
+    keeps_room: bool = False
+    """Its pods that are not bound yet count as being bound: another attempt is under way, or a part of the gang runs
+    already, so that it may only be completed."""
