@@ -52,6 +52,10 @@ conformance: $(STAMP) ## Our allocator and CEL beside the Kubernetes reference's
 fuzz: $(STAMP) ## Random claims answered by us and by the reference allocator (SEED=0 CASES=3000)
 	@$(BIN)/python -m tests.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),3000)
 
+.PHONY: witness
+witness: $(STAMP) ## Plans of a corpus by another commit and by this tree, compared (BASE=main, ARGS="--help" for more)
+	@$(BIN)/python -m tests.witness --base $(or $(BASE),HEAD) $(ARGS)
+
 .PHONY: bench
 bench: controlplane ## A benchmark: WHAT=decide, claims, watch or controlplane (ARGS="--help" for its options)
 	@$(BIN)/python -m benchmarks.$(or $(WHAT),decide) $(ARGS)
