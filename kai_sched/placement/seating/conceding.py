@@ -9,6 +9,7 @@ from kai_sched.devices.allocator import DeviceRefusal, RefusalKind
 from kai_sched.placement.site.alternatives import concession_of
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.moments import Moment
 
 MAX_TRIALS: Final = 64
 """Nodes with room that are asked for the best alternative of a request."""
@@ -17,18 +18,23 @@ MAX_TRIALS: Final = 64
 def seat_preferring(ground: Ground, shape: Shape, pods: Sequence[int]) -> int:
     """Seats pods one by one, each where it has to concede least; how many were seated.
 
-    Where a pod had to concede something, pods like it concede as much without looking further: rooms only shrink.
+    Where a pod had to concede something, pods like it concede as much without looking further.
     """
-    key = (shape.index, ground.in_future)
-    known = ground.boards.conceded
-    conceded = known.get(key, 0) if ground.allowed is None else 0
+    boards, in_future = ground.boards, ground.in_future
+    # Inside other bounds more may have to be conceded than elsewhere.
+    is_open = ground.allowed is None and not boards.pinned
+    inside: tuple[Moment, int] | None = None
     for done, pod in enumerate(pods):
+        conceded = boards.conceded(shape, in_future=in_future)
+        if inside is not None and boards.still_holds(inside[0], [shape]):
+            conceded = max(conceded, inside[1])
+        before = boards.world.moment()
         found = _seat_at_best(ground, shape, pod, conceded)
         if found is None:
             return done
-        conceded = max(conceded, found)
-        if ground.allowed is None:
-            known[key] = conceded
+        inside = (before, max(conceded, found))
+        if is_open:
+            boards.concede(shape, *inside, in_future=in_future)
     return len(pods)
 
 

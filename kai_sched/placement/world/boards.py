@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from kai_sched.devices.counting import matching_free
 from kai_sched.model.policy import Strategy
 from kai_sched.placement.site.backing import UNLIMITED
 from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.moments import Moment, Refused
 from kai_sched.placement.world.world import Room, World
 
 _CPU_NODE_BONUS = np.int64(1) << 40
@@ -41,9 +43,8 @@ class Boards:
     def __init__(self, world: World) -> None:
         self.world = world
         self._boards: dict[tuple[int, bool], Board] = {}
-        self._refused: dict[tuple[int, bool], set[int]] = {}
-        self.conceded: dict[tuple[int, bool], int] = {}
-        """By shape and view: what the last pod with alternatives had to concede (``placement.alternatives``)."""
+        self._refused: dict[tuple[int, bool], Refused] = {}
+        self._conceded: dict[tuple[int, bool], tuple[Moment, int]] = {}
         self.pinned: dict[object, NDArray[np.bool_]] = {}
         """Shared claim or fabric -> nodes that its users are kept to while a gang is tried there."""
 
@@ -61,7 +62,8 @@ class Boards:
             nodes = np.array(fresh if len(fresh) == 1 else sorted(set(fresh)), dtype=np.intp)
             board.slots[nodes], board.cost[nodes] = self._compute(shape, nodes, in_future=in_future)
             board.seen = len(touched)
-            self._refused.get(key, set()).difference_update(fresh)
+            if key in self._refused:
+                self._refused[key].forget(set(fresh))
         return board
 
     def slots(self, shape: Shape, *, in_future: bool) -> NDArray[np.int64]:
@@ -82,15 +84,43 @@ class Boards:
         for key in (*shape.named, shape.fabric) if self.pinned else ():
             if key in self.pinned:
                 slots = np.where(self.pinned[key], slots, 0)
-        refused = self._refused.get((shape.index, in_future))
+        refused = self._refused_nodes(shape, in_future=in_future)
         if refused:
             slots = slots.copy()
-            slots[list(refused)] = 0
+            slots[refused] = 0
         return slots
 
     def refuse(self, shape: Shape, node: int, *, in_future: bool) -> None:
-        """Remember that the claims of this shape found no devices on a node, until the node changes."""
-        self._refused.setdefault((shape.index, in_future), set()).add(node)
+        """Remember that the claims of this shape found no devices on a node, for as long as that is certain."""
+        refused = self._refused.setdefault((shape.index, in_future), Refused())
+        refused.add(node, self.world.moment())
+
+    def conceded(self, shape: Shape, *, in_future: bool) -> int:
+        """What a pod of this shape has to concede at least (``site.alternatives``), as far as it is known."""
+        known = self._conceded.get((shape.index, in_future))
+        if known is None or not self.still_holds(known[0], [shape]):
+            return 0
+        return known[1]
+
+    def concede(self, shape: Shape, moment: Moment, conceded: int, *, in_future: bool) -> None:
+        """Remember that no node gave a pod of this shape more than so."""
+        self._conceded[shape.index, in_future] = (moment, conceded)
+
+    def still_holds(self, moment: Moment, shapes: Iterable[Shape]) -> bool:
+        """Whether what such pods could not have at a moment is out of their reach still, whoever came since."""
+        if any(self._touches(shape, self.world.now) for shape in shapes):
+            # A neighbour that it asks for may have come.
+            return self.world.is_as_at(moment)
+        return self.world.stands(moment)
+
+    def _refused_nodes(self, shape: Shape, *, in_future: bool) -> list[int]:
+        refused = self._refused.get((shape.index, in_future))
+        if refused is None:
+            return []
+        # Neighbours do not matter: who reaches a claim that another pod was given could have been given it, too.
+        while refused.moments and not self.world.stands(refused.moments[-1]):
+            refused.forget_newest()
+        return refused.nodes
 
     def has_soft_score(self, shape: Shape) -> bool:
         """Whether preferences beyond tightness order the nodes of this shape."""

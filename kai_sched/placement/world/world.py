@@ -32,6 +32,7 @@ from kai_sched.placement.site.custody import NO_TERMS
 from kai_sched.placement.site.fabrics import Homes
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.gpu_shares import GpuShares, ShareChoice
+from kai_sched.placement.world.moments import Moment
 
 MAX_CONSUMERS = 256
 """Entries of reservedFor that the API server accepts."""
@@ -79,6 +80,8 @@ class World:
     consumers: dict[ClaimKey, int] = field(default_factory=dict)
     touched: list[int] = field(default_factory=list)
     """Node indices whose room changed, in order: boards refresh from their last position."""
+    era: object = field(default_factory=object)
+    """See ``Moment``."""
 
     @property
     def has_future(self) -> bool:
@@ -107,6 +110,23 @@ class World:
             return self.future.free
         return np.minimum(self.now.free, self.future.free)
 
+    def moment(self) -> Moment:
+        """What a conclusion from this world as it is now has to be kept with."""
+        return Moment(self.era, len(self.seats), self.seats[-1] if self.seats else None)
+
+    def stands(self, moment: Moment) -> bool:
+        """Whether all seats of a moment are taken still, so that nobody has more room than then."""
+        length = moment.length
+        return (
+            moment.era is self.era
+            and length <= len(self.seats)
+            and (not length or self.seats[length - 1] is moment.last)
+        )
+
+    def is_as_at(self, moment: Moment) -> bool:
+        """Whether there are no other seats than at a moment."""
+        return moment.length == len(self.seats) and self.stands(moment)
+
     def checkpoint(self) -> int:
         """A mark to roll back to."""
         return len(self.seats)
@@ -121,6 +141,7 @@ class World:
 
         Pods that share a claim allocated here must go together.
         """
+        self.era = object()
         gone = [seat for seat in self.seats if seat.pod in pods]
         self.seats = [seat for seat in self.seats if seat.pod not in pods]
         for seat in reversed(gone):

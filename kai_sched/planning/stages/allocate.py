@@ -1,7 +1,7 @@
 """Allocate: serves queues in fair order and places gangs on capacity that is free, or is being released.
 
 A gang is all or nothing for its minimum; pods above it follow one unit at a time, each going back to the order of
-service first. Capacity only shrinks during this stage, so a gang like one that just failed fails too.
+service first. A gang like one that failed fails too, as long as nobody has more room than then.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.seating.greedy import place_core, place_extra
 from kai_sched.placement.seating.pods import seat_pods
 from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.moments import Moment
+from kai_sched.placement.world.spans import shapes_of
 from kai_sched.placement.world.world import Seat
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.limit_texts import limit_refusal, quota_refusal
@@ -39,7 +41,7 @@ def allocate(state: CycleState) -> None:
 @dataclass(slots=True)
 class _Allocation:
     state: CycleState
-    failed: dict[Hashable, Refusal] = field(default_factory=dict)
+    failed: dict[Hashable, tuple[Moment, Refusal]] = field(default_factory=dict)
 
     def run(self) -> None:
         state = self.state
@@ -91,8 +93,9 @@ class _Allocation:
             if breach is not None:
                 return breach
         signature = job.signature if is_core and self.state.policy.use_signatures else None
-        if signature is not None and signature in self.failed:
-            return self.failed[signature]
+        if signature is not None and (known := self._known_refusal(signature, record.gang)) is not None:
+            return known
+        before = self.state.boards.world.moment()
         refusal = self._place(record, is_core=is_core, in_future=record.waits)
         if refusal is not None and is_core:
             refusal = self._rescue(record, refusal)
@@ -100,8 +103,20 @@ class _Allocation:
             later = self._place(record, is_core=is_core, in_future=True)
             refusal = None if later is None else refusal
         if refusal is not None and signature is not None and refusal.blocker not in _OF_THE_QUEUE:
-            self.failed[signature] = refusal
+            self.failed[signature] = (before, refusal)
         return refusal
+
+    def _known_refusal(self, signature: Hashable, gang: Gang) -> Refusal | None:
+        """Why a gang like this one failed, if that still holds."""
+        moment, refusal = self.failed.get(signature, (None, None))
+        if moment is None or refusal is None:
+            return None
+        boards = self.state.boards
+        if boards.still_holds(moment, shapes_of(boards, gang.core_pods())):
+            return refusal
+        # What no arrangement of this cycle's pods can change outlives that they were rearranged.
+        is_final = refusal.is_proof and self.state.rescuer is not None and not boards.world.has_future
+        return refusal if is_final else None
 
     def _place(self, record: GangRecord, *, is_core: bool, in_future: bool) -> Refusal | None:
         first: Refusal | None = None

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: small clusters with every kind of trouble that placement has to get right."""
+"""Whole small clusters: nodes, queues, and gangs in every state, with or without devices."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from kai_sched.model.workloads import (
     SubGroup,
 )
 from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
+from tests.strategies.devices import CLASSES, equipped
 
 HOSTNAME = "kubernetes.io/hostname"
 
@@ -77,7 +78,7 @@ def specs(draw: st.DrawFn) -> PodSpec:
 @st.composite
 def quota_trees(draw: st.DrawFn) -> tuple[Queue, ...]:
     """A department with two teams and a team of its own."""
-    bound = st.sampled_from([-1.0, 0.0, 2.0, 4.0, 8.0])
+    bound = st.sampled_from([-1.0] * 7 + [0.0, 2.0, 4.0, 8.0])
 
     def queue(name: str, parent: str | None) -> Queue:
         deserved, limit = draw(bound), draw(bound)
@@ -100,8 +101,8 @@ def groups(draw: st.DrawFn, index: int, node_names: list[str]) -> tuple[PodGroup
     preferred = draw(st.sampled_from(["", "", HOSTNAME])) if level != HOSTNAME else ""
     group = a_group(
         name,
-        queue=draw(st.sampled_from(["team-a", "team-b", "lone", "dept"])),
-        min_member=draw(st.integers(0, size)),
+        queue=draw(st.sampled_from(["team-a", "team-b", "lone"] * 4 + ["dept"])),
+        min_member=draw(st.sampled_from([1, size, *range(size)])),
         required=level,
         preferred=preferred,
         priority=draw(st.sampled_from([50, 75, 100])),
@@ -114,11 +115,11 @@ def groups(draw: st.DrawFn, index: int, node_names: list[str]) -> tuple[PodGroup
     kinds = [draw(specs()) for _ in range(draw(st.integers(1, 2)))]
     # Most pods are in a leaf; the others name an inner subgroup, one that is not there, or none.
     leaves = (
-        ["x", "y", "z"] * 3 + ["inner", "nowhere", ""] if subgroups else [""] * 9 + ["default", "nowhere"]
+        ["x", "y", "z"] * 8 + ["inner", "nowhere", ""] if subgroups else [""] * 30 + ["default", "nowhere"]
     )
     pods = []
     for number in range(size):
-        state = draw(st.sampled_from([PodState.PENDING] * 7 + [PodState.GATED, PodState.SUCCEEDED, *held]))
+        state = draw(st.sampled_from([PodState.PENDING] * 16 + [PodState.GATED, PodState.SUCCEEDED, *held]))
         node = draw(st.sampled_from(node_names)) if state in held else None
         pod = a_pod(f"{name}-{number}", draw(st.sampled_from(kinds)), group=name, node=node, state=state)
         if node is not None and pod.spec.gpu_share is not None:
@@ -146,9 +147,13 @@ def snapshots(draw: st.DrawFn) -> ClusterSnapshot:
     fleet = draw(nodes())
     names = [node.name for node in fleet]
     found = [draw(groups(index, names)) for index in range(draw(st.integers(1, 5)))]
+    having = draw(equipped(fleet, [pods for _, pods in found]))
     return a_snapshot(
         nodes=fleet,
-        pods=[pod for _, pods in found for pod in pods],
+        pods=having.pods,
         groups=[group for group, _ in found],
         queues=draw(quota_trees()),
+        slices=having.slices,
+        device_classes=CLASSES if having.slices else (),
+        claims=tuple(having.claims[key] for key in sorted(having.claims)),
     )
