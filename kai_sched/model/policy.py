@@ -94,6 +94,9 @@ class Policy:
     cpu_strategy: Strategy = Strategy.BINPACK
     k_value: float = 1.0
     default_queue: str = "default-queue"
+    queue_label: str = "kai.scheduler/queue"
+    project_label: str = "project"
+    """Labels of a pod that name its queue, the second where the first is not there."""
     scheduler_name: str = "kai-scheduler"
     device_choice: DeviceChoice = DeviceChoice.TOPOLOGY
     bug_compatible: bool = False

@@ -1,8 +1,8 @@
 """Accounting: what pods hold and ask for, in the units that quotas speak of.
 
 gpu counts whole GPUs of device plugins, MIG resources by their g, parts of shared GPUs, and the devices of claims
-(``gpu_counting``). A claim that several pods share counts once: in the queue of its label, else in that of its first
-consumer; unless it is shared by parts (``Claim.parts_millis``): then each pod counts its part.
+(``gpu_counting``). A claim that several pods share counts once; unless it is shared by parts
+(``Claim.parts_millis``): then each pod counts its part. Which queue pays: ``charging``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QuotaVector
 from kai_sched.model.resources import CPU, MEMORY, Amounts
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, Pod, PodGroup, PodSpec, PodState
+from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, Pod, PodSpec, PodState
+from kai_sched.planning.charging import Charging
 from kai_sched.planning.gpu_counting import GpuCounting, gpu_counting, partition_size
 
 _BYTES_PER_MB = 1_000_000
@@ -40,7 +41,7 @@ class Accounting:
         self._snapshot = snapshot
         self._policy = policy
         self._counting = counting
-        self._groups = {group.key: group for group in snapshot.pod_groups}
+        self._charging = Charging(snapshot, policy)
         self._claims = {claim.key: claim for claim in snapshot.claims}
         self._nodes = {node.name: node for node in snapshot.fleet.nodes}
         memories = [node.gpu_memory_mib for node in snapshot.fleet.nodes if node.gpu_memory_mib > 0]
@@ -50,14 +51,12 @@ class Accounting:
         # Specs are shared and live as long as the snapshot: their identity is a cheap key.
         self._vectors: dict[int, QuotaVector] = {}
         self._claim_vectors: dict[int, QuotaVector] = {}
-        self._held = frozenset(
-            ref.claim
-            for pod in snapshot.pods
-            if pod.state in ACTIVE
-            for ref in pod.claims
-            if ref.claim is not None
-        )
-        self._taken: set[ClaimKey] = set(self._held)
+        self._payers: dict[ClaimKey, set[QueueName]] = {}
+        """The queues of the pods of ours that hold a claim, running or placed in this cycle."""
+        for pod in snapshot.pods:
+            if pod.state in ACTIVE and pod.group is not None:
+                self._note_holder(pod)
+        self._held = frozenset(self._payers)
 
     @staticmethod
     def of(snapshot: ClusterSnapshot, policy: Policy, index: DeviceIndex) -> Accounting:
@@ -69,13 +68,13 @@ class Accounting:
         tally = _Tally()
         consumers: dict[ClaimKey, list[Pod]] = {}
         for pod in self._snapshot.pods:
-            is_active = pod.state in ACTIVE
-            group = self._groups.get(pod.group) if pod.group is not None else None
-            if group is None or not (is_active or pod.state is PodState.PENDING):
+            if pod.group is None or not (pod.state in ACTIVE or pod.state is PodState.PENDING):
                 continue
-            if not is_active and group.given_up_on and group.given_up_on == self._policy.node_pool:
+            group = self._charging.group_of(pod)
+            given_up = group.given_up_on and group.given_up_on == self._policy.node_pool
+            if pod.state is PodState.PENDING and given_up:
                 continue
-            tally.add((group.queue, is_active, group.is_preemptible), self._own_vector(pod))
+            tally.add(self._place_of(pod), self._own_vector(pod))
             for ref in pod.claims:
                 if ref.claim is not None:
                     consumers.setdefault(ref.claim, []).append(pod)
@@ -83,21 +82,23 @@ class Accounting:
             claim = self._claims.get(key)
             if claim is not None and claim.parts_millis:
                 for pod in pods:
-                    group = self._group_of(pod)
-                    place = (group.queue, pod.state in ACTIVE, group.is_preemptible)
-                    tally.add(place, self._part_vector(claim, pod))
+                    tally.add(self._place_of(pod), self._part_vector(claim, pod))
             elif claim is not None:
-                group = self._group_of(pods[0] if len(pods) == 1 else _first_consumer(claim, pods))
-                place = (self._queue_of(claim, group), key in self._held, group.is_preemptible)
-                tally.add(place, self._claim_vector(claim))
+                holders = [pod for pod in pods if pod.state in ACTIVE]
+                payer = self._charging.payer(claim, holders or pods)
+                tally.add(self._place_of(payer), self._claim_vector(claim))
         return tally.by_queue()
+
+    def _place_of(self, pod: Pod) -> _Place:
+        queue, group = self._charging.queue_of(pod), self._charging.group_of(pod)
+        return queue, pod.state in ACTIVE, group.is_preemptible
 
     def request_of(self, pods: Iterable[int], node_of: Mapping[int, NodeName] = _NOWHERE) -> QuotaVector:
         """What these pods (by position) would add to the account of their queue, on these nodes if they have any.
 
-        A shared claim adds nothing once a pod that holds it is placed, nor where its label names another queue; one
-        that is shared by parts adds the part of each pod. GPU memory counts as a part of a GPU of the node, without a
-        node of the smallest GPU.
+        A shared claim adds nothing once a pod that holds it is placed, unless its label makes this queue pay from then
+        on; one that is shared by parts adds the part of each pod. GPU memory counts as a part of a GPU of the node,
+        without a node of the smallest GPU.
         """
         return self._request(pods, {pod: self._gpu_memory_of(node) for pod, node in node_of.items()})
 
@@ -119,7 +120,7 @@ class Accounting:
             for claim in self._claims_of(pod):
                 if claim.parts_millis:
                     sum_of_pods += self._part_vector(claim, pod)
-                elif claim.key not in self._taken and self._is_charged_to(claim, pod):
+                elif self._pays_anew(claim, pod):
                     claims[claim.key] = claim
         for claim in claims.values():
             sum_of_pods += self._claim_vector(claim)
@@ -128,7 +129,20 @@ class Accounting:
     def note_placed(self, pods: Iterable[int]) -> None:
         """From now on the claims of these pods are taken: requests for them add nothing."""
         for position in pods:
-            self._taken.update(claim.key for claim in self._claims_of(self._snapshot.pods[position]))
+            self._note_holder(self._snapshot.pods[position])
+
+    def _note_holder(self, pod: Pod) -> None:
+        for ref in pod.claims:
+            if ref.claim is not None:
+                self._payers.setdefault(ref.claim, set()).add(self._charging.queue_of(pod))
+
+    def _pays_anew(self, claim: Claim, pod: Pod) -> bool:
+        """Whether a pod that takes a claim brings it to the account of its queue."""
+        payers = self._payers.get(claim.key)
+        if not payers:
+            return True
+        queue = self._charging.queue_of(pod)
+        return queue == claim.queue_label and queue not in payers
 
     def quota_of_pod(self, pod: Pod) -> QuotaVector:
         """What a pod with its claims takes, as if it shared them with nobody."""
@@ -143,7 +157,9 @@ class Accounting:
         for pod in self._snapshot.pods:
             if pod.group is None and pod.state in HOLDS_ROOM and pod.node in ready and not _is_utility(pod):
                 total -= self._own_vector(pod)
-                held.update((claim.key, claim) for claim in self._claims_of(pod))
+                held.update(
+                    (claim.key, claim) for claim in self._claims_of(pod) if claim.key not in self._held
+                )
         for claim in held.values():
             total -= self._claim_vector(claim)
         return total
@@ -235,26 +251,6 @@ class Accounting:
         if part is None or claim.is_extended_resource:
             return whole
         return QuotaVector(gpu=whole.gpu * part / 1000)
-
-    def _is_charged_to(self, claim: Claim, pod: Pod) -> bool:
-        return not claim.queue_label or claim.queue_label == self._group_of(pod).queue
-
-    @staticmethod
-    def _queue_of(claim: Claim, group: PodGroup) -> QueueName:
-        return QueueName(claim.queue_label) if claim.queue_label else group.queue
-
-    def _group_of(self, pod: Pod) -> PodGroup:
-        assert pod.group is not None
-        return self._groups[pod.group]
-
-
-def _first_consumer(claim: Claim, pods: Sequence[Pod]) -> Pod:
-    """The pod the claim was reserved for first, else the one that came first."""
-    by_uid = {str(pod.uid): pod for pod in pods}
-    for consumer in claim.reserved_for:
-        if consumer.uid in by_uid:
-            return by_uid[consumer.uid]
-    return min(pods, key=lambda pod: (pod.created_at, pod.uid))
 
 
 class _Tally:

@@ -265,10 +265,40 @@ def test_claim_in_use_costs_a_new_consumer_nothing():
     assert account.request_of((1,)).gpu == 0
 
 
-def test_claim_labelled_for_another_queue_is_not_charged_here():
-    account = shared_claim_account(plain("a"), groups=[a_group("a")], queue_label="team-b")
+def test_a_label_that_names_no_queue_of_a_consumer_moves_nothing():
+    for label in ("team-b", "gone", "dept"):
+        waiting = shared_claim_account(plain("a"), groups=[a_group("a")], queue_label=label)
+        running = shared_claim_account(plain("a", node="n"), groups=[a_group("a")], queue_label=label)
 
-    assert account.request_of((0,)).gpu == 0
+        assert waiting.request_of((0,)).gpu == 2
+        assert waiting.usage()["team-a"].pending.gpu == 2
+        assert {name: usage.allocated.gpu for name, usage in running.usage().items()} == {"team-a": 2}
+
+
+def test_a_consumer_that_only_waits_pays_for_nobody_who_runs():
+    account = shared_claim_account(plain("a", node="n"), plain("b"), queue_label="team-b")
+
+    assert account.usage()["team-a"].allocated.gpu == 2
+    assert account.usage()["team-b"].allocated.gpu == 0
+
+
+def test_a_consumer_that_takes_the_charge_over_by_the_label_asks_for_it():
+    account = shared_claim_account(plain("a", node="n"), plain("b"), queue_label="team-b")
+
+    assert account.request_of((1,)).gpu == 2
+    account.note_placed((1,))
+    assert account.request_of((1,)).gpu == 0
+
+
+def test_a_claim_that_a_stranger_holds_counts_once_a_pod_of_ours_holds_it_too():
+    def account(node):
+        return shared_claim_account(
+            plain("a", node=node), plain("x", group=None, node="n"), groups=[a_group("a")]
+        )
+
+    assert account(None).request_of((0,)).gpu == 2
+    assert account("n").usage()["team-a"].allocated.gpu == 2
+    assert account("n").total_capacity().gpu == account(None).total_capacity().gpu + 2
 
 
 PARTS = (("ticket-a", 500), ("ticket-b", 250))

@@ -1,0 +1,47 @@
+"""Worlds that users met and that went wrong once, each a snapshot file as the commands take it, and what is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kai_sched.cli.worlds import WorldOptions, load_world
+from kai_sched.model.plan import Verdict
+from kai_sched.planning.checks.plan_checker import PlanChecker
+from kai_sched.planning.cycle import plan_cycle
+
+FOLDER = Path(__file__).parent / "reported"
+
+REPORTED = {
+    "claim-labelled-for-no-queue": (
+        "Unplaced QueueLimit",
+        "poor quota has reached the allowable limit of GPUs",
+    ),
+    "claim-of-a-template-labelled-for-no-queue": ("Unplaced QueueLimit", "workload requested 8 GPUs"),
+    "running-pod-of-a-lost-group": ("Unplaced QueueLimit", "Limit is 1 GPUs, currently 1 GPUs allocated"),
+}
+"""File -> verdict and blocker of its only waiting group, and a part of what it is told."""
+
+
+def the_verdict(name: str) -> Verdict:
+    """What the only waiting group of a file hears, of a plan that the judge passes."""
+    world = load_world([FOLDER / f"{name}.yaml"], WorldOptions())
+    plan = plan_cycle(world.snapshot, world.policy)
+    assert PlanChecker()(world.snapshot, world.policy, plan) == ()
+    (verdict,) = plan.verdicts
+    return verdict
+
+
+def test_every_file_is_told_of() -> None:
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(REPORTED)
+
+
+@pytest.mark.parametrize("name", REPORTED)
+def test_what_went_wrong_once_is_right(name: str) -> None:
+    outcome, told = REPORTED[name]
+
+    verdict = the_verdict(name)
+
+    assert f"{verdict.outcome} {verdict.blocker or ''}".strip() == outcome
+    assert told in f"{verdict.message}; {verdict.next_step}"
