@@ -36,6 +36,7 @@ from kai_sched.api.dra_wire import (
 )
 from kai_sched.api.share_book import read_book
 from kai_sched.model.devices import (
+    NO_DRIVER,
     AttributeValue,
     Claim,
     ClaimSpec,
@@ -162,13 +163,14 @@ def _taint(document: Document) -> Taint:
 
 
 def translate_taint_rule(document: Document) -> DeviceTaintRule:
-    """A DeviceTaintRule; no selector means every device."""
+    """A DeviceTaintRule. An empty selector means every device; without one the rule is about none."""
     check_shape(document, TAINT_RULE)
     spec = mapping(document.get("spec"))
+    has_selector = spec.get("deviceSelector") is not None
     selector = mapping(spec.get("deviceSelector"))
     return DeviceTaintRule(
         name=text(mapping(document.get("metadata")).get("name")),
-        driver=text(selector.get("driver")) or None,
+        driver=text(selector.get("driver")) or (None if has_selector else NO_DRIVER),
         pool=text(selector.get("pool")) or None,
         device=text(selector.get("device")) or None,
         taint=_taint(mapping(spec.get("taint"))),

@@ -92,8 +92,9 @@ def view_of(world: World, topology_name: str = "") -> View:
     if topology_name and topology_name not in known:
         there = ", ".join(known) or "none"
         raise InvalidInput(f"no topology {topology_name!r} (there are: {there})", field="--topology")
+    index = DeviceIndex.of(snapshot.fleet)
     graph = FleetGraph(
-        snapshot.fleet,
+        replace(snapshot.fleet, slices=index.current_slices),
         GraphOptions(
             topology=topology_name,
             clique_label=policy.clique_label,
@@ -108,18 +109,17 @@ def view_of(world: World, topology_name: str = "") -> View:
         for each in known_topology.levels
     }
     nodes = {str(each.name): each for each in snapshot.fleet.nodes}
-    root = inventory(graph, CLUSTER, holders, _supply(snapshot))
+    root = inventory(graph, CLUSTER, holders, _supply(snapshot, index))
     return View(root, graph, holders, nodes, titles, world.speeds)
 
 
-def _supply(snapshot: ClusterSnapshot) -> Supply:
-    index = DeviceIndex.of(snapshot.fleet)
+def _supply(snapshot: ClusterSnapshot, index: DeviceIndex) -> Supply:
     damage = Damage(index, DeviceState.from_claims(snapshot.claims))
     return Supply(
-        blocked={entry.device_id for entry in index.devices if not damage.can_be_had(entry)},
+        blocked={entry.device_id for entry in index.current_devices if not damage.can_be_had(entry)},
         shared={
             entry.device_id: {name: capacity.value for name, capacity in entry.device.capacity}
-            for entry in index.devices
+            for entry in index.current_devices
             if entry.device.allow_multiple_allocations
         },
     )

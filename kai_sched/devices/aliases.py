@@ -20,7 +20,7 @@ _UUID: Final = "uuid"
 
 def alias_names(devices: Iterable[PooledDevice]) -> dict[int, tuple[str, ...]]:
     """Ordinal of a device -> names in the same pool that exclude it."""
-    by_hardware: dict[tuple[str, str, object], list[_Form]] = {}
+    by_hardware: dict[tuple[str | None, str, object], list[_Form]] = {}
     kinds: set[object] = set()
     for entry in devices:
         kind = _attribute(entry.device, entry.driver, "type")
@@ -30,7 +30,8 @@ def alias_names(devices: Iterable[PooledDevice]) -> dict[int, tuple[str, ...]]:
         for name in (_BUS_ID, _UUID):
             value = _attribute(entry.device, entry.driver, name)
             if value is not None:
-                by_hardware.setdefault((entry.pool, name, value), []).append(_Form(entry, kind))
+                # Nodes that publish under one pool name have the same bus addresses, and hardware of their own.
+                by_hardware.setdefault((entry.home, name, value), []).append(_Form(entry, kind))
     if len(kinds) < 2:
         return {}
     found: dict[int, set[str]] = {}

@@ -6,7 +6,7 @@ counters and aliases, and no selector fails on any device of the fleet.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -38,9 +38,9 @@ class Supply:
     """All devices of one kind. ``totals``: int64[N] by node of the fleet."""
 
     totals: NDArray[np.int64]
-    names: dict[PoolKey, tuple[int, frozenset[str]]]
-    """Pool -> (node, names of its devices of this kind)."""
-    pools_of_node: dict[int, tuple[PoolKey, ...]]
+    names: dict[PoolKey, list[tuple[int, frozenset[str]]]]
+    """Pool -> (node, names of its devices of this kind there); nodes may publish under one pool name."""
+    pools_of_node: dict[int, tuple[tuple[PoolKey, frozenset[str]], ...]]
     in_order: dict[NodeName, tuple[PooledDevice, ...]]
     """Devices of a node in search order."""
 
@@ -81,9 +81,8 @@ def matching_free(
     if nodes is None or len(nodes) * 4 > len(index.nodes):
         free = supply.totals.copy()
         for key, use in state.items():
-            entry = supply.names.get(key)
-            if entry is not None:
-                free[entry[0]] -= _count_used(entry[1], use.dedicated, use.shared)
+            for node, names in supply.names.get(key, ()):
+                free[node] -= _count_used(names, use.dedicated, use.shared)
         return free if nodes is None else free[nodes]
     return np.fromiter(
         (_free_on(supply, state, int(node)) for node in nodes), dtype=np.int64, count=len(nodes)
@@ -92,9 +91,9 @@ def matching_free(
 
 def _free_on(supply: Supply, state: DeviceState, node: int) -> int:
     free = int(supply.totals[node])
-    for key in supply.pools_of_node.get(node, ()):
+    for key, names in supply.pools_of_node.get(node, ()):
         use = state.use_of(key)
-        free -= _count_used(supply.names[key][1], use.dedicated, use.shared)
+        free -= _count_used(names, use.dedicated, use.shared)
     return free
 
 
@@ -112,7 +111,7 @@ def supply_of(index: DeviceIndex, key: Hashable) -> Supply | None:
 def _count_supply(index: DeviceIndex, key: tuple[SelectorKey, tuple[Toleration, ...]]) -> Supply | None:
     selector_key, tolerations = key
     matching: set[int] = set()
-    for entry in index.devices:
+    for entry in index.current_devices:
         verdict = index.verdict_on(selector_key, entry)
         if isinstance(verdict, str):
             return None
@@ -135,22 +134,30 @@ def _is_countable(index: DeviceIndex, entry: PooledDevice) -> bool:
     )
 
 
-def _by_node(index: DeviceIndex, matching: set[int]) -> Supply:
+def _by_node(index: DeviceIndex, matching: set[int]) -> Supply | None:
+    """None where nodes have devices of one name in one pool: taking one takes the other too."""
     totals = np.zeros(len(index.nodes), dtype=np.int64)
-    names: dict[PoolKey, tuple[int, frozenset[str]]] = {}
-    pools_of_node: dict[int, tuple[PoolKey, ...]] = {}
+    names: dict[PoolKey, list[tuple[int, frozenset[str]]]] = {}
+    pools_of_node: dict[int, tuple[tuple[PoolKey, frozenset[str]], ...]] = {}
     in_order: dict[NodeName, tuple[PooledDevice, ...]] = {}
     for position, node in enumerate(index.nodes):
-        keys: list[PoolKey] = []
+        pools: list[tuple[PoolKey, frozenset[str]]] = []
         here: list[PooledDevice] = []
         for pool in index.pools_of(node):
             found = [entry for entry in pool.devices if entry.ordinal in matching]
             if found:
-                names[pool.key] = (position, frozenset(entry.name for entry in found))
-                keys.append(pool.key)
+                own = frozenset(entry.name for entry in found)
+                names.setdefault(pool.key, []).append((position, own))
+                pools.append((pool.key, own))
                 here += found
-        if keys:
-            pools_of_node[position] = tuple(keys)
+        if pools:
+            pools_of_node[position] = tuple(pools)
             in_order[node.name] = tuple(here)
             totals[position] = len(here)
+    if any(_overlap([own for _, own in parts]) for parts in names.values()):
+        return None
     return Supply(totals, names, pools_of_node, in_order)
+
+
+def _overlap(parts: Sequence[frozenset[str]]) -> bool:
+    return len(parts) > 1 and len(frozenset[str]().union(*parts)) < sum(map(len, parts))

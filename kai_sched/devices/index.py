@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Final
 
 from kai_sched.devices.aliases import alias_names
@@ -12,9 +13,11 @@ from kai_sched.devices.cel.device_view import DeviceFacts
 from kai_sched.devices.cel.selector import SelectorVerdict, compiled_selector
 from kai_sched.devices.closures import OPEN, ClosureBook
 from kai_sched.devices.features import ALL_FEATURES, AllocatorFeatures
-from kai_sched.devices.pools import Pool, PooledDevice, PooledSlice, PoolKey, gather_pools
+from kai_sched.devices.generations import PoolKey, WholePool
+from kai_sched.devices.pools import Pool, PooledDevice, PooledSlice, gather_pools, seen_devices
 from kai_sched.devices.taints import matching_taints
-from kai_sched.model.devices import ClaimSpec, DeviceClass, DeviceTaintRule, ResourceSlice
+from kai_sched.model.devices import ClaimSpec, DeviceClass, DeviceResult, DeviceTaintRule, ResourceSlice
+from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
 from kai_sched.model.snapshot import Fleet
 
@@ -52,7 +55,7 @@ class DeviceIndex:
         """Kept by ``devices.recall``."""
         self.classes = {entry.name: entry for entry in classes}
         self._rules = tuple(rules)
-        self._by_pool: dict[PoolKey, tuple[PooledSlice, ...]] = {}
+        self._by_pool: dict[PoolKey, WholePool[PooledSlice]] = {}
         self._on_node: dict[str, list[PooledSlice]] = {}
         self._shared: list[PooledSlice] = []
         self._pools_of: dict[str, tuple[Pool, ...]] = {}
@@ -63,6 +66,7 @@ class DeviceIndex:
         for published in slices:
             self._add(published)
         self.devices: tuple[PooledDevice, ...] = tuple(self._devices)
+        """Everything that is published, superseded generations too."""
         self._aliases: dict[PoolKey, dict[int, tuple[str, ...]]] = {}
 
     @classmethod
@@ -95,7 +99,7 @@ class DeviceIndex:
             devices.append(entry)
             self._devices.append(entry)
         prepared = PooledSlice(published, tuple(devices))
-        self._by_pool[prepared.key] = (*self._by_pool.get(prepared.key, ()), prepared)
+        self._by_pool.setdefault(prepared.key, WholePool()).add(prepared)
         if published.node_name:
             self._on_node.setdefault(published.node_name, []).append(prepared)
         else:
@@ -110,11 +114,38 @@ class DeviceIndex:
             self._pools_of[node.name] = known
         return known
 
+    @property
+    def current_slices(self) -> tuple[ResourceSlice, ...]:
+        """The slices of the current devices."""
+        return tuple({id(entry.published_in): entry.published_in for entry in self.current_devices}.values())
+
+    @cached_property
+    def current_devices(self) -> tuple[PooledDevice, ...]:
+        """Devices that some node goes by: what there is to count and to show. Usable or not."""
+        seen = frozenset[int]().union(*(seen_devices(whole, self.nodes) for whole in self._by_pool.values()))
+        return tuple(entry for entry in self.devices if entry.ordinal in seen)
+
+    def held_device(self, result: DeviceResult, node: NodeName | None) -> PooledDevice | None:
+        """The device of an allocation made on that node (None: of no single one) as it is published; None: withdrawn.
+
+        Nodes may publish devices of one name under one pool name: then it is the node's own, of the newest generation.
+        """
+        found = self._by_id.get(result.device_id, ())
+        here = [entry for entry in found if node is None or entry.home in {None, node}]
+        return max(here or found, key=lambda entry: entry.published_in.generation, default=None)
+
+    @cached_property
+    def _by_id(self) -> dict[str, list[PooledDevice]]:
+        by_id: dict[str, list[PooledDevice]] = {}
+        for entry in self.devices:
+            by_id.setdefault(entry.device_id, []).append(entry)
+        return by_id
+
     def aliases_of(self, entry: PooledDevice) -> tuple[str, ...]:
         """Names in the same pool that stand for the same hardware as this device."""
         known = self._aliases.get(entry.pool_key)
         if known is None:
-            devices = [device for part in self._by_pool[entry.pool_key] for device in part.devices]
+            devices = [device for part in self._by_pool[entry.pool_key].parts for device in part.devices]
             known = self._aliases[entry.pool_key] = alias_names(devices)
         return known.get(entry.ordinal, ())
 

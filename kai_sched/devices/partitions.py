@@ -150,7 +150,7 @@ class Partitions:
     def _masks(self, key: PieceKey) -> dict[Box, int] | None:
         selector_key, tolerations = key
         matching: set[int] = set()
-        for entry in self._index.devices:
+        for entry in self._index.current_devices:
             verdict = self._index.verdict_on(selector_key, entry)
             if isinstance(verdict, str) or (verdict.is_match and entry.ordinal in self._odd):
                 return None

@@ -1,20 +1,29 @@
-"""Pools as one node sees them: newest generation only, complete or not, valid or not, in the reference's order."""
+"""Pools as one node sees them: complete or not, valid or not, in the reference's order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kai_sched.devices.capacity import Number, narrowed
 from kai_sched.devices.cel.device_view import DeviceFacts
 from kai_sched.devices.features import AllocatorFeatures
-from kai_sched.devices.node_selection import device_reaches, slice_reaches
+from kai_sched.devices.generations import (
+    Completeness,
+    PoolKey,
+    Sight,
+    WholePool,
+    newest_that_reach,
+    sight_of,
+)
+from kai_sched.devices.node_selection import device_reaches
 from kai_sched.model.devices import Device, ResourceSlice
+from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
 from kai_sched.model.selectors import Taint
 
-PoolKey = tuple[str, str]
-"""(driver, pool name)."""
+__all__ = ["Counter", "Pool", "PoolKey", "PooledDevice", "PooledSlice", "gather_pools", "seen_devices"]
+
 Counter = tuple[str, str]
 """(counter set, counter)."""
 
@@ -46,6 +55,11 @@ class PooledDevice:
     def device_id(self) -> str:
         """``driver/pool/device``."""
         return f"{self.driver}/{self.pool}/{self.device.name}"
+
+    @property
+    def home(self) -> NodeName | None:
+        """The only node that reaches it, where it is told by name."""
+        return self.published_in.node_name or self.device.node_name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,28 +103,52 @@ class Pool:
 def gather_pools(
     node: Node,
     candidates: Iterable[PooledSlice],
-    whole_pool: dict[PoolKey, tuple[PooledSlice, ...]],
+    whole_pool: Mapping[PoolKey, WholePool[PooledSlice]],
     features: AllocatorFeatures,
 ) -> tuple[Pool, ...]:
     """The pools of a node, by (driver, name), those with binding conditions last."""
-    labels = dict(node.labels)
-    newest: dict[PoolKey, list[PooledSlice]] = {}
-    for entry in candidates:
-        if not _is_considered(entry.published, features) or not slice_reaches(entry.published, node, labels):
-            continue
-        group = newest.setdefault(entry.key, [])
-        if group and entry.published.generation > group[0].published.generation:
-            group.clear()
-        if not group or entry.published.generation == group[0].published.generation:
-            group.append(entry)
+    considered = (entry for entry in candidates if _is_considered(entry.published, features))
+    newest = newest_that_reach(node, considered)
     pools: list[Pool] = []
     with_conditions: list[Pool] = []
     for key in sorted(newest):
-        pool = _pool_for(key, newest[key], whole_pool[key], node, features)
-        if pool is not None:
-            conditional = any(entry.device.binding_conditions for entry in pool.devices)
-            (with_conditions if conditional else pools).append(pool)
+        sight = sight_of(
+            newest[key],
+            whole_pool[key],
+            lambda published: features.compatibility_groups or not _uses_groups(published),
+        )
+        if sight.completeness is Completeness.OBSOLETE:
+            continue
+        is_complete = sight.completeness is Completeness.COMPLETE
+        pool = _built(key, sight, node, features) if is_complete else Pool(key, is_incomplete=True)
+        conditional = any(entry.device.binding_conditions for entry in pool.devices)
+        (with_conditions if conditional else pools).append(pool)
     return (*pools, *with_conditions)
+
+
+def seen_devices(whole: WholePool[PooledSlice], nodes: Iterable[Node]) -> frozenset[int]:
+    """Ordinals of a pool's devices that some node goes by, usable or not; what is superseded everywhere is left out."""
+    if not whole.has_generations:
+        return frozenset(entry.ordinal for part in whole.parts for entry in part.devices)
+    on_node: dict[str, list[PooledSlice]] = {}
+    shared = [part for part in whole.parts if not part.published.node_name]
+    for part in whole.parts:
+        if part.published.node_name:
+            on_node.setdefault(part.published.node_name, []).append(part)
+    known = {node.name: node for node in nodes}
+    # A node may publish its devices before it is there itself.
+    places = [*known.values(), *(Node(name=NodeName(name)) for name in on_node if name not in known)]
+    seen: set[int] = set()
+    for node in places:
+        for here in newest_that_reach(node, (*on_node.get(node.name, ()), *shared)).values():
+            sight = sight_of(here, whole)
+            if sight.completeness is not Completeness.OBSOLETE:
+                seen.update(entry.ordinal for part in sight.here for entry in part.devices)
+    if seen:
+        return frozenset(seen)
+    # No node reaches it: what the driver told last.
+    latest = whole.of_generation(whole.newest)
+    return frozenset(entry.ordinal for part in latest for entry in part.devices)
 
 
 def _is_considered(published: ResourceSlice, features: AllocatorFeatures) -> bool:
@@ -125,36 +163,9 @@ def _uses_groups(published: ResourceSlice) -> bool:
     return any(use.compatibility_groups for device in published.devices for use in device.consumes_counters)
 
 
-def _pool_for(
-    key: PoolKey,
-    group: list[PooledSlice],
-    whole: tuple[PooledSlice, ...],
-    node: Node,
-    features: AllocatorFeatures,
-) -> Pool | None:
-    """None: a newer generation exists that has nothing for this node, so the driver is replacing the pool."""
-    first = group[0].published
-    rest: list[PooledSlice] = []
-    if len(group) != first.slice_count:
-        if any(entry.published.generation > first.generation for entry in whole):
-            return None
-        current = [
-            entry
-            for entry in whole
-            if entry.published.generation == first.generation
-            and (features.compatibility_groups or not _uses_groups(entry.published))
-        ]
-        if len(current) != first.slice_count:
-            return Pool(key, is_incomplete=True)
-        names = {entry.published.name for entry in group}
-        rest = [entry for entry in current if entry.published.name not in names]
-    return _built(key, sorted(group, key=lambda entry: entry.published.name), rest, node, features)
-
-
-def _built(
-    key: PoolKey, group: list[PooledSlice], rest: list[PooledSlice], node: Node, features: AllocatorFeatures
-) -> Pool:
+def _built(key: PoolKey, sight: Sight[PooledSlice], node: Node, features: AllocatorFeatures) -> Pool:
     partitioned = features.partitionable_devices
+    group, rest = sight.here, sight.elsewhere
     holders = [entry for entry in (*group, *rest) if partitioned and entry.published.shared_counters]
     # A slice of 1.34 may hold counters and devices together; then its devices count too.
     with_devices = [entry for entry in group if entry not in holders or entry.devices]

@@ -12,6 +12,7 @@ from kai_sched.devices.features import AllocatorFeatures
 from kai_sched.devices.node_selection import NODE_NAME_FIELD, selects
 from kai_sched.devices.requests import PreparedClaim, PreparedRequest
 from kai_sched.model.devices import AllocatedConfig, Claim, ClaimAllocation, DeviceResult, OpaqueConfig
+from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
 from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement
 
@@ -123,6 +124,17 @@ def _add_new(present: list[Requirement], more: Iterable[Requirement]) -> None:
         )
         if not any(same):
             present.append(requirement)
+
+
+def pinned_node(allocation: ClaimAllocation) -> NodeName | None:
+    """The only node from which an allocation may be used, where it is bound to one by name."""
+    selector = allocation.node_selector
+    if selector is None or len(selector.terms) != 1:
+        return None
+    for field in selector.terms[0].fields:
+        if field.key == NODE_NAME_FIELD and field.operator is Operator.IN and len(field.values) == 1:
+            return NodeName(field.values[0])
+    return None
 
 
 def is_usable_from(allocation: ClaimAllocation, node: Node) -> bool:

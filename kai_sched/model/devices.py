@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+from typing import Final
 
 from kai_sched.model.ids import ClaimKey, NodeName, Uid
 from kai_sched.model.selectors import NodeSelector, Taint, Toleration
@@ -92,9 +93,13 @@ class ResourceSlice:
     per_device_node_selection: bool = False
 
 
+NO_DRIVER: Final = ""
+"""What no device has as its driver."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceTaintRule:
-    """An admin's taint on devices (KEP-5055); None matches any."""
+    """An admin's taint on devices (KEP-5055); None matches any. A rule about no device has driver ``NO_DRIVER``."""
 
     name: str
     driver: str | None

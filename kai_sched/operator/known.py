@@ -37,10 +37,14 @@ class MirrorKnowledge:
 
     def broken_devices(self, placements: Iterable[Placement]) -> Mapping[PodKey, str]:
         broken: dict[PodKey, str] = {}
+        nodes = self._mirror.stock.nodes.records
         for placement in placements:
+            node = nodes.get(placement.node)
+            if node is None:
+                continue
             for part in placement.claims:
                 if part.allocation is not None and (
-                    problem := self._devices().problem(placement.node, part.allocation.results)
+                    problem := self._devices().problem(node, part.allocation.results)
                 ):
                     broken[placement.pod] = f"claim {part.claim}: {problem}"
         return broken

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -16,7 +16,8 @@ from functools import lru_cache
 from kai_sched.devices.cel.selector import compiled_selector
 from kai_sched.devices.closures import OPEN
 from kai_sched.devices.index import EXPENSIVE, DeviceIndex, SelectorKey
-from kai_sched.devices.pools import PooledDevice, PoolKey
+from kai_sched.devices.pools import PooledDevice
+from kai_sched.devices.results import pinned_node
 from kai_sched.model.devices import (
     AllocationMode,
     AttributeValue,
@@ -55,10 +56,10 @@ class GpuCounting:
     def __init__(self, index: DeviceIndex, rules: tuple[GpuClassRule, ...] = ()) -> None:
         self._index = index
         self._rules = rules
-        self._devices = tuple(_Published.of(entry) for entry in _newest(index.devices))
+        self._devices = tuple(_Published.of(entry) for entry in index.current_devices)
         self._plain = tuple(device for device in self._devices if not device.is_varied)
         self._varied = tuple(device for device in self._devices if device.is_varied)
-        self._by_id = {device.entry.device_id: device for device in self._devices}
+        self._known = {device.entry.ordinal: device for device in self._devices}
         self._tells_devices_apart = (
             any(rule.selector for rule in rules) or len({rule.weight for rule in rules}) > 1
         )
@@ -71,8 +72,9 @@ class GpuCounting:
         if claim.allocation is None:
             return self.of_spec(claim.spec)
         classes = _classes_by_request(claim.spec)
+        node = pinned_node(claim.allocation)
         return sum(
-            self._of_result(result, classes.get(result.request, ""))
+            self._of_result(result, node, classes.get(result.request, ""))
             for result in claim.allocation.results
             if not result.admin_access
         )
@@ -131,8 +133,9 @@ class GpuCounting:
             return size
         return size * _part_of(device.entry.device, dict(request.capacity))
 
-    def _of_result(self, result: DeviceResult, class_name: str) -> float:
-        device = self._by_id.get(result.device_id)
+    def _of_result(self, result: DeviceResult, node: NodeName | None, class_name: str) -> float:
+        entry = self._index.held_device(result, node)
+        device = None if entry is None else self._known.get(entry.ordinal)
         if device is None:
             # Withdrawn by its driver while in use: it still counts as what its class says.
             return self._weight_of_unknown(class_name) * (_mig_size_of_name(result.device) or 1)
@@ -200,16 +203,6 @@ class GpuCounting:
         return max(matching, default=0.0) if self._tells_devices_apart else next(matching, 0.0)
 
 
-def _newest(devices: Iterable[PooledDevice]) -> tuple[PooledDevice, ...]:
-    """Devices of each pool's newest generation: older slices are about to be deleted."""
-    entries = tuple(devices)
-    newest: dict[PoolKey, int] = {}
-    for entry in entries:
-        generation = entry.published_in.generation
-        newest[entry.pool_key] = max(newest.get(entry.pool_key, generation), generation)
-    return tuple(entry for entry in entries if entry.published_in.generation == newest[entry.pool_key])
-
-
 def _classes_by_request(spec: ClaimSpec) -> dict[str, str]:
     classes = {request.name: request.device_class for request in spec.requests}
     for request in spec.requests:
@@ -222,8 +215,8 @@ def _holds(selector: str, entry: PooledDevice) -> bool:
     return not selector or compiled_selector(selector).verdict(entry.facts).is_match
 
 
-_Hardware = tuple[str, str, str, str]
-"""(driver, pool, kind of identity, identity) of a physical device."""
+_Hardware = tuple[str, str, NodeName | None, str, str]
+"""(driver, pool, node, kind of identity, identity) of a physical device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +252,8 @@ class _Published:
             identity = ("uuid", uuid)
         else:
             identity = ("name", entry.name)
-        node = entry.published_in.node_name or device.node_name
-        return _Published(
-            entry, node, size or 1, bool(parent) or size > 0, (entry.driver, entry.pool, *identity)
-        )
+        hardware = (entry.driver, entry.pool, entry.home, *identity)
+        return _Published(entry, entry.home, size or 1, bool(parent) or size > 0, hardware)
 
 
 @dataclass(frozen=True, slots=True)

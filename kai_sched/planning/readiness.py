@@ -5,8 +5,11 @@ Source: kube-scheduler's dynamicresources PreEnqueue and PreFilter, resourceclai
 
 from __future__ import annotations
 
+from kai_sched.devices.generations import PoolKey
+from kai_sched.devices.index import DeviceIndex
+from kai_sched.devices.results import pinned_node
 from kai_sched.devices.taints import blocking_taint, matching_taints
-from kai_sched.model.devices import Claim, DeviceResult, ResourceSlice
+from kai_sched.model.devices import Claim, ClaimAllocation, DeviceResult, ResourceSlice
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.selectors import Taint
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -21,7 +24,8 @@ class ClaimReadiness:
         self._fleet = snapshot.fleet
         self._half_made = {claim.owner_uid for claim in snapshot.claims if claim.is_extended_resource}
         """Pods for which an earlier attempt made a claim; a pod that waits must not have one."""
-        self._slices: dict[tuple[str, str], list[ResourceSlice]] | None = None
+        self._slices: dict[PoolKey, list[ResourceSlice]] | None = None
+        self._pools: dict[PoolKey, DeviceIndex] = {}
         self._unreadable = {
             problem.key: problem for problem in snapshot.unreadable if problem.kind == "ResourceClaim"
         }
@@ -44,29 +48,32 @@ class ClaimReadiness:
         return next(filter(None, (self._spoilt(claim) for claim in claims if claim is not None)), "")
 
     def _spoilt(self, claim: Claim) -> str:
-        for result in claim.allocation.results if claim.allocation is not None else ():
-            for taint in self._taints(result):
+        allocation = claim.allocation
+        if allocation is None:
+            return ""
+        for result in allocation.results:
+            for taint in self._taints(allocation, result):
                 if taint.effect == "NoExecute" and blocking_taint((taint,), result.tolerations) is not None:
                     text = f"{taint.key}={taint.value}" if taint.value else taint.key
                     return f"claim {claim.key} holds device {result.device_id}, which is tainted {text}:NoExecute"
         return ""
 
-    def _taints(self, result: DeviceResult) -> tuple[Taint, ...]:
+    def _taints(self, allocation: ClaimAllocation, result: DeviceResult) -> tuple[Taint, ...]:
+        entry = self._pool((result.driver, result.pool)).held_device(result, pinned_node(allocation))
+        if entry is not None:
+            return entry.taints
+        return matching_taints(self._fleet.taint_rules, result.driver, result.pool, result.device)
+
+    def _pool(self, key: PoolKey) -> DeviceIndex:
         if self._slices is None:
             self._slices = {}
             for published in self._fleet.slices:
                 self._slices.setdefault((published.driver, published.pool), []).append(published)
-        slices = self._slices.get((result.driver, result.pool), ())
-        newest = max((published.generation for published in slices), default=0)
-        own = (
-            device.taints
-            for published in slices
-            if published.generation == newest
-            for device in published.devices
-            if device.name == result.device
-        )
-        rules = matching_taints(self._fleet.taint_rules, result.driver, result.pool, result.device)
-        return (*next(own, ()), *rules)
+        known = self._pools.get(key)
+        if known is None:
+            slices = self._slices.get(key, ())
+            known = self._pools[key] = DeviceIndex(slices, (), self._fleet.taint_rules)
+        return known
 
     def _lack(self, pod: Pod, ref: PodClaimRef) -> str:
         if ref.claim is None:

@@ -7,7 +7,7 @@ their devices by edges that contain nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -69,7 +69,10 @@ class GraphOptions:
 
 
 class FleetGraph:
-    """Places in the order of their names; ``graph`` has an edge from each place to what it contains or joins."""
+    """Places in the order of their names; ``graph`` has an edge from each place to what it contains or joins.
+
+    ``fleet`` has the slices that nodes go by (``DeviceIndex.current_slices``), none of a generation left behind.
+    """
 
     def __init__(self, fleet: Fleet, options: GraphOptions) -> None:
         self.graph: nx.DiGraph[Place] = nx.DiGraph()
@@ -80,7 +83,7 @@ class FleetGraph:
         self.nodes: dict[str, Place] = {}
         for node in fleet.nodes:
             self._add_node(fleet, node)
-        for published in newest(fleet.slices):
+        for published in fleet.slices:
             self._add_devices(published)
 
     def children(self, place: Place) -> list[Place]:
@@ -198,15 +201,6 @@ class FleetGraph:
 
 
 _LEAVES: Final = (Kind.DEVICE, Kind.PARTITION)
-
-
-def newest(slices: Sequence[ResourceSlice]) -> Iterable[ResourceSlice]:
-    """The slices of the newest generation of each pool; the others are what a driver has not yet deleted."""
-    generation: dict[tuple[str, str], int] = {}
-    for each in slices:
-        key = each.driver, each.pool
-        generation[key] = max(generation.get(key, each.generation), each.generation)
-    return (each for each in slices if each.generation == generation[each.driver, each.pool])
 
 
 def _board_name(spot: DevicePlace) -> str:

@@ -27,7 +27,7 @@ def survey(index: DeviceIndex, sharing: Sharing) -> Survey:
     key = (sharing.device_class, (), OPEN)
     shareable: list[int] = []
     exclusive: list[int] = []
-    for entry in index.devices:
+    for entry in index.current_devices:
         verdict = index.verdict_on(key, entry)
         if isinstance(verdict, str) or not verdict.is_match:
             continue

@@ -61,7 +61,7 @@ def _reaches(boards: Boards, claim: Claim) -> list[Mask]:
     index = base.device_index
     wanted = [one for request in claim.spec.requests for one in (request.first_available or (request,))]
     found: dict[bytes, Mask] = {}
-    for entry in index.devices:
+    for entry in index.current_devices:
         place = entry.device if entry.published_in.per_device_node_selection else entry.published_in
         if place.node_selector is None or not any(_serves(boards, entry.ordinal, one) for one in wanted):
             continue

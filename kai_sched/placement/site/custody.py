@@ -17,6 +17,7 @@ from kai_sched.devices.closures import OPEN, Closure
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.devices.requests import MAX_RESULTS
+from kai_sched.devices.results import pinned_node
 from kai_sched.model.devices import AllocationMode, Claim, ClaimAllocation, DeviceRequest
 from kai_sched.model.ids import ClaimKey, NodeName
 from kai_sched.model.policy import ConfidentialRules, Policy
@@ -68,7 +69,6 @@ class _Stock:
     gpus: Mapping[int, _Gpu]
     fabric: frozenset[int]
     """Devices that join pods to a fabric."""
-    by_id: Mapping[str, int]
     bundles: Mapping[int, frozenset[int]]
     """Node in a whole-node mode -> its GPUs, each piece of hardware once."""
 
@@ -88,18 +88,18 @@ class Custody:
     @cached_property
     def _stock(self) -> _Stock:
         index, rules = self.index, self.rules
-        fabric = frozenset(one.ordinal for one in index.devices if one.driver in self._fabric_drivers)
+        fabric = frozenset(one.ordinal for one in index.current_devices if one.driver in self._fabric_drivers)
         gpus = {
             entry.ordinal: _Gpu(entry, _home(self.table, entry), is_passed_on(entry, rules))
-            for entry in index.devices
+            for entry in index.current_devices
             if entry.driver in rules.drivers
         }
-        by_id = {index.devices[ordinal].device_id: ordinal for ordinal in (*gpus, *fabric)}
+        names = {(gpu.home, gpu.entry.device_id): gpu for gpu in gpus.values()}
         bundles: dict[int, set[int]] = {}
         for ordinal, gpu in gpus.items():
-            if gpu.home >= 0 and self._nodes.whole[gpu.home] and not _has_twin(index, gpus, by_id, gpu):
+            if gpu.home >= 0 and self._nodes.whole[gpu.home] and not _has_twin(index, names, gpu):
                 bundles.setdefault(gpu.home, set()).add(ordinal)
-        return _Stock(gpus, fabric, by_id, {node: frozenset(found) for node, found in bundles.items()})
+        return _Stock(gpus, fabric, {node: frozenset(found) for node, found in bundles.items()})
 
     def terms(self, spec: PodSpec, claims: Sequence[Claim], backing: Iterable[tuple[str, int]]) -> Terms:
         """The terms of a pod. ``backing``: device classes that stand for extended resources, with what it asks."""
@@ -136,8 +136,10 @@ class Custody:
 
     def ordinals_of(self, allocation: ClaimAllocation) -> frozenset[int]:
         """GPUs and ways into a fabric of an allocation, those left out that are only looked into."""
-        found = (self._stock.by_id.get(one.device_id) for one in allocation.results if not one.admin_access)
-        return frozenset(ordinal for ordinal in found if ordinal is not None)
+        node = pinned_node(allocation)
+        found = (self.index.held_device(one, node) for one in allocation.results if not one.admin_access)
+        ordinals = frozenset(entry.ordinal for entry in found if entry is not None)
+        return ordinals & (self._stock.gpus.keys() | self._stock.fabric)
 
     def refuses(self, closure: int, allocation: ClaimAllocation) -> bool:
         """Whether a pod with that closure must not use what a claim has been given already."""
@@ -233,18 +235,17 @@ def is_passed_on(entry: PooledDevice, rules: ConfidentialRules) -> bool:
 
 
 def _home(table: NodeTable, entry: PooledDevice) -> int:
-    name = entry.published_in.node_name or entry.device.node_name
-    return table.index_of.get(NodeName(name), -1) if name else -1
+    return -1 if entry.home is None else table.index_of.get(entry.home, -1)
 
 
-def _has_twin(index: DeviceIndex, gpus: Mapping[int, _Gpu], by_id: Mapping[str, int], gpu: _Gpu) -> bool:
+def _has_twin(index: DeviceIndex, gpus: Mapping[tuple[int, str], _Gpu], gpu: _Gpu) -> bool:
     """Whether the hardware of a device that the host's driver has is published for passing on too."""
     if gpu.is_passed_on:
         return False
     entry = gpu.entry
     names = (f"{entry.driver}/{entry.pool}/{name}" for name in index.aliases_of(entry))
-    twins = (gpus[by_id[name]] for name in names if name in by_id)
-    return any(twin.is_passed_on for twin in twins)
+    twins = (gpus.get((gpu.home, name)) for name in names)
+    return any(twin is not None and twin.is_passed_on for twin in twins)
 
 
 def _alternatives(request: DeviceRequest) -> Wanted:

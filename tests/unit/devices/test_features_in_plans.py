@@ -63,6 +63,19 @@ class TestTaints:
         assert (verdict.outcome, verdict.blocker) == (Outcome.UNPLACED, Blocker.DEVICES)
         assert "2 of 2 devices match the selector, 2 of them are tainted, 0 are free" in verdict.message
 
+    def test_a_rule_with_an_empty_selector_is_about_every_device(self):
+        decided = decide(a_slice(a_device("gpu-0")), a_taint_rule(), a_claim_document(), a_user("p", "claim"))
+
+        assert "1 of them is tainted" in decided.verdict_of("p").message
+
+    def test_a_rule_without_a_selector_is_about_no_device(self):
+        rule = a_taint_rule()
+        del rule["spec"]["deviceSelector"]
+
+        decided = decide(a_slice(a_device("gpu-0")), rule, a_claim_document(), a_user("p", "claim"))
+
+        assert decided.devices_of("p") == ["gpu-0"]
+
     def test_an_admins_rule_for_one_device_leaves_the_others(self):
         fleet = a_slice(a_device("gpu-0"), a_device("gpu-1"))
         rule = a_taint_rule(driver=DRIVER, pool="n1", device="gpu-0")
@@ -70,6 +83,16 @@ class TestTaints:
         decided = decide(fleet, rule, a_claim_document(), a_user("p", "claim"))
 
         assert decided.devices_of("p") == ["gpu-1"]
+
+    def test_a_taint_of_a_newer_generation_on_another_node_is_nothing_to_a_held_device(self):
+        sick = {**SICK, "effect": "NoExecute"}
+        here = a_slice(a_device("gpu-0"), name="here", pool="n1")
+        there = a_slice(
+            a_device("gpu-0", taints=[sick]), name="there", pool="n1", nodeName="n2", generation=2
+        )
+        claim = a_claim_document(status=held_by_another("gpu-0"))
+
+        assert decide(here, there, claim, a_user("p", "claim"), nodes=2).node_of("p") == "n1"
 
     @pytest.mark.parametrize("effect", ["NoSchedule", "NoExecute"])
     def test_a_device_that_throws_its_users_off_takes_no_new_ones(self, effect):

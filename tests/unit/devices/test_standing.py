@@ -11,7 +11,7 @@ from kai_sched.devices.standing import PublishedDevices
 from kai_sched.model.devices import DeviceResult, DeviceTaintRule, ResourceSlice
 from kai_sched.model.ids import NodeName
 from kai_sched.model.selectors import Taint, Toleration
-from tests.unit.devices.dra import DRIVER, a_device, a_slice
+from tests.unit.devices.dra import DRIVER, NODE, a_device, a_slice
 
 CHOSEN = DeviceResult(request="gpu", driver=DRIVER, pool="n1", device="gpu-1")
 WORN = Taint("example.com/worn", "", "NoSchedule")
@@ -25,7 +25,7 @@ def published(*names: str, slice_name: str = "s0", of: int = 1, generation: int 
 def problem(
     *slices: ResourceSlice, rules: tuple[DeviceTaintRule, ...] = (), chosen: DeviceResult = CHOSEN
 ) -> str:
-    return PublishedDevices(slices, rules).problem(NodeName("n1"), [chosen])
+    return PublishedDevices(slices, rules).problem(NODE, [chosen])
 
 
 def test_a_device_of_the_newest_generation_stands() -> None:

@@ -209,3 +209,23 @@ def test_restricted_scheduling_counts_gpus_of_gpu_workers_only():
     account = the_account(Policy(restrict_node_scheduling=True), nodes=[worker, a_node("other")])
 
     assert account.total_capacity().gpu == 8
+
+
+def test_gpus_of_nodes_that_publish_under_one_pool_name_count_whatever_their_generations():
+    def on(node, generation):
+        devices = [a_gpu(f"{node}-gpu-{number}") for number in range(4)]
+        return replace(a_slice(*devices, node=node, generation=generation), pool="gpus")
+
+    account = the_account(nodes=[a_node("a", gpus=0), a_node("b", gpus=0)], slices=(on("a", 1), on("b", 2)))
+
+    assert account.total_capacity().gpu == 8
+
+
+def test_partitions_of_one_pool_name_on_two_nodes_are_two_gpus():
+    def on(node, generation):
+        parts = a_partition("4g.40gb"), a_partition("3g.40gb", start=4)
+        return replace(a_slice(*parts, node=node, generation=generation), pool="gpus")
+
+    account = the_account(nodes=[a_node("a", gpus=0), a_node("b", gpus=0)], slices=(on("a", 1), on("b", 2)))
+
+    assert account.total_capacity().gpu == 14

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from kai_sched.devices.index import DeviceIndex
 from kai_sched.model.devices import (
     Claim,
     ClaimAllocation,
@@ -66,7 +67,8 @@ def a_graph(
         island_attributes=("nvlink", "resource.kubernetes.io/pcieRoot"),
         plugin_resources=("nvidia.com/gpu",),
     )
-    return FleetGraph(Fleet(nodes=nodes, slices=slices, topologies=topologies), options)
+    current = DeviceIndex(slices, (), nodes=nodes).current_slices
+    return FleetGraph(Fleet(nodes=nodes, slices=current, topologies=topologies), options)
 
 
 def a_held_claim(name: str, node: str, *devices: str, users: tuple[Pod, ...] = (), share: int = 0) -> Claim:

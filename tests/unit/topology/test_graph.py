@@ -1,5 +1,7 @@
 """What contains what: from racks and cliques by node labels down to partitions by device attributes."""
 
+from dataclasses import replace
+
 from kai_sched.model.devices import ResourceSlice
 from kai_sched.topology.distance import meeting_place
 from kai_sched.topology.graph import CLUSTER, FleetGraph, Kind
@@ -157,3 +159,12 @@ def test_devices_meet_in_the_smallest_place_that_holds_them():
     assert meeting("n3/g0", "n3/g3") == (Kind.NODE, "n3")
     assert meeting("n1/g0", "n2/g1") == (Kind.DOMAIN, "c.0")
     assert meeting("n1/g0", "n3/g1") == (Kind.DOMAIN, "z")
+
+
+def test_a_newer_generation_on_another_node_hides_nothing():
+    here, there = a_slice("n1", a_device("a")), replace(a_slice("n2", a_device("b")), pool="n1", generation=2)
+
+    graph = a_graph((a_node("n1", gpus=0), a_node("n2", gpus=0)), (here, there))
+
+    assert [device.name for device in graph.children(graph.nodes["n1"])] == ["a"]
+    assert [device.name for device in graph.children(graph.nodes["n2"])] == ["b"]
