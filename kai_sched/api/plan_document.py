@@ -21,6 +21,7 @@ def plan_document(plan: Plan, *, cycle: int = 1, with_timings: bool = False) -> 
         "binds": [_bind(placement) for placement in plan.binds],
         "pipelined": [_pipelined(placement) for placement in plan.pipelined],
         "evictions": [_eviction(eviction) for eviction in plan.evictions],
+        **_deallocations(plan),
         "verdicts": [verdict_document(verdict) for verdict in plan.verdicts],
         "shares": share_documents(plan.shares),
         "solver": _solver(plan.solver, with_timings=with_timings),
@@ -87,6 +88,17 @@ def _pipelined(placement: Placement) -> Document:
         "node": placement.node,
         **_groups(placement),
         "waitsFor": list(placement.waits_for),
+    }
+
+
+def _deallocations(plan: Plan) -> Mapping[str, list[Document]]:
+    if not plan.deallocations:
+        return {}
+    return {
+        "deallocations": [
+            {"claim": one.claim, "devices": list(one.devices), "beneficiary": one.beneficiary}
+            for one in plan.deallocations
+        ]
     }
 
 

@@ -140,6 +140,15 @@ def release_document(document: Document, uids: Collection[Uid]) -> Document | No
     return {**document, "status": changed}
 
 
+def without_allocation(document: Document) -> Document | None:
+    """The claim without its allocation; None where there is none, or somebody uses it."""
+    status = document.get("status") or {}
+    if status.get("reservedFor") or status.get("allocation") is None:
+        return None
+    kept = {name: value for name, value in status.items() if name not in {"allocation", "devices"}}
+    return {**document, "status": kept}
+
+
 def next_removal(document: Document, uids: Collection[Uid]) -> ClaimWrite | None:
     """The next write that takes the claim back from these pods; None if nothing is left to do."""
     released = release_document(document, uids)

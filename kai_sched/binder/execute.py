@@ -14,10 +14,10 @@ from typing import Final, assert_never
 from kai_sched.binder.gang import GangRun
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.binder.ports import ApiCalls, Fence, KnownObjects
-from kai_sched.binder.single import evict, undo_reservation
+from kai_sched.binder.single import deallocate, evict, undo_reservation
 from kai_sched.binder.wait import DEFAULT_WAIT, DeviceWait
 from kai_sched.binder.writes import FenceClosed, FencedCalls
-from kai_sched.model.commands import BindGang, Command, Evict, UndoReservation
+from kai_sched.model.commands import BindGang, Command, Deallocate, Evict, UndoReservation
 
 GANGS_AT_ONCE: Final = 128
 
@@ -110,5 +110,7 @@ class Binder:
                 return undo_reservation(command, self._calls)
             case Evict():
                 return evict(command, self._calls)
+            case Deallocate():
+                return deallocate(command, self._calls)
             case _:
                 assert_never(command)

@@ -1,4 +1,4 @@
-"""Commands of one pod: take back a reservation, evict."""
+"""Commands of one pod or claim: take back a reservation or an allocation, evict."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 from http import HTTPStatus
 from typing import Final
 
-from kai_sched.binder.claims import PutClaim, next_removal
+from kai_sched.binder.claims import PutClaim, next_removal, without_allocation
 from kai_sched.binder.extended import DeleteClaim, PostClaim, is_told, untold_status
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.binder.writes import FencedCalls, backoff_seconds
 from kai_sched.cluster.kube.resources import PODS, RESOURCE_CLAIMS
 from kai_sched.cluster.ports import Document
 from kai_sched.errors import ApiFailure
-from kai_sched.model.commands import Evict, UndoReservation
+from kai_sched.model.commands import Deallocate, Evict, UndoReservation
 from kai_sched.model.ids import ClaimKey, Uid
 
 ATTEMPTS: Final = 8
@@ -59,6 +59,28 @@ async def evict(command: Evict, calls: FencedCalls) -> Outcome:
         result = Result.RETRY if is_transient else Result.FAILED
         return Outcome(command=command, result=result, reason=str(failure))
     return Outcome(command=command, result=Result.DONE)
+
+
+async def deallocate(command: Deallocate, calls: FencedCalls) -> Outcome:
+    """Give back the devices of a claim that nobody uses; whoever changed it meanwhile has the last word."""
+    try:
+        document = await _read(calls, RESOURCE_CLAIMS.item_of_key(command.claim))
+        freed = None if document is None else without_allocation(document)
+        if document is None or freed is None or _version(document) != (command.uid, command.resource_version):
+            reason = f"claim {command.claim} has changed meanwhile"
+            return Outcome(command=command, result=Result.STALE, reason=reason)
+        await calls.put(RESOURCE_CLAIMS.item_of_key(command.claim, "status"), freed)
+    except ApiFailure as failure:
+        if failure.status in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
+            return Outcome(command=command, result=Result.STALE, reason=str(failure))
+        result = Result.RETRY if failure.retryable else Result.FAILED
+        return Outcome(command=command, result=result, reason=str(failure))
+    return Outcome(command=command, result=Result.DONE)
+
+
+def _version(document: Document) -> tuple[str, str]:
+    metadata = document["metadata"]
+    return metadata["uid"], metadata["resourceVersion"]
 
 
 async def _release(calls: FencedCalls, claim: ClaimKey, uid: Uid) -> bool:

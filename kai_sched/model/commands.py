@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kai_sched.model.ids import PodGroupKey, PodKey, Uid
+from kai_sched.model.ids import ClaimKey, PodGroupKey, PodKey, Uid
 from kai_sched.model.plan import Placement
 from kai_sched.model.policy import StageName
 
@@ -40,4 +40,13 @@ class Evict:
     beneficiary: PodGroupKey | None
 
 
-Command = BindGang | UndoReservation | Evict
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deallocate:
+    """Take back a claim's allocation, if it is reserved by nobody and still at this version."""
+
+    claim: ClaimKey
+    uid: Uid
+    resource_version: str
+
+
+Command = BindGang | UndoReservation | Evict | Deallocate

@@ -109,6 +109,20 @@ class Eviction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deallocation:
+    """A claim that nobody uses and whose devices keep the pods that name it off every node: they are given back.
+
+    It holds as long as the claim is reserved by nobody and has not changed.
+    """
+
+    claim: ClaimKey
+    uid: Uid
+    devices: tuple[str, ...]
+    beneficiary: PodGroupKey
+    resource_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaConflict:
     """Which queue's bound refused a gang, and what the gang asked for."""
 
@@ -164,6 +178,7 @@ class Plan:
     binds: tuple[Placement, ...] = ()
     pipelined: tuple[Placement, ...] = ()
     evictions: tuple[Eviction, ...] = ()
+    deallocations: tuple[Deallocation, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     shares: tuple[QueueShare, ...] = ()
     solver: SolverReport = field(default_factory=SolverReport)

@@ -18,7 +18,7 @@ from kai_sched.binder.execute import Binder
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.binder.recover import leftover_reservations
 from kai_sched.cluster.mirror import Mirror
-from kai_sched.model.commands import BindGang, Command
+from kai_sched.model.commands import BindGang, Command, Deallocate
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
@@ -172,7 +172,7 @@ class CycleLoop:
             _log.warning(
                 "command ended early",
                 command=type(command).__name__,
-                subject=command.pod_group if isinstance(command, BindGang) else command.pod,
+                subject=_subject_of(command),
                 result=outcome.result.value,
                 reason=outcome.reason,
             )
@@ -235,6 +235,16 @@ class CycleLoop:
         idle = self._pace.settle_seconds if self._is_unsettled else self._pace.idle_seconds
         due_in = self._attempts.next_due_in()
         return idle if due_in is None else min(idle, due_in)
+
+
+def _subject_of(command: Command) -> str:
+    match command:
+        case BindGang():
+            return command.pod_group
+        case Deallocate():
+            return command.claim
+        case _:
+            return command.pod
 
 
 def _waiting_among(groups: Collection[PodGroupKey], snapshot: ClusterSnapshot) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kai_sched.model.commands import BindGang, Command, Evict
+from kai_sched.model.commands import BindGang, Command, Deallocate, Evict
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Placement, Plan
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -10,7 +10,7 @@ from kai_sched.model.workloads import ACTIVE
 
 
 def commands_for(plan: Plan, snapshot: ClusterSnapshot) -> tuple[Command, ...]:
-    """Evictions first (what waits for them is not bound in this plan), then gangs in plan order."""
+    """Evictions and deallocations first (what waits for them is not bound in this plan), then gangs in plan order."""
     active: dict[PodGroupKey, int] = {}
     for pod in snapshot.pods:
         if pod.group is not None and pod.state in ACTIVE:
@@ -26,4 +26,8 @@ def commands_for(plan: Plan, snapshot: ClusterSnapshot) -> tuple[Command, ...]:
         BindGang(pod_group=group, placements=tuple(placements), already_bound=active.get(group, 0))
         for group, placements in gangs.items()
     )
-    return (*evictions, *binds)
+    deallocations = tuple(
+        Deallocate(claim=one.claim, uid=one.uid, resource_version=one.resource_version)
+        for one in plan.deallocations
+    )
+    return (*evictions, *deallocations, *binds)

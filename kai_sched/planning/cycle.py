@@ -20,6 +20,7 @@ from kai_sched.planning.accounting import Accounting
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.decode import decode
 from kai_sched.planning.demand import select_demand
+from kai_sched.planning.idle_claims import deallocations_of, mentioning
 from kai_sched.planning.improving import Improver, judged, may_improve, score_of, tidied_states
 from kai_sched.planning.stages import BUILT_STAGES
 from kai_sched.planning.stages.allocate import allocate
@@ -63,7 +64,7 @@ def improving_plans(
     for better in tidied_states(state, improver):
         plan = _better(better, improver, report)
         yield plan
-    yield replace(plan, verdicts=verdicts_of(state), solver=judged(state, improver, greedy, report))
+    yield _concluded(replace(plan, solver=judged(state, improver, greedy, report)), state)
 
 
 def _run_stages(state: CycleState, clock: Callable[[], float] | None) -> tuple[StageReport, ...]:
@@ -107,11 +108,18 @@ def open_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> 
 def close_cycle(state: CycleState, report: SolverReport) -> Plan:
     """The plan of a finished cycle."""
     binds, pipelined = decode(state.boards.world)
-    return Plan(
+    plan = Plan(
         now=state.snapshot.now,
         binds=binds,
         pipelined=pipelined,
-        verdicts=verdicts_of(state),
         shares=tuple(state.shares[name] for name in sorted(state.shares)),
         solver=report,
     )
+    return _concluded(plan, state)
+
+
+def _concluded(plan: Plan, state: CycleState) -> Plan:
+    """With the reasons of those who wait, and what is given back for them."""
+    given_back = deallocations_of(state)
+    verdicts = mentioning(verdicts_of(state), given_back, state.boards.world.base.claims)
+    return replace(plan, deallocations=given_back, verdicts=verdicts)

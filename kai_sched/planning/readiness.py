@@ -45,9 +45,10 @@ class ClaimReadiness:
     def spoilt(self, pod: Pod) -> str:
         """Which device of an allocated claim throws its users off, so that no new one may come; empty if none does."""
         claims = (self._claims.get(ref.claim) for ref in pod.claims if ref.claim is not None)
-        return next(filter(None, (self._spoilt(claim) for claim in claims if claim is not None)), "")
+        return next(filter(None, (self.spoils(claim) for claim in claims if claim is not None)), "")
 
-    def _spoilt(self, claim: Claim) -> str:
+    def spoils(self, claim: Claim) -> str:
+        """Which device of a claim throws its users off; empty if none does."""
         allocation = claim.allocation
         if allocation is None:
             return ""

@@ -119,6 +119,7 @@ def _made_for(placement: Placement) -> tuple[PodClaimRef, ...]:
 
 def _next_claims(snapshot: ClusterSnapshot, plan: Plan, kept: set[Uid]) -> tuple[Claim, ...]:
     granted: dict[ClaimKey, ClaimAllocation] = {}
+    given_back = {one.claim for one in plan.deallocations}
     joined: dict[ClaimKey, list[Consumer]] = {}
     for placement in plan.binds:
         for use in placement.claims:
@@ -137,12 +138,17 @@ def _next_claims(snapshot: ClusterSnapshot, plan: Plan, kept: set[Uid]) -> tuple
         for use in placement.claims
         if use.creation is not None
     }
-    there = [claim for claim in snapshot.claims if not (claim.is_extended_resource and claim.key in made)]
+    known = (_given_back(claim) if claim.key in given_back else claim for claim in snapshot.claims)
+    there = [claim for claim in known if not (claim.is_extended_resource and claim.key in made)]
     stays = [claim for claim in there if not claim.is_extended_resource or claim.owner_uid in kept]
     return tuple(
         _next_claim(claim, granted.get(claim.key), joined.get(claim.key, ()), kept)
         for claim in sorted((*stays, *made.values()), key=attrgetter("key"))
     )
+
+
+def _given_back(claim: Claim) -> Claim:
+    return replace(claim, allocation=None, has_finalizer=False)
 
 
 def _next_claim(

@@ -56,4 +56,4 @@ class Incumbent:
 
 def _decisions(plan: Plan) -> tuple[object, ...]:
     outcomes = [(verdict.pod_group, verdict.outcome, verdict.blocker) for verdict in plan.verdicts]
-    return plan.binds, plan.pipelined, plan.evictions, outcomes
+    return plan.binds, plan.pipelined, plan.evictions, plan.deallocations, outcomes

@@ -154,11 +154,15 @@ def _claims_of(wire: Raw, status: Raw, namespace: str) -> tuple[PodClaimRef, ...
         name_in(item, "name", "status.resourceClaimStatuses"): item
         for item in sections(status, "resourceClaimStatuses", "status")
     }
-    found = []
+    found: list[PodClaimRef] = []
+    seen: set[ClaimKey] = set()
     for index, item in enumerate(sections(wire, "resourceClaims", "spec")):
         reference = _claim_reference(item, made, namespace, f"spec.resourceClaims[{index}]")
-        if reference is not None:
+        # A pod may name one claim twice, for different containers: it still uses it once.
+        if reference is not None and reference.claim not in seen:
             found.append(reference)
+            if reference.claim is not None:
+                seen.add(reference.claim)
     extended = section(status, "extendedResourceClaimStatus", "status")
     # Without a node it is what a failed attempt left behind, which the next attempt does not use.
     if extended and is_bound:

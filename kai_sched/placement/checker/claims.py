@@ -30,6 +30,7 @@ def check_claims(books: Books) -> Iterator[Violation]:
         for message in _wrong_with(books, placement, planned):
             yield Violation(ViolationKind.CLAIM, placement.pod, message)
     yield from _check_consumers(books)
+    yield from _check_given_back(books)
     yield from check_devices(books, planned)
 
 
@@ -119,6 +120,27 @@ def _wrong_use(
         yield f"claim {claim.key} is not usable on {node.name}"
     if entry.devices != tuple(result.device_id for result in allocation.results):
         yield f"claim {claim.key} is listed with other devices than it has"
+
+
+def _check_given_back(books: Books) -> Iterator[Violation]:
+    """Only devices of claims that nobody uses, now or by this plan, are given back."""
+    used = {entry.claim for placement in books.binds + books.pipelined for entry in placement.claims}
+    for pod, _ in books.holders(in_future=False):
+        used |= {ref.claim for ref in pod.claims if ref.claim is not None}
+    for given in books.plan.deallocations:
+        claim = books.claims.get(given.claim)
+        allocation = None if claim is None else claim.allocation
+        if claim is None or claim.uid != given.uid or allocation is None:
+            message = "is given back, and is not allocated"
+        elif claim.reserved_for or given.claim in used:
+            message = "is given back, and is in use"
+        elif given.devices != tuple(result.device_id for result in allocation.results):
+            message = "is given back with other devices than it has"
+        elif given.resource_version != claim.resource_version:
+            message = "is given back at another version than it has"
+        else:
+            continue
+        yield Violation(ViolationKind.CLAIM, given.claim, message)
 
 
 def _check_consumers(books: Books) -> Iterator[Violation]:

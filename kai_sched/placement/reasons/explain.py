@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kai_sched.model.plan import Blocker
 from kai_sched.model.resources import amount_text
 from kai_sched.model.words import counted
-from kai_sched.placement.reasons.explain_devices import device_refusal, supply_refusal
+from kai_sched.placement.reasons.explain_devices import device_refusal, held_refusal, supply_refusal
 from kai_sched.placement.reasons.explain_shares import share_refusal
 from kai_sched.placement.refusal import Failure, Refusal
 from kai_sched.placement.site.backing import UNLIMITED
@@ -169,8 +169,11 @@ def _explain_shape(
         return _capacity_refusal(boards, shape, wanted, fitted, by_resource, static.explain())
     slots = boards.slots(shape, in_future=in_future)
     seats = int(slots[everywhere].sum())
-    if shape.backed and seats < wanted:
-        return _backing_refusal(boards, shape, wanted, seats, everywhere, in_future=in_future)
+    refusal = None if seats else held_refusal(boards, shape, wanted, static.allowed & everywhere, free)
+    if refusal is None and shape.backed and seats < wanted:
+        refusal = _backing_refusal(boards, shape, wanted, seats, everywhere, in_future=in_future)
+    if refusal is not None:
+        return refusal
     if shape.own or any(boards.world.allocation_of(key) is None for key in shape.named):
         return device_refusal(boards, shape, wanted, seats, pods, everywhere, in_future=in_future)
     if seats:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.devices.allocator import RefusalKind, explain_claims, explain_supply
+from kai_sched.devices.results import pinned_node
 from kai_sched.model.devices import Claim
 from kai_sched.model.nodes import Node
 from kai_sched.model.plan import Blocker
+from kai_sched.model.resources import amount_text
 from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.boards import Boards
 
 Mask = NDArray[np.bool_]
+_ELSEWHERE: Final = "end the claim's other users, so that it can be allocated elsewhere"
 
 
 def device_refusal(
@@ -58,6 +63,37 @@ def device_refusal(
         fitted=fitted,
         wanted=wanted,
     )
+
+
+def held_refusal(
+    boards: Boards, shape: Shape, wanted: int, allowed: Mask, free: NDArray[np.int64]
+) -> Refusal | None:
+    """A claim of the pods has its devices already, and where they can be used there is no place."""
+    base = boards.world.base
+    for key in shape.named:
+        allocation = boards.world.allocation_of(key)
+        if allocation is None or allocation.node_selector is None:
+            continue
+        there = base.table.match(allocation.node_selector)
+        node = pinned_node(allocation)
+        where = f"claim {key} is allocated on {node or counted(int(there.sum()), 'node')}"
+        refusal = partial(Refusal, wanted=wanted, next_step=_ELSEWHERE)
+        if not there.any():
+            return refusal(blocker=Blocker.DEVICES, message=f"{where}, which is gone")
+        if not (there & allowed).any():
+            return refusal(blocker=Blocker.NODE_CONSTRAINTS, message=f"{where}, where the pod is not allowed")
+        lacks = np.maximum(shape.request - free[there & allowed], 0)
+        if (lacks > 0).any(axis=1).all():
+            least = lacks[int(np.argmin((lacks > 0).sum(axis=1)))]
+            column = int(np.flatnonzero(least)[0])
+            lacking = amount_text(base.table.axis[column], int(least[column]))
+            return Refusal(
+                blocker=Blocker.CAPACITY,
+                message=f"{where}, which is full: {lacking} more {base.table.axis[column]} needed there",
+                next_step=f"free {lacking} {base.table.axis[column]} there, or {_ELSEWHERE}",
+                wanted=wanted,
+            )
+    return None
 
 
 def supply_refusal(

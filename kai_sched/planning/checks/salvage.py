@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from kai_sched.model.ids import PodGroupKey
-from kai_sched.model.plan import Blocker, Outcome, Plan, Verdict
+from kai_sched.model.plan import Blocker, Deallocation, Outcome, Plan, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.checker import Violation
@@ -36,6 +36,7 @@ def salvage(
     middle = len(groups) // 2
     for part in (groups[:middle], groups[middle:]):
         search.add(part)
+    search.add_deallocations()
     return search.part(())
 
 
@@ -48,6 +49,13 @@ class _Search:
     checks_left: int
     kept: list[PodGroupKey] = field(default_factory=list)
     causes: dict[PodGroupKey, str] = field(default_factory=dict)
+    deallocations: tuple[Deallocation, ...] = ()
+
+    def add_deallocations(self) -> None:
+        """Keep what is given back, all or nothing."""
+        self.deallocations = self.plan.deallocations
+        if self.deallocations and (self.checks_left <= 0 or self.violations_with(())):
+            self.deallocations = ()
 
     def add(self, groups: tuple[PodGroupKey, ...]) -> None:
         """Keep of these groups what passes together with those kept already."""
@@ -75,6 +83,7 @@ class _Search:
             plan,
             binds=tuple(place for place in plan.binds if place.pod_group in wanted),
             pipelined=tuple(place for place in plan.pipelined if place.pod_group in wanted),
+            deallocations=self.deallocations,
             evictions=tuple(one for one in plan.evictions if one.beneficiary in wanted),
             verdicts=tuple(
                 self._refused(verdict) if _is_served(verdict) and verdict.pod_group not in wanted else verdict

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kai_sched.binder.outcomes import Result
 from kai_sched.binder.recover import leftover_reservations
 from kai_sched.errors import ApiFailure
-from kai_sched.model.commands import Evict, UndoReservation
+from kai_sched.model.commands import Deallocate, Evict, UndoReservation
 from kai_sched.model.devices import Claim, ClaimAllocation, ClaimSpec, Consumer
 from kai_sched.model.ids import ClaimKey, PodKey, Uid
 from kai_sched.model.policy import StageName
@@ -113,3 +115,55 @@ def test_only_waiting_pods_of_ours_that_nobody_places_lose_their_claims() -> Non
         ("team/owner", ("team/c-owner",)),
         ("team/waiting", ("team/c-waiting",)),
     ]
+
+
+def giving_back(shelf: Shelf) -> Deallocate:
+    version = shelf.claim("team/c0")["metadata"]["resourceVersion"]
+    return Deallocate(claim=ClaimKey("team/c0"), uid=Uid("uid-team/c0"), resource_version=version)
+
+
+async def test_devices_that_nobody_uses_are_given_back_in_one_write() -> None:
+    shelf = Shelf()
+    shelf.put_claim("team/c0", allocation=allocation("gpu/n0/g0"), devices=[{}])
+
+    outcome = await run(giving_back(shelf), shelf)
+
+    assert outcome.result is Result.DONE
+    assert shelf.claim("team/c0")["status"] == {}
+    assert len(shelf.writes) == 1
+
+
+async def test_a_claim_that_somebody_uses_by_now_keeps_its_devices() -> None:
+    shelf = Shelf()
+    shelf.put_claim("team/c0", allocation=allocation("gpu/n0/g0"))
+    command = giving_back(shelf)
+    shelf.put_claim("team/c0", allocation=allocation("gpu/n0/g0"), reservedFor=[OTHER])
+
+    assert (await run(command, shelf)).result is Result.STALE
+    assert shelf.writes == []
+
+
+async def test_so_does_one_that_changed_after_it_was_looked_at_and_one_that_is_gone() -> None:
+    shelf = Shelf()
+    shelf.put_claim("team/c0", allocation=allocation("gpu/n0/g0"))
+    command = replace(giving_back(shelf), resource_version="older")
+    gone = replace(command, claim=ClaimKey("team/gone"))
+
+    assert (await run(command, shelf)).result is Result.STALE
+    assert (await run(gone, shelf)).result is Result.STALE
+    assert shelf.writes == []
+
+
+@pytest.mark.parametrize(
+    ("status", "result"), [(409, Result.STALE), (503, Result.RETRY), (403, Result.FAILED)]
+)
+async def test_what_the_server_answers_decides_whether_it_is_tried_again(status: int, result: Result) -> None:
+    shelf = Shelf()
+    shelf.put_claim("team/c0", allocation=allocation("gpu/n0/g0"))
+
+    def refuse(writes: int, call: str) -> None:
+        raise ApiFailure("no", status=status, retryable=status == 503)
+
+    shelf.before_write = refuse
+
+    assert (await run(giving_back(shelf), shelf)).result is result

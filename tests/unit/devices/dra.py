@@ -188,7 +188,9 @@ def decide(*documents: Document, nodes: int = 1, policy: Policy | None = None) -
     if not any(document["kind"] == "DeviceClass" for document in given):
         given.append(_typed(a_class()))
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}}
-    objects = ObjectSet([namespace, *fleet, a_queue_document(), *given])
+    if not any(document["kind"] == "Queue" for document in given):
+        given.append(a_queue_document())
+    objects = ObjectSet([namespace, *fleet, *given])
     policy = policy or Policy()
     snapshot = snapshot_of(objects, now=NOW, policy=policy)
     assert snapshot.unreadable == ()
