@@ -27,6 +27,7 @@ from kai_sched.api.dra_wire import (
     amounts_of,
     config_of,
     created_at,
+    decimal_names,
     mapping,
     node_selector_of,
     sequence,
@@ -317,6 +318,7 @@ def _one_request(name: str, document: Document) -> DeviceRequest:
             orjson.dumps(entry, option=orjson.OPT_SORT_KEYS).decode() for entry in tolerations
         ),
         capacity=amounts_of(mapping(mapping(capacity).get("requests"))),
+        decimal_capacity=decimal_names(mapping(mapping(capacity).get("requests"))),
         has_capacity_requests=capacity is not None,
         problem=problem,
         unsupported=("derivedAttributes",) if document.get("derivedAttributes") else (),

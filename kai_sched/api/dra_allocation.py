@@ -10,6 +10,7 @@ import orjson
 from kai_sched.api.dra_wire import (
     amounts_of,
     config_of,
+    decimal_names,
     mapping,
     node_selector_document,
     node_selector_of,
@@ -57,6 +58,7 @@ def _result(document: Document) -> DeviceResult:
         binding_failure_conditions=tuple(document.get("bindingFailureConditions") or ()),
         share_id=text(document.get("shareID")),
         consumed_capacity=amounts_of(mapping(document.get("consumedCapacity"))),
+        decimal_capacity=decimal_names(mapping(document.get("consumedCapacity"))),
     )
 
 
@@ -94,7 +96,8 @@ def _result_document(result: DeviceResult) -> dict[str, Any]:
         document["shareID"] = result.share_id
     if result.consumed_capacity:
         document["consumedCapacity"] = {
-            name: format_quantity(value) for name, value in result.consumed_capacity
+            name: format_quantity(value, as_decimal=name in result.decimal_capacity)
+            for name, value in result.consumed_capacity
         }
     return document
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from kai_sched.model.devices import OpaqueConfig
-from kai_sched.model.quantity import parse_quantity
+from kai_sched.model.quantity import is_decimal, parse_quantity
 from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement, Toleration
 
 Document = Mapping[str, Any]
@@ -79,6 +79,11 @@ def toleration_of(document: Document) -> Toleration:
 def amounts_of(values: Document) -> tuple[tuple[str, Fraction], ...]:
     """Quantities by name, exact."""
     return tuple((name, parse_quantity(str(value))) for name, value in sorted(values.items()))
+
+
+def decimal_names(values: Document) -> tuple[str, ...]:
+    """Names of quantities that are written in thousands."""
+    return tuple(name for name, value in sorted(values.items()) if is_decimal(str(value)))
 
 
 def node_selector_of(value: object) -> NodeSelector | None:

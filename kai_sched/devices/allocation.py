@@ -113,6 +113,7 @@ def _searched(question: _Question, claims: Sequence[Claim], allowance: int) -> A
             request=refused.request,
             message=str(refused),
             device=refused.device,
+            next_step=refused.next_step,
         )
     if not is_found:
         return Answer(search.steps, None)

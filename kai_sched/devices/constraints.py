@@ -46,6 +46,16 @@ def attribute_values(entry: PooledDevice, name: str) -> AttributeValue | None:
     return short
 
 
+def values_of(attribute: AttributeValue) -> Values:
+    """The values of an attribute: a scalar is a list of one (KEP-5491)."""
+    kind, value = attribute
+    if kind in _SCALARS:
+        return frozenset({(kind, value)})
+    if kind in _LISTS and isinstance(value, tuple):
+        return frozenset((_LISTS[kind], item) for item in value)
+    return frozenset()
+
+
 class _Scope:
     """Which requests a constraint is about, and a device's values under it."""
 
@@ -63,12 +73,8 @@ class _Scope:
         attribute = attribute_values(entry, self._attribute)
         if attribute is None:
             return None
-        kind, value = attribute
-        if kind in _SCALARS:
-            return frozenset({(kind, value)})
-        if self._has_lists and kind in _LISTS and isinstance(value, tuple) and value:
-            return frozenset((_LISTS[kind], item) for item in value)
-        return None if self._has_lists else frozenset()
+        values = values_of(attribute) if self._has_lists or attribute[0] in _SCALARS else frozenset()
+        return None if self._has_lists and not values else values
 
 
 class _Match:

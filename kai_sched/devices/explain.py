@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from kai_sched.devices.allocation import DEFAULT_OPTIONS, Options, allocate
 from kai_sched.devices.closures import OPEN
-from kai_sched.devices.constraints import attribute_values
+from kai_sched.devices.constraints import attribute_values, values_of
 from kai_sched.devices.index import DeviceIndex
-from kai_sched.devices.pools import PooledDevice
+from kai_sched.devices.pools import Pool, PooledDevice
 from kai_sched.devices.refusal import DeviceRefusal, RefusalKind, claim_text
+from kai_sched.devices.requests import remedy_of
 from kai_sched.devices.state import DeviceState
 from kai_sched.devices.tally import DeviceCounts, count_devices
 from kai_sched.model.devices import AllocationMode, Claim, DeviceConstraint, DeviceRequest
@@ -157,6 +158,10 @@ def _lacking(shortage: _Shortage) -> str:
 
 def _remedy(shortage: _Shortage) -> str:
     counts = shortage.counts
+    # A pool that is being written may bring what is missing; one that is wrong only where there is nothing else.
+    unusable = sorted(counts.unusable.values(), key=lambda pool: (not pool.is_incomplete, pool.key))
+    if unusable and (unusable[0].is_incomplete or not counts.of_class):
+        return remedy_of(unusable[0])
     if not counts.of_class:
         return f"add nodes with devices of class {shortage.request.device_class}, or ask for another class"
     if not counts.matching:
@@ -214,8 +219,7 @@ def _largest_set(free: dict[int, PooledDevice], constraint: DeviceConstraint) ->
     for entry in free.values():
         value = attribute_values(entry, name)
         if value is not None:
-            kind, content = value
-            found.update((kind, each) for each in (set(content) if isinstance(content, tuple) else {content}))
+            found.update(values_of(value))
     return max(found.values(), default=0) if constraint.match_attribute else len(found)
 
 
@@ -266,9 +270,15 @@ def _counts_text(counts: DeviceCounts) -> str:
     if counts.unsupported:
         names = ", ".join(sorted(counts.unsupported))
         text += f" ({names} is not supported: devices that have it are left alone)"
-    if counts.unusable_pools:
-        text += f", {counted(counts.unusable_pools, 'pool')} being updated or invalid"
+    if counts.unusable:
+        text += f", {_unusable_text(tuple(counts.unusable.values()))}"
     return text
+
+
+def _unusable_text(pools: Sequence[Pool]) -> str:
+    first = pools[0]
+    told = f"pool {first.text} is {'being updated' if first.is_incomplete else 'invalid'}"
+    return told if len(pools) == 1 else f"{told} as are {len(pools) - 1} more"
 
 
 def _closed_text(counts: DeviceCounts) -> str:

@@ -37,9 +37,16 @@ class Refused(Exception):
     """Ends a search at once; turned into a ``DeviceRefusal`` at its border."""
 
     def __init__(
-        self, message: str, *, kind: RefusalKind = RefusalKind.FATAL, request: str = "", device: str = ""
+        self,
+        message: str,
+        *,
+        kind: RefusalKind = RefusalKind.FATAL,
+        request: str = "",
+        device: str = "",
+        next_step: str = "",
     ) -> None:
         self.kind = kind
+        self.next_step = next_step
         self.request = request
         self.device = device
         super().__init__(message)

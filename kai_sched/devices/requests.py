@@ -20,6 +20,10 @@ MAX_RESULTS: Final = 32
 _COMPILING: Final = -1
 """In place of a device's ordinal."""
 _EXPENSIVE_STEPS_A_CYCLE: Final = 60_000
+_CHEAPER: Final = (
+    f"make the selectors cheaper: what takes up to {CHEAP_STEPS} steps for a device is not counted,"
+    " loops over lists take most"
+)
 """What all evaluations above the cheap limit may cost together, so that many devices cannot multiply a slow selector."""
 
 
@@ -88,10 +92,12 @@ class Selection:
             if self.meter.spent > _EXPENSIVE_STEPS_A_CYCLE:
                 raise Refused(
                     f"claim {claim_text(claim)}, request {request}: its selectors take more evaluation steps than one"
-                    " cycle allows",
+                    f" cycle allows ({_EXPENSIVE_STEPS_A_CYCLE}; {self.meter.spent} are spent and not all devices"
+                    " looked at)",
                     kind=RefusalKind.BUDGET,
                     request=request,
                     device=entry.device_id,
+                    next_step=_CHEAPER,
                 )
             if not self.meter.has_paid(key, _COMPILING):
                 self.meter.pay(key, _COMPILING, self.index.compile_steps(key))
@@ -172,6 +178,7 @@ def _prepared(
         raise Refused(
             f'{where}: could not retrieve device class {request.device_class}: "{request.device_class}" not found',
             request=request.name,
+            next_step=f"create device class {request.device_class}, or name one that exists",
         )
     if device_class.problem:
         raise Refused(f"{where}: class {device_class.name}: {device_class.problem}", request=request.name)
@@ -222,6 +229,7 @@ def _all_devices(
             raise Refused(
                 f"{where}: asks for all devices, but resource pool {pool.text} is currently {state}",
                 request=request.name,
+                next_step=remedy_of(pool),
             )
         for entry in pool.devices:
             if not selection.matches(claim, key, entry, request.name):
@@ -231,6 +239,13 @@ def _all_devices(
                 continue
             found.append(entry)
     return tuple(found)
+
+
+def remedy_of(pool: Pool) -> str:
+    """What helps where a pool cannot be used."""
+    if pool.is_incomplete:
+        return f"wait until its driver has published all slices of pool {pool.text}"
+    return f"have the driver of pool {pool.text} publish it correctly: {pool.invalid_reason}"
 
 
 def _has_at_least(where: str, request: DeviceRequest, entry: PooledDevice, index: DeviceIndex) -> bool:

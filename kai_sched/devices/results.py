@@ -14,6 +14,7 @@ from kai_sched.devices.requests import PreparedClaim, PreparedRequest
 from kai_sched.model.devices import AllocatedConfig, Claim, ClaimAllocation, DeviceResult, OpaqueConfig
 from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
+from kai_sched.model.quantity import is_decimal
 from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement
 
 MAX_CONSUMERS: Final = 256
@@ -62,7 +63,16 @@ def _result(claim: Claim, taken: Taken, features: AllocatorFeatures) -> DeviceRe
         consumed_capacity=tuple(
             (name, Fraction(amount)) for name, amount in sorted((taken.amounts or {}).items())
         ),
+        decimal_capacity=_decimal_names(taken) if taken.amounts is not None else (),
     )
+
+
+def _decimal_names(taken: Taken) -> tuple[str, ...]:
+    """Capacities whose amounts are written in thousands: as they were asked for, else as they are published."""
+    request = taken.prepared.request
+    asked = {name for name, _ in request.capacity}
+    published = {name for name, entry in taken.entry.device.capacity if is_decimal(entry.text)}
+    return tuple(sorted(set(request.decimal_capacity) | (published - asked)))
 
 
 def _configs(claim: Claim, chosen: Sequence[PreparedRequest]) -> tuple[AllocatedConfig, ...]:

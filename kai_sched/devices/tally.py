@@ -10,7 +10,7 @@ from kai_sched.devices.capacity import NotRepresentable, consumed_amounts, fits_
 from kai_sched.devices.closures import OPEN
 from kai_sched.devices.damage import Damage
 from kai_sched.devices.index import EXPENSIVE, DeviceIndex
-from kai_sched.devices.pools import Pool, PooledDevice
+from kai_sched.devices.pools import Pool, PooledDevice, PoolKey
 from kai_sched.devices.state import DeviceState
 from kai_sched.devices.taints import blocking_taint
 from kai_sched.model.devices import DeviceRequest
@@ -32,7 +32,7 @@ class DeviceCounts:
     """Matching ones that have not the capacity asked for left."""
     free: int = 0
     """Matching ones that the request could have."""
-    unusable_pools: int = 0
+    unusable: dict[PoolKey, Pool] = field(default_factory=dict)
     """Pools that are being updated or invalid."""
     unsupported: set[str] = field(default_factory=set)
     """Fields of matching devices that nobody here can honour: such devices are left alone."""
@@ -65,7 +65,6 @@ class _Tally:
         self._closure = closure
         self._damage = Damage(index, state)
         self._seen: set[int] = set()
-        self._pools: set[tuple[str, str]] = set()
         self._expensive: set[tuple[str, ...]] = set()
         self.counts = DeviceCounts()
 
@@ -74,9 +73,8 @@ class _Tally:
         free: list[PooledDevice] = []
         matching = 0
         for pool in pools:
-            if (pool.is_incomplete or pool.invalid_reason) and pool.key not in self._pools:
-                self._pools.add(pool.key)
-                self.counts.unusable_pools += 1
+            if pool.is_incomplete or pool.invalid_reason:
+                self.counts.unusable.setdefault(pool.key, pool)
             for entry in pool.devices:
                 is_new = entry.ordinal not in self._seen
                 self._seen.add(entry.ordinal)

@@ -151,6 +151,8 @@ class DeviceRequest:
     toleration_documents: tuple[str, ...] = ()
     """Canonical JSON of each toleration as written."""
     capacity: tuple[tuple[str, Fraction], ...] = ()
+    decimal_capacity: tuple[str, ...] = ()
+    """Names of ``capacity`` that are asked for in thousands, not in powers of 1024: they are given so."""
     has_capacity_requests: bool = False
     """Whether field ``capacity`` is there at all, even with nothing in it."""
     first_available: tuple[DeviceRequest, ...] = ()
@@ -191,6 +193,8 @@ class DeviceResult:
     binding_failure_conditions: tuple[str, ...] = ()
     share_id: str = ""
     consumed_capacity: tuple[tuple[str, Fraction], ...] = ()
+    decimal_capacity: tuple[str, ...] = ()
+    """Names of ``consumed_capacity`` that are written in thousands."""
     toleration_documents: tuple[str, ...] = ()
     """Canonical JSON of each toleration as the request wrote it (tolerationSeconds survives)."""
 

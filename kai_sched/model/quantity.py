@@ -17,6 +17,8 @@ _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T"
 _QUANTITY: Final = re.compile(
     r"([+-]?)(\d+\.?\d*|\.\d+)(Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+|[numkMGTPE]|)", re.ASCII
 )
+_POWERS_OF_TWO: Final = tuple((suffix, 1024**power) for suffix, power in _BINARY.items())
+_THOUSANDS: Final = tuple((suffix, 10**power) for suffix, power in _DECIMAL.items() if power > 0)
 _NANO: Final = 10**9
 _MAX_EXPONENT: Final = 100
 """Beyond any device; keeps a hostile "1e999999999" from filling memory."""
@@ -52,10 +54,15 @@ def parse_quantity(text: str) -> Fraction:
     return -value if sign == "-" else value
 
 
-def format_quantity(value: Fraction) -> str:
-    """A text of exactly that value: binary suffix where it divides, else plain, else milli, micro or nano."""
+def is_decimal(text: str) -> bool:
+    """Whether a quantity is written in thousands, not in powers of 1024."""
+    return not text.endswith("i")
+
+
+def format_quantity(value: Fraction, *, as_decimal: bool = False) -> str:
+    """A text of exactly that value: the largest suffix that divides it, binary or decimal; else plain, milli ..."""
     if value.denominator == 1:
-        return _format_whole(value.numerator)
+        return _format_whole(value.numerator, as_decimal=as_decimal)
     for suffix, exponent in (("m", 3), ("u", 6), ("n", 9)):
         scaled = value * 10**exponent
         if scaled.denominator == 1:
@@ -64,13 +71,11 @@ def format_quantity(value: Fraction) -> str:
     return f"{-(-scaled.numerator // scaled.denominator)}n"
 
 
-def _format_whole(number: int) -> str:
-    if number == 0 or number % 1024:
-        return str(number)
+def _format_whole(number: int, *, as_decimal: bool) -> str:
     best = str(number)
-    for suffix, power in _BINARY.items():
-        if number % 1024**power == 0:
-            best = f"{number // 1024**power}{suffix}"
+    for suffix, unit in _THOUSANDS if as_decimal else _POWERS_OF_TWO:
+        if number and number % unit == 0:
+            best = f"{number // unit}{suffix}"
     return best
 
 

@@ -26,6 +26,7 @@ def test_an_amount_is_the_same_after_writing_and_reading_it(resource: str, amoun
 @given(EXACT)
 def test_an_exact_quantity_is_the_same_after_writing_and_reading_it(value: Fraction) -> None:
     assert parse_quantity(format_quantity(value)) == value
+    assert parse_quantity(format_quantity(value, as_decimal=True)) == value
 
 
 @given(st.integers(0, 5000), st.sampled_from(["", "k", "M", "G", "Ki", "Mi", "Gi", "m", "u"]))

@@ -91,14 +91,18 @@ class TestPools:
     def test_a_pool_that_is_being_updated_is_left_alone_and_named(self):
         decided = decide(a_slice(a_device("gpu-0"), of=2), a_claim_document(), a_user("p", "claim"))
 
-        assert "being updated or invalid" in decided.verdict_of("p").message
+        verdict = decided.verdict_of("p")
+        assert f"pool {DRIVER}/n1 is being updated" in verdict.message
+        assert verdict.next_step == f"wait until its driver has published all slices of pool {DRIVER}/n1"
 
     def test_all_devices_cannot_be_had_of_a_pool_that_is_being_updated(self):
         claim = a_claim_document(a_request(allocationMode="All"))
 
         decided = decide(a_slice(a_device("gpu-0"), of=2), claim, a_user("p", "claim"))
 
-        assert f"resource pool {DRIVER}/n1 is currently being updated" in decided.verdict_of("p").message
+        verdict = decided.verdict_of("p")
+        assert f"resource pool {DRIVER}/n1 is currently being updated" in verdict.message
+        assert "wait until its driver" in verdict.next_step
 
     def test_only_the_newest_generation_counts(self):
         slices = [
@@ -113,7 +117,9 @@ class TestPools:
             a_slice(a_device("twin"), a_device("twin")), a_claim_document(), a_user("p", "claim")
         )
 
-        assert "being updated or invalid" in decided.verdict_of("p").message
+        verdict = decided.verdict_of("p")
+        assert f"pool {DRIVER}/n1 is invalid" in verdict.message
+        assert "duplicate device name twin" in verdict.next_step
 
 
 class TestConfigs:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from kai_sched.api.dra_allocation import allocation_document
 from kai_sched.model.plan import Blocker, Outcome
 from tests.unit.devices.dra import (
     DRIVER,
+    a_claim,
     a_claim_document,
     a_device,
     a_listed_request,
     a_request,
     a_slice,
     a_user,
+    ask,
     counters,
     decide,
+    devices_of,
     held_by_another,
 )
 
@@ -193,6 +197,26 @@ class TestConsumableCapacity:
         assert len({result.share_id for result in results}) == 4
         assert {dict(result.consumed_capacity)["memory"] for result in results} == {20 << 30}
 
+    @pytest.mark.parametrize(
+        ("asked", "published", "written"),
+        [
+            ("10G", "100G", "10G"),
+            ("10G", "100Gi", "10G"),
+            ("9765625Ki", "100G", "9765625Ki"),
+            ("1000", "1Ti", "1k"),
+            (None, "5G", "5G"),
+            (None, "5Gi", "5Gi"),
+        ],
+    )
+    def test_amounts_are_written_in_the_form_that_was_asked_for(self, asked, published, written):
+        nic = a_device("nic", allowMultipleAllocations=True, capacity={"bandwidth": published})
+        amounts = {} if asked is None else {"capacity": {"requests": {"bandwidth": asked}}}
+
+        decided = decide(a_slice(nic), a_claim_document(a_request(**amounts)), a_user("p", "claim"))
+
+        (result,) = allocation_document(decided.allocation_of("claim"))["devices"]["results"]
+        assert result["consumedCapacity"] == {"bandwidth": written}
+
     def test_a_claim_that_names_no_amount_takes_the_default(self):
         claims = [a_claim_document(name=f"c{n}") for n in range(2)]
 
@@ -286,6 +310,27 @@ class TestAttributes:
         claim = a_claim_document(a_request(count=2), constraints=[{"distinctAttribute": f"{DRIVER}/rails"}])
 
         assert decide(self.fleet(), claim, a_user("p", "claim")).devices_of("p") == ["gpu-0", "gpu-1"]
+
+    @pytest.mark.parametrize(
+        ("constraint", "devices"),
+        [("matchAttribute", ["gpu-0", "gpu-2"]), ("distinctAttribute", ["gpu-0", "gpu-1"])],
+    )
+    def test_a_scalar_is_a_list_of_one(self, constraint, devices):
+        values = (["a", "b"], "c", "a")
+        fleet = a_slice(*(a_device(f"gpu-{n}", attributes={"rails": v}) for n, v in enumerate(values)))
+        claim = a_claim(a_request(count=2), constraints=[{constraint: f"{DRIVER}/rails"}])
+
+        assert devices_of(ask([fleet], claim)) == [devices]
+
+    def test_a_constraint_over_scalars_and_lists_says_how_many_it_leaves(self):
+        fleet = a_slice(
+            *(a_device(f"gpu-{n}", attributes={"rails": v}) for n, v in enumerate((["a", "b"], "b", "c")))
+        )
+        claim = a_claim_document(a_request(count=3), constraints=[{"matchAttribute": f"{DRIVER}/rails"}])
+
+        assert (
+            "leaves at most 2 together" in decide(fleet, claim, a_user("p", "claim")).verdict_of("p").message
+        )
 
     def test_a_constraint_that_leaves_no_set_is_named(self):
         claim = a_claim_document(a_request(count=3), constraints=[{"matchAttribute": f"{DRIVER}/rails"}])

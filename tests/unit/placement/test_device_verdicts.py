@@ -195,7 +195,7 @@ CASES = {
     "class missing": (
         a_cluster({"n1": gpus(1)}, a_request("gpu", deviceClassName="nope")),
         'devices for 0 of 1 pod: claim team/c0, request gpu: could not retrieve device class nope: "nope" not found',
-        "correct the claim",
+        "create device class nope, or name one that exists",
     ),
     "selector error": (
         a_cluster({"n1": gpus(1)}, a_request("gpu", "device.attributes['gpu.example.com'].nope == 1")),
