@@ -49,6 +49,7 @@ class _Generator:
         self._devices: list[tuple[str, Document]] = []
         # Pools of dozens of devices and one request: with more of them both searches would take for ever.
         self._is_large = self._chance(10)
+        self._percent_held = random.choice((5, 12, 12, 30, 50))
 
     def _chance(self, percent: int) -> bool:
         return self._random.randrange(100) < percent
@@ -59,10 +60,7 @@ class _Generator:
     def case(self) -> Document:
         keys = [(driver, pool) for driver in _DRIVERS for pool in ("pool-1", "pool-2", NODE)]
         chosen = self._random.sample(keys, 2 if self._is_large else self._random.randint(2, 5))
-        if self._chance(10):
-            # Two sets of slices of one pool: the driver is replacing it.
-            chosen.append(chosen[0])
-        slices = [entry for driver, pool in chosen for entry in self._pool(driver, pool)]
+        slices = [entry for driver, pool in chosen for entry in self._published(driver, pool)]
         self._random.shuffle(slices)
         for number, entry in enumerate(slices):
             entry["metadata"] = {"name": f"slice-{self._random.randint(0, 9)}-{number}"}
@@ -81,14 +79,25 @@ class _Generator:
             "aggregatedCapacity": amounts,
         }
 
-    def _pool(self, driver: str, pool: str) -> list[Document]:
-        generation = self._random.choice((1, 1, 1, 2))
+    def _published(self, driver: str, pool: str) -> list[Document]:
+        """A pool; or several sets of its slices: it is being replaced, moves, or each node publishes its own."""
+        if self._chance(70):
+            return self._pool(driver, pool, self._random.choice((1, 1, 1, 2)))
+        homes: list[Document | None] = [{"nodeName": NODE}, {"nodeName": "node-2"}, None]
+        sets = [
+            self._pool(driver, pool, self._random.randint(1, 3), home)
+            for home in self._random.sample(homes, self._random.randint(2, 3))
+        ]
+        return [entry for one in sets for entry in one]
+
+    def _pool(self, driver: str, pool: str, generation: int, home: Document | None = None) -> list[Document]:
+        """One set of slices: wherever they reach, or all at one home."""
         counters = self._counters() if self._chance(8 if self._is_large else 30) else []
         count = self._random.randint(1, 2)
-        parts = [self._device_slice(driver, pool, counters, number) for number in range(count)]
+        parts = [self._device_slice(driver, pool, counters, number, home) for number in range(count)]
         if counters:
-            parts.append({"sharedCounters": counters, **self._reach(per_device=False)})
-        total = len(parts) + (1 if self._chance(2) else 0)
+            parts.append({"sharedCounters": counters, **(home or self._reach(per_device=False))})
+        total = len(parts) + (1 if self._chance(2 if home is None else 8) else 0)
         return [
             {
                 "spec": {
@@ -137,8 +146,10 @@ class _Generator:
             for number in range(self._random.randint(1, 2))
         ]
 
-    def _device_slice(self, driver: str, pool: str, counters: list[Document], number: int) -> Document:
-        part = self._reach(per_device=True)
+    def _device_slice(
+        self, driver: str, pool: str, counters: list[Document], number: int, home: Document | None
+    ) -> Document:
+        part = dict(home or self._reach(per_device=True))
         devices = []
         for index in range(self._random.randint(10, 24) if self._is_large else self._random.randint(1, 4)):
             device = self._device(driver, counters)
@@ -290,7 +301,7 @@ class _Generator:
         shares: list[str] = []
         amounts: Document = {}
         for name, device in self._devices:
-            if not self._chance(12) or len(shared_by_name[name]) > 1:
+            if not self._chance(self._percent_held) or len(shared_by_name[name]) > 1:
                 continue
             if not device.get("allowMultipleAllocations"):
                 dedicated.append(name)
