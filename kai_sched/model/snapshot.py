@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kai_sched.model.devices import Claim, DeviceClass, DeviceTaintRule, ResourceSlice
+from kai_sched.model.ids import NodeName, PodGroupKey
 from kai_sched.model.nodes import Node
 from kai_sched.model.pods import PodTable
 from kai_sched.model.queues import Queue
@@ -45,6 +46,14 @@ class Unreadable:
         return ": ".join(part for part in (f"{self.kind} {self.key}", self.field, self.reason) if part)
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedPlace:
+    """A node that a group must not be given: the check found something wrong about it there."""
+
+    pod_group: PodGroupKey
+    node: NodeName
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSnapshot:
     """One consistent view of the cluster. ``now`` in seconds since the epoch, UTC."""
@@ -65,3 +74,5 @@ class ClusterSnapshot:
     """Objects that were left out, each with the field that is wrong."""
     rests: tuple[Rest, ...] = ()
     """Gangs that step aside after an attempt that failed."""
+    refused_places: tuple[RefusedPlace, ...] = ()
+    """Nodes on which the check of an earlier plan for this snapshot refused a group: others are tried."""

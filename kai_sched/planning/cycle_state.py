@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kai_sched.fairness.ledger import Ledger
 from kai_sched.fairness.ordering import Fill, JobInQueue
 from kai_sched.fairness.tree import QueueTree
@@ -93,12 +96,24 @@ class CycleState:
             signature=self.signature_of(gang, core),
         )
 
+    def open_to(self, group: PodGroupKey) -> NDArray[np.bool_] | None:
+        """Nodes on which the check of an earlier plan did not refuse the group; None: all."""
+        refused = [one.node for one in self.snapshot.refused_places if one.pod_group == group]
+        if not refused:
+            return None
+        base = self.boards.world.base
+        mask = base.everywhere.copy()
+        mask[[base.table.index_of[node] for node in refused if node in base.table.index_of]] = False
+        return mask
+
     def signature_of(self, gang: Gang, core: tuple[int, ...]) -> tuple[object, ...] | None:
         """Equal for gangs whose cores are interchangeable; None for gangs that are like no other.
 
         Claims shared by name are part of a shape, so two gangs that name different claims never match.
         """
         if gang.group.sub_groups or gang.root.has_active or not core:
+            return None
+        if self.open_to(gang.group.key) is not None:
             return None
         counts: dict[int, int] = {}
         for pod in core:

@@ -58,6 +58,8 @@ class Improver:
         """See ``cycle_state.Rescuer``."""
         if refusal.blocker not in _REARRANGEABLE or record.placed or record.pipelined:
             return refusal
+        if state.open_to(record.gang.group.key) is not None:
+            return refusal
         newcomer = Tenant(record.gang, record.gang.core_pods())
         if not is_arrangeable(state.boards, newcomer):
             return replace(refusal, is_proof=self._is_refused_alone(record.gang))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from kai_sched.errors import SolverFailed
 from kai_sched.model.plan import Plan
@@ -12,7 +13,7 @@ from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import improving_plans, open_cycle
-from kai_sched.solving.incumbent import Check, Incumbent
+from kai_sched.solving.incumbent import MOST_RETRIES, Check, Incumbent
 
 
 class Decider:
@@ -26,13 +27,25 @@ class Decider:
 
     def decide(self, snapshot: ClusterSnapshot) -> Plan:
         """The best plan within the policy's deterministic budget that the checker passes, as in the operator."""
-        kept = Incumbent(snapshot, self._policy, self._check)
-        for plan in improving_plans(snapshot, self._policy, self._cache, self._clock):
-            kept.offer(plan)
+        kept = self._offered(snapshot)
+        refused = kept.refused_places
+        for _ in range(MOST_RETRIES if refused else 0):
+            again = self._offered(replace(snapshot, refused_places=refused))
+            if again.replaces(kept):
+                kept = again
+            if not again.refused_places:
+                break
+            refused += again.refused_places
         best = kept.result
         if best is None:
             raise SolverFailed("; ".join(("the checker refused every plan", *kept.refusals)))
         return best
+
+    def _offered(self, snapshot: ClusterSnapshot) -> Incumbent:
+        kept = Incumbent(snapshot, self._policy, self._check)
+        for plan in improving_plans(snapshot, self._policy, self._cache, self._clock):
+            kept.offer(plan)
+        return kept
 
     def shares(self, snapshot: ClusterSnapshot) -> tuple[QueueShare, ...]:
         """Fair shares as a cycle on this snapshot would begin with."""

@@ -23,7 +23,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.solving.frames import decode, encode, read_frame, size_of
-from kai_sched.solving.incumbent import Check, Incumbent
+from kai_sched.solving.incumbent import MOST_RETRIES, Check, Incumbent
 from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready, SnapshotColumns
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
@@ -78,13 +78,33 @@ class SolverProcess:
     async def decide(self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float) -> Decision:
         """The best plan that arrives in time and that the checker passes."""
         async with self._busy:
-            self._number += 1
             self.stats.decisions += 1
-            attempt = _Attempt(self._number, snapshot, policy, Incumbent(snapshot, policy, self._check))
-            ending, reason = await self._guarded(attempt, deadline_seconds)
-            if ending is not Ending.FINISHED and ending is not Ending.FAILED:
-                await self._replace_child()
+            began = time.perf_counter()
+            attempt, ending, reason = await self._attempt(snapshot, policy, deadline_seconds)
+            refused, last = attempt.incumbent.refused_places, ending
+            for _ in range(MOST_RETRIES):
+                left = deadline_seconds - (time.perf_counter() - began)
+                if not refused or last is not Ending.FINISHED or left <= 0:
+                    break
+                # A refused place is not the end: the group may have another one.
+                elsewhere = replace(snapshot, refused_places=refused)
+                again, last, _ = await self._attempt(elsewhere, policy, left)
+                if again.incumbent.replaces(attempt.incumbent):
+                    attempt = again
+                refused = (
+                    (*refused, *again.incumbent.refused_places) if again.incumbent.refused_places else ()
+                )
             return self._conclude(attempt, ending, reason)
+
+    async def _attempt(
+        self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float
+    ) -> tuple[_Attempt, Ending, str]:
+        self._number += 1
+        attempt = _Attempt(self._number, snapshot, policy, Incumbent(snapshot, policy, self._check))
+        ending, reason = await self._guarded(attempt, deadline_seconds)
+        if ending is not Ending.FINISHED and ending is not Ending.FAILED:
+            await self._replace_child()
+        return attempt, ending, reason
 
     async def _guarded(self, attempt: _Attempt, deadline_seconds: float) -> tuple[Ending, str]:
         try:

@@ -170,13 +170,15 @@ class _Allocation:
         )
 
     def _grounds(self, gang: Gang, *, is_core: bool) -> Iterator[NDArray[np.bool_] | None]:
-        """All nodes; where GPU memory counts less on larger GPUs, then those above ever more memory."""
-        yield None
+        """All nodes that are open to it; where GPU memory counts less on larger GPUs, then those above ever more memory."""
         base = self.state.boards.world.base
+        allowed = self.state.open_to(gang.group.key)
+        yield allowed
         if self.state.accounting.depends_on_node(gang.core_pods() if is_core else gang.extra_pods()):
             memory = np.array([node.gpu_memory_mib for node in base.table.nodes], dtype=np.int64)
             for least in np.unique(memory[memory > 0])[1:]:
-                yield (memory >= least) | (memory == 0)
+                enough = (memory >= least) | (memory == 0)
+                yield enough if allowed is None else enough & allowed
 
     def _rescue(self, record: GangRecord, refusal: Refusal) -> Refusal | None:
         """Ask for what is seated already to be rearranged, so that the core fits too."""

@@ -12,7 +12,8 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.checker import Violation, ViolationKind
 from kai_sched.solving.in_process import Decider
-from tests.builders import NOW, a_group, a_pod, a_snapshot, a_spec, racks
+from kai_sched.solving.incumbent import Check
+from tests.builders import NOW, a_group, a_node, a_pod, a_snapshot, a_spec, racks
 
 
 def a_stranding_snapshot() -> ClusterSnapshot:
@@ -71,3 +72,52 @@ def test_a_checker_that_refuses_everything_is_named() -> None:
 
     with pytest.raises(SolverFailed, match="refused every plan; gang: team/gang: is half placed"):
         Decider(Policy(), check=lambda *_: (bad,)).decide(a_stranding_snapshot())
+
+
+def unless_on(*nodes: str) -> Check:
+    """Refuses pods of group ``picky`` that are placed on any other node."""
+
+    def check(_snapshot: ClusterSnapshot, _policy: Policy, plan: Plan) -> Sequence[Violation]:
+        return [
+            Violation(ViolationKind.NODE_RESOURCES, bind.node, "does not suit it")
+            for bind in plan.binds
+            if bind.pod_group == "team/picky" and bind.node not in nodes
+        ]
+
+    return check
+
+
+def picky_and_another() -> ClusterSnapshot:
+    pods = [a_pod("picky", a_spec(gpus=1), group="picky"), a_pod("other", a_spec(gpus=1), group="other")]
+    groups = [a_group("picky", created_at=NOW - 100), a_group("other", created_at=NOW - 50)]
+    return a_snapshot(nodes=[a_node(name) for name in ("n1", "n2", "n3")], pods=pods, groups=groups)
+
+
+def test_a_refused_place_is_not_the_end_the_next_node_is_tried() -> None:
+    for node in ("n1", "n2", "n3"):
+        plan = Decider(Policy(), check=unless_on(node)).decide(picky_and_another())
+
+        assert placed(plan) == {"team/picky", "team/other"}
+        assert {bind.pod: bind.node for bind in plan.binds}["team/picky"] == node
+    assert plan.solver.rejected > 0
+
+
+def test_a_group_that_is_refused_everywhere_hears_so_and_costs_the_others_nothing() -> None:
+    plan = Decider(Policy(), check=unless_on()).decide(picky_and_another())
+
+    assert placed(plan) == {"team/other"}
+    (verdict,) = [verdict for verdict in plan.verdicts if verdict.pod_group == "team/picky"]
+    assert verdict.blocker is Blocker.REFUSED
+
+
+def test_of_a_gang_only_the_nodes_that_are_wrong_are_left_out() -> None:
+    gang = [a_pod(f"picky-{number}", a_spec(gpus=8), group="picky") for number in range(2)]
+    snapshot = a_snapshot(
+        nodes=[a_node(name) for name in ("n1", "n2", "n3")],
+        pods=gang,
+        groups=[a_group("picky", min_member=2)],
+    )
+
+    plan = Decider(Policy(), check=unless_on("n1", "n3")).decide(snapshot)
+
+    assert {bind.node for bind in plan.binds} == {"n1", "n3"}
