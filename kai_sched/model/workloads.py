@@ -191,6 +191,13 @@ class Pod:
     is_alone: bool = False
     """Names no pod group and belongs to no workload: a group of its own. Names that are equal say nothing of this."""
 
+    @property
+    def claim_keys(self) -> tuple[ClaimKey, ...]:
+        """The claims that exist, each once: a pod may use one under two names."""
+        if not self.claims:
+            return ()
+        return tuple(dict.fromkeys(ref.claim for ref in self.claims if ref.claim is not None))
+
 
 class GroupOrigin(StrEnum):
     """Where a pod group comes from."""

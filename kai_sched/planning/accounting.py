@@ -75,9 +75,8 @@ class Accounting:
             if pod.state is PodState.PENDING and given_up:
                 continue
             tally.add(self._place_of(pod), self._own_vector(pod))
-            for ref in pod.claims:
-                if ref.claim is not None:
-                    consumers.setdefault(ref.claim, []).append(pod)
+            for key in pod.claim_keys:
+                consumers.setdefault(key, []).append(pod)
         for key, pods in consumers.items():
             claim = self._claims.get(key)
             if claim is not None and claim.parts_millis:
@@ -132,9 +131,8 @@ class Accounting:
             self._note_holder(self._snapshot.pods[position])
 
     def _note_holder(self, pod: Pod) -> None:
-        for ref in pod.claims:
-            if ref.claim is not None:
-                self._payers.setdefault(ref.claim, set()).add(self._charging.queue_of(pod))
+        for key in pod.claim_keys:
+            self._payers.setdefault(key, set()).add(self._charging.queue_of(pod))
 
     def _pays_anew(self, claim: Claim, pod: Pod) -> bool:
         """Whether a pod that takes a claim brings it to the account of its queue."""
@@ -229,8 +227,8 @@ class Accounting:
 
     def _claims_of(self, pod: Pod) -> Iterator[Claim]:
         """The pod's claims that exist; one made for extended resources counts by the pod's requests instead."""
-        for ref in pod.claims:
-            claim = self._claims.get(ref.claim) if ref.claim is not None else None
+        for key in pod.claim_keys:
+            claim = self._claims.get(key)
             if claim is not None and not claim.is_extended_resource:
                 yield claim
 

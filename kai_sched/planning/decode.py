@@ -52,16 +52,14 @@ def _placement(
 def _claims(world: World, seat: Seat, pod: Pod) -> tuple[ClaimPlacement, ...]:
     granted = dict(seat.allocations)
     found: list[ClaimPlacement] = []
-    for ref in pod.claims:
-        if ref.claim is None:
-            continue
-        allocation = world.allocation_of(ref.claim)
+    for key in pod.claim_keys:
+        allocation = world.allocation_of(key)
         found.append(
             ClaimPlacement(
-                claim=ref.claim,
-                uid=world.base.claims[ref.claim].uid,
+                claim=key,
+                uid=world.base.claims[key].uid,
                 devices=tuple(result.device_id for result in allocation.results) if allocation else (),
-                allocation=granted.get(ref.claim),
+                allocation=granted.get(key),
             )
         )
     if seat.special is not None:

@@ -13,6 +13,8 @@ from kai_sched.model.plan import Placement, Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, Pod, PodGroup, PodState
+from kai_sched.placement.checker.pools import Pools
+from kai_sched.placement.checker.selectors import Catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,8 @@ class Books:
     evicted: frozenset[PodKey]
     binds: tuple[Placement, ...]
     pipelined: tuple[Placement, ...]
+    pools: Pools
+    catalogue: Catalogue
 
     def is_leaving(self, pod: Pod) -> bool:
         """Whether the room of a pod that holds some is coming free."""
@@ -76,6 +80,8 @@ def open_books(snapshot: ClusterSnapshot, policy: Policy, plan: Plan) -> Books:
         evicted=frozenset(eviction.pod for eviction in plan.evictions),
         binds=tuple(filter(is_sound, plan.binds)),
         pipelined=tuple(filter(is_sound, plan.pipelined)),
+        pools=Pools(snapshot.fleet.slices),
+        catalogue=Catalogue.of(snapshot.fleet),
     )
 
 

@@ -11,7 +11,8 @@ from kai_sched.model.nodes import Node
 from kai_sched.model.plan import ClaimPlacement, Placement
 from kai_sched.model.workloads import Pod
 from kai_sched.placement.checker.books import Books, devices_for_extended
-from kai_sched.placement.checker.devices import check_devices, selects
+from kai_sched.placement.checker.devices import check_devices
+from kai_sched.placement.checker.labels import selects_node
 from kai_sched.placement.checker.violation import Violation, ViolationKind
 
 MAX_CONSUMERS = 256
@@ -116,7 +117,7 @@ def _wrong_use(
     if allocation is None:
         yield f"claim {claim.key} is not allocated"
         return
-    if allocation.node_selector is not None and not selects(allocation.node_selector, node):
+    if allocation.node_selector is not None and not selects_node(allocation.node_selector, node):
         yield f"claim {claim.key} is not usable on {node.name}"
     if entry.devices != tuple(result.device_id for result in allocation.results):
         yield f"claim {claim.key} is listed with other devices than it has"

@@ -12,11 +12,10 @@ from kai_sched.model.plan import Placement
 from kai_sched.model.policy import ConfidentialRules
 from kai_sched.model.workloads import Pod
 from kai_sched.placement.checker.books import Books
+from kai_sched.placement.checker.pools import Published
 from kai_sched.placement.checker.violation import Violation, ViolationKind
 
 _BUS_ID = "resource.kubernetes.io/pciBusID"
-Published = Mapping[str, tuple[Device, str]]
-"""Device id -> (device, its node or "")."""
 
 
 def check_confidential(books: Books) -> Iterator[Violation]:
@@ -30,17 +29,16 @@ def check_confidential(books: Books) -> Iterator[Violation]:
     ]
     if not concerned:
         return
-    published = _published(books)
     users = _users(books)
     for pod, placement in concerned:
         node = books.nodes[placement.node]
         gpus = [one for one in _results(books, placement) if one.driver in rules.drivers]
         if _is_confidential(pod, rules):
-            for message in _wrong_for_confidential(books, placement, node, published, users):
+            for message in _wrong_for_confidential(books, placement, node, users):
                 yield Violation(ViolationKind.DEVICE, pod.key, message)
         else:
             for one in gpus:
-                if not _is_passed_on(published, one.device_id, rules):
+                if not _is_passed_on(books.pools.look_up(one, node), rules):
                     message = f"has {one.device_id}, which no driver on {node.name} has"
                     yield Violation(ViolationKind.DEVICE, pod.key, message)
         if state_of[placement.node] not in rules.whole_node_modes:
@@ -50,7 +48,7 @@ def check_confidential(books: Books) -> Iterator[Violation]:
             for entry in placement.claims
             if any(one.driver in rules.drivers for one in _results_of(books, entry.claim, placement))
         )
-        if is_shared or not _takes_all(pod, node, gpus, published, rules):
+        if is_shared or not _takes_all(books, pod, node, gpus):
             message = f"takes a part of {node.name}, whose GPUs and switches go to one pod"
             yield Violation(ViolationKind.DEVICE, pod.key, message)
 
@@ -61,7 +59,7 @@ def _is_confidential(pod: Pod, rules: ConfidentialRules) -> bool:
 
 
 def _wrong_for_confidential(
-    books: Books, placement: Placement, node: Node, published: Published, users: Counter[ClaimKey]
+    books: Books, placement: Placement, node: Node, users: Counter[ClaimKey]
 ) -> Iterator[str]:
     rules = books.policy.confidential
     labels = dict(node.labels)
@@ -71,12 +69,12 @@ def _wrong_for_confidential(
                 yield f"has {one.device_id}, and no fabric reaches into a confidential pod"
             if one.driver not in rules.drivers:
                 continue
-            found = published.get(one.device_id)
-            if not _is_passed_on(published, one.device_id, rules) or one.share_id:
+            found = books.pools.look_up(one, node)
+            if not _is_passed_on(found, rules) or one.share_id:
                 yield f"has {one.device_id}, which is not passed through"
             if users[entry.claim] > 1:
                 yield f"shares {one.device_id} with other pods"
-            if found is not None and found[1] == node.name and not _is_ready(labels, rules):
+            if found is not None and found.home == node.name and not _is_ready(labels, rules):
                 yield f"has {one.device_id} of {node.name}, which is not in a confidential mode"
 
 
@@ -89,51 +87,38 @@ def _is_ready(labels: Mapping[str, str], rules: ConfidentialRules) -> bool:
     )
 
 
-def _takes_all(
-    pod: Pod, node: Node, given: Sequence[DeviceResult], published: Published, rules: ConfidentialRules
-) -> bool:
+def _takes_all(books: Books, pod: Pod, node: Node, given: Sequence[DeviceResult]) -> bool:
     """Whether a pod on a node that is given away as a whole has nothing of it, or all."""
+    rules = books.policy.confidential
     offered = {name: amount for name, amount in node.allocatable if name.startswith(rules.resource_prefix)}
     asked = dict(pod.spec.requests)
     if not given and not any(asked.get(name, 0) for name, amount in offered.items() if amount):
         return True
     here = {
-        name: device
-        for name, (device, home) in published.items()
-        if home == node.name and name.split("/", 1)[0] in rules.drivers
+        (key[0], key[1], name): found.device
+        for key in books.pools.keys_on(node)
+        if key[0] in rules.drivers
+        for name, found in books.pools.seen(key, node).devices.items()
+        if found.home == node.name
     }
-    mine = {_hardware(one.device_id, here[one.device_id]) for one in given if one.device_id in here}
+    keys = [(one.driver, one.pool, one.device) for one in given]
+    mine = {_hardware(key, here[key]) for key in keys if key in here}
     return mine == {_hardware(*item) for item in here.items()} and all(
         asked.get(name, 0) == amount for name, amount in offered.items() if amount
     )
 
 
-def _hardware(name: str, device: Device) -> str:
-    return str(dict(device.attributes).get(_BUS_ID, name))
+def _hardware(key: tuple[str, str, str], device: Device) -> str:
+    return str(dict(device.attributes).get(_BUS_ID, key))
 
 
-def _is_passed_on(published: Published, name: str, rules: ConfidentialRules) -> bool:
-    found = published.get(name)
-    if found is None or found[0].allow_multiple_allocations:
+def _is_passed_on(found: Published | None, rules: ConfidentialRules) -> bool:
+    if found is None or found.device.allow_multiple_allocations:
         return False
-    attributes = dict(found[0].attributes)
-    bare, qualified = rules.passthrough_attribute, f"{name.split('/', 1)[0]}/{rules.passthrough_attribute}"
-    _, value = attributes.get(bare) or attributes.get(qualified) or ("", "")
+    attributes = dict(found.device.attributes)
+    bare = rules.passthrough_attribute
+    _, value = attributes.get(bare) or attributes.get(f"{found.slice.driver}/{bare}") or ("", "")
     return value in rules.passthrough_values
-
-
-def _published(books: Books) -> Published:
-    rules = books.policy.confidential
-    slices = [one for one in books.snapshot.fleet.slices if one.driver in rules.drivers]
-    newest: dict[tuple[str, str], int] = {}
-    for one in slices:
-        newest[one.driver, one.pool] = max(newest.get((one.driver, one.pool), one.generation), one.generation)
-    return {
-        f"{one.driver}/{one.pool}/{device.name}": (device, one.node_name or device.node_name or "")
-        for one in slices
-        if one.generation == newest[one.driver, one.pool]
-        for device in one.devices
-    }
 
 
 def _results(books: Books, placement: Placement) -> list[DeviceResult]:

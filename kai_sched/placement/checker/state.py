@@ -10,12 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from kai_sched.model.devices import Claim, DeviceResult
+from kai_sched.model.devices import Claim
+from kai_sched.model.ids import NodeName
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.checker.books import Books, open_books
-from kai_sched.placement.checker.devices import check_given, inventory_of
+from kai_sched.placement.checker.given import Given, check_given
 from kai_sched.placement.checker.nodes import check_held
 from kai_sched.placement.checker.violation import Violation, ViolationKind
 
@@ -39,16 +40,16 @@ def check_state(snapshot: ClusterSnapshot, policy: Policy) -> tuple[Violation, .
 
 
 def _check_devices(books: Books) -> Iterator[Violation]:
-    by_device: dict[str, list[DeviceResult]] = defaultdict(list)
+    node_of: dict[str, NodeName] = {pod.uid: node for pod, node in books.holders(in_future=False)}
     holders: dict[str, list[Claim]] = defaultdict(list)
+    given: list[Given] = []
     for claim in books.claims.values():
+        where = next((node_of[one.uid] for one in claim.reserved_for if one.uid in node_of), None)
         for result in claim.allocation.results if claim.allocation is not None else ():
             if not result.admin_access:
-                by_device[result.device_id].append(result)
+                given.append(Given(result, books.nodes.get(where) if where is not None else None))
                 holders[result.device_id].append(claim)
-    pools = {(results[0].driver, results[0].pool) for results in by_device.values()}
-    inventory = inventory_of(books.snapshot.fleet, pools)
-    for violation in check_given(inventory, by_device, touched=by_device, pools=pools):
+    for violation in dict.fromkeys(check_given(books.pools, given)):
         names = sorted({claim.key for claim in holders.get(violation.subject, ())})
         message = f"{violation.message}: {', '.join(names)}" if names else violation.message
         yield Violation(violation.kind, violation.subject, message)

@@ -90,21 +90,20 @@ class ShapeTable:
         spec = self._canonical_spec(pod.spec)
         own: list[ClaimSpec] = []
         named: list[ClaimKey] = []
-        for ref in pod.claims:
-            if ref.claim is None:
-                continue
-            claim = self._claims[ref.claim]
-            if ref.is_own and claim.allocation is None:
+        own_keys = {ref.claim for ref in pod.claims if ref.is_own}
+        for key in pod.claim_keys:
+            claim = self._claims[key]
+            if key in own_keys and claim.allocation is None:
                 own.append(self._canonical_claim(claim.spec))
             else:
-                named.append(ref.claim)
+                named.append(key)
         fabric = fabric_of_pod(pod, self._fabric_of)
-        key = (id(spec), tuple(id(claim_spec) for claim_spec in own), tuple(named), fabric)
-        shape = self._by_key.get(key)
+        shape_key = (id(spec), tuple(id(claim_spec) for claim_spec in own), tuple(named), fabric)
+        shape = self._by_key.get(shape_key)
         if shape is None:
-            claims = [self._claims[ref.claim] for ref in pod.claims if ref.claim is not None]
+            claims = [self._claims[key] for key in pod.claim_keys]
             shape = self._new(spec, tuple(own), tuple(named), fabric, claims)
-            self._by_key[key] = shape
+            self._by_key[shape_key] = shape
         return shape
 
     def _new(

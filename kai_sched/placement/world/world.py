@@ -207,10 +207,7 @@ class World:
 
     def unallocated_claims(self, pod: int) -> tuple[Claim, ...]:
         """Claims of a pod that neither the cluster nor this world has allocated."""
-        refs = self.base.pods[pod].claims
-        if not refs:
-            return ()
-        claims = (self.base.claims[ref.claim] for ref in refs if ref.claim is not None)
+        claims = (self.base.claims[key] for key in self.base.pods[pod].claim_keys)
         return tuple(c for c in claims if c.allocation is None and c.key not in self.allocated)
 
     def allocation_of(self, claim: ClaimKey) -> ClaimAllocation | None:

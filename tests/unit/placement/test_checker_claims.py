@@ -17,6 +17,7 @@ from kai_sched.model.devices import (
     CounterSet,
     Device,
     DeviceCapacity,
+    DeviceClass,
     DeviceConstraint,
     DeviceRequest,
     DeviceResult,
@@ -55,11 +56,13 @@ def a_claim(name: str, spec: ClaimSpec = EXACTLY_ONE, **more: object) -> Claim:
 
 
 def results(*devices: str, request: str = "gpu", pool: str = "n1", **more: object) -> ClaimAllocation:
+    here = Requirement("metadata.name", Operator.IN, (pool,))
     return ClaimAllocation(
         results=tuple(
             DeviceResult(request=request, driver=DRIVER, pool=pool, device=device, **more)  # type: ignore[arg-type]
             for device in devices
-        )
+        ),
+        node_selector=NodeSelector((NodeSelectorTerm(fields=(here,)),)),
     )
 
 
@@ -93,6 +96,7 @@ def dra(claims: Sequence[Claim], pods: Sequence[Pod], *slices: ResourceSlice) ->
         pods=pods,
         groups=[a_group(name) for name in groups],
         slices=slices,
+        device_classes=(DeviceClass(name="gpu"),),
         claims=tuple(claims),
     )
 
@@ -253,7 +257,7 @@ class TestDevices:
         (pod,) = claimants(claim)
         snapshot = dra([claim], [pod], a_slice(Device(name="d0")))
 
-        assert kinds(snapshot, a_plan([using(pod, claim, results("d0"), "n2")])) == {Kind.DEVICE}
+        assert Kind.DEVICE in kinds(snapshot, a_plan([using(pod, claim, results("d0"), "n2")]))
 
     def shared(self, each: int, share_ids: tuple[str, str] = ("a", "b")) -> set[ViolationKind]:
         device = Device(
@@ -261,7 +265,9 @@ class TestDevices:
             allow_multiple_allocations=True,
             capacity=(("memory", DeviceCapacity(Fraction(80))),),
         )
-        claims = [a_claim("c0"), a_claim("c1")]
+        (request,) = EXACTLY_ONE.requests
+        asked = ClaimSpec(requests=(replace(request, capacity=(("memory", Fraction(each)),)),))
+        claims = [a_claim("c0", asked), a_claim("c1", asked)]
         pods = claimants(*claims)
         plan = a_plan(
             [
