@@ -115,7 +115,9 @@ class Client(Section):
     )
     burst: int = Field(default=100, ge=1, description="Calls at once above the rate.")
     pool_size: int = Field(default=128, ge=1, description="Most connections, and so calls at once.")
-    timeout_seconds: Seconds = Field(default=60.0, description="Time limit of one call.")
+    timeout_seconds: Seconds = Field(
+        default=25.0, description="Time limit of one call; a list may take longer as long as it goes on."
+    )
 
 
 class Bandwidths(Section):

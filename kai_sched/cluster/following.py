@@ -94,6 +94,22 @@ class Following:
         """Counts by kind."""
         return {kind: task.stats for kind, task in self._tasks.items()}
 
+    @property
+    def blind(self) -> tuple[Kind, ...]:
+        """Kinds whose changes would not be told at the moment."""
+        return tuple(kind for kind, task in self._tasks.items() if task.stats.is_blind)
+
+    def is_served(self, kind: Kind) -> bool:
+        """Whether the API server knows the kind, as far as seen."""
+        task = self._tasks.get(kind)
+        return task is not None and task.stats.is_served
+
+    def watched(self, kind: Kind, is_watched: bool) -> None:  # noqa: FBT001 — the form of the source's notice
+        """The other source of a compared kind began to tell of every change, or ceased to."""
+        task = self._tasks.get(kind)
+        if isinstance(task, Comparison):
+            task.watched(is_watched=is_watched)
+
     async def run(self) -> None:
         """Follow until cancelled; an API server that does not answer is waited for."""
         for item, sink, is_compared in self._sinks:

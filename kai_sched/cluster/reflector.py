@@ -33,8 +33,8 @@ _TRIES_BEFORE_ONE_PAGE: Final = 3
 """A list whose pages expire before the last one is asked for whole."""
 _SHORTEST_WATCH_SECONDS: Final = 1.0
 """A watch that ends sooner and without a word is as good as refused."""
-_TIMES_ABSENT: Final = 3
-"""A kind of which objects were seen must be answered 404 so often before we believe that they are gone."""
+GONE_SECONDS: Final = 30.0
+"""A kind of which objects were seen must be answered 404 for so long before we believe that they are gone."""
 
 
 class Sink(Protocol):
@@ -64,15 +64,17 @@ class Pace:
     """How often things are asked for; every figure is spread by chance."""
 
     page_limit: int = 500
-    watch_seconds: float = 300.0
-    """The server ends a watch after this long, up to twice: connections move to other API servers."""
+    watch_seconds: float = 20.0
+    """The server ends a watch after this long, up to a quarter more. So a watch that is silent for longer is known
+    to be dead, and connections move to other API servers."""
     relist_seconds: float = 1800.0
     """Age of the last list at which the end of a watch becomes a list."""
     compare_seconds: float = 300.0
     """How often a kind whose events come from elsewhere is listed for comparison."""
     absent_seconds: float = 30.0
-    """How often a kind that is not served is looked for."""
-    longest_wait_seconds: float = 30.0
+    """How often a kind that was never served is looked for."""
+    longest_wait_seconds: float = 4.0
+    """Longest pause after failures, and between looks for a kind that was served before."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +93,8 @@ class ReflectorStats:
     missed: int = 0
     """Changes that a list showed and the watch had not told."""
     last_failure: str = ""
+    is_blind: bool = False
+    """Whether changes of the kind would not be told at the moment."""
 
 
 class Reflector:
@@ -115,7 +119,7 @@ class Reflector:
         self._backoff = Backoff(chance, longest_seconds=self._pace.longest_wait_seconds)
         self._list_at = 0.0
         self._must_list = True
-        self._times_absent = 0
+        self._absent_since: float | None = None
         self.sightings = Sightings()
         self.stats = ReflectorStats()
 
@@ -138,7 +142,7 @@ class Reflector:
         self.stats.lists += 1
         self.stats.missed += missed
         self.stats.is_served = True
-        self._times_absent = 0
+        self._absent_since = None
         self._list_at = self._now() + self._pace.relist_seconds * (0.75 + 0.5 * self._chance())
         self._must_list = False
         self._backoff.reset()
@@ -149,14 +153,15 @@ class Reflector:
         batches = self._transport.watch_lines(
             source.path,
             resource_version=self.sightings.resource_version,
-            timeout_seconds=int(self._pace.watch_seconds * (1.0 + self._chance())) + 1,
+            timeout_seconds=int(self._pace.watch_seconds * (1.0 + 0.25 * self._chance())),
             accept=source.watch_accept,
         )
         self.stats.watches += 1
         started_at, is_alive = self._now(), False
         async with aclosing(batches):
             async for lines in batches:
-                is_alive = True
+                self.stats.is_blind = False
+                is_alive = is_alive or bool(lines)
                 for start in range(0, len(lines), _LINES_A_TURN):
                     self._take(lines[start : start + _LINES_A_TURN])
                     await asyncio.sleep(0)
@@ -164,6 +169,7 @@ class Reflector:
                     return
         if is_alive or self._now() - started_at > _SHORTEST_WATCH_SECONDS:
             # An end without a failure is the server's own time limit.
+            self.stats.is_blind = False
             self._backoff.reset()
         else:
             await self._sleep(self._backoff.next_delay())
@@ -201,6 +207,7 @@ class Reflector:
         if failure.status == _ABSENT:
             await self._wait_for_kind()
             return
+        self.stats.is_blind = True
         first_in_a_row = self._backoff.failures == 0
         delay = self._backoff.next_delay()
         if failure.status == _GONE:
@@ -216,14 +223,25 @@ class Reflector:
         await self._sleep(delay)
 
     async def _wait_for_kind(self) -> None:
-        """The kind is not served (or no longer): it has no objects, and may come with an upgrade or a CRD."""
-        self._times_absent += 1
+        """The kind is not served (or no longer): it has no objects, and may come with an upgrade or a CRD.
+
+        A kind that was served a moment ago may only be late: an API server answers before it has read its CRDs.
+        """
         self._must_list = True
-        if self._times_absent >= _TIMES_ABSENT or len(self.sightings) == 0:
+        if self._absent_since is None:
+            self._absent_since = self._now()
+        was_served = self.stats.is_served and self.stats.lists > 0
+        if not was_served or self._now() - self._absent_since >= GONE_SECONDS:
             self._sink.apply(self.sightings.clear())
-            self.stats.is_served = False
+            self.stats.is_served = self.stats.is_blind = False
             self._mark_synced()
-        await self._sleep(self._pace.absent_seconds * (0.5 + 0.5 * self._chance()))
+        else:
+            self.stats.is_blind = True
+        pace = self._pace
+        pause = (
+            min(pace.absent_seconds, pace.longest_wait_seconds) if self.stats.lists else pace.absent_seconds
+        )
+        await self._sleep(pause * (0.5 + 0.5 * self._chance()))
 
     def _mark_synced(self) -> None:
         if not self.stats.is_synced:

@@ -1,28 +1,28 @@
-"""kopf, watching our own low-volume kinds: Queue, PodGroup, Topology, SchedulingShard.
+"""kopf, watching our own low-volume kinds (Queue, PodGroup, Topology, SchedulingShard), and its supervisor.
 
-It has a thread and an event loop of its own: when it ends, kopf cancels every task of its loop, and some answers of
-a restarting API server end it. Here that costs a new start of kopf and nothing else. Handlers are ``on.event``
-only, so kopf writes neither annotations nor finalizers on anybody's objects.
+Every kind has a run of kopf of its own (``kopf_run``), so that an answer that ends one of them costs the others
+nothing. A run that ended, or whose heartbeat stopped, is left behind and another is started within a second.
+Whoever compares the kinds with lists hears when a kind goes blind and when it is watched again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import contextlib
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import aiohttp
-import kopf
 import structlog
 
 from kai_sched.api import kinds
 from kai_sched.api.kinds import Kind
 from kai_sched.cluster.kube import resources
-from kai_sched.cluster.kube.connection import Connection
 from kai_sched.cluster.kube.resources import Resource
 from kai_sched.cluster.ports import Document
+from kai_sched.operator.kopf_run import KopfRun
 
 _log = structlog.get_logger(__name__)
 
@@ -32,116 +32,139 @@ WATCHED: Final[Mapping[Kind, Resource]] = {
     kinds.TOPOLOGY: resources.TOPOLOGIES,
     kinds.SHARD: resources.SHARDS,
 }
-RESTART_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 0.2
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 2.0
 STOP_SECONDS: Final = 5.0
-_IDENTITY: Final[Any] = "kai-sched"
-"""For peering, which is off."""
 
 EventSink = Callable[[Kind, str | None, Document], None]
+Notice = Callable[[Kind, bool], None]
+"""Kind, and whether its events are being told from now on."""
+
+
+@dataclass(slots=True)
+class _Post:
+    """What the supervisor knows of one kind."""
+
+    run: KopfRun | None = None
+    is_watching: bool = False
+    pause_seconds: float = FIRST_PAUSE_SECONDS
+    due_at: float = 0.0
+    left_behind: list[KopfRun] = field(default_factory=list)
 
 
 class KopfWatch:
-    """Runs kopf until stopped; every event goes to ``sink`` on the loop that called ``start``."""
+    """Watches until stopped; every event goes to ``sink`` on the loop that called ``start``.
 
-    def __init__(self, sink: EventSink, kubeconfig: Path | None = None, context: str | None = None) -> None:
+    ``is_served`` says whether the API server knows a kind: kopf is not started on one that it does not know.
+    """
+
+    def __init__(
+        self,
+        sink: EventSink,
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+        *,
+        notice: Notice | None = None,
+        is_served: Callable[[Kind], bool] = lambda _kind: True,
+    ) -> None:
         self._sink = sink
         self._kubeconfig = kubeconfig
         self._context = context
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._notice = notice
+        self._is_served = is_served
+        self._posts = {kind: _Post() for kind in WATCHED}
         self._home: asyncio.AbstractEventLoop | None = None
+        self._supervisor: asyncio.Task[None] | None = None
         self.starts = 0
+        """Runs of kopf so far, of all kinds."""
+
+    @property
+    def blind(self) -> tuple[Kind, ...]:
+        """The kinds that are served and not watched at the moment."""
+        return tuple(
+            kind for kind, post in self._posts.items() if not post.is_watching and self._is_served(kind)
+        )
 
     def start(self) -> None:
         """Begin to watch."""
         self._home = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
-        self._thread.start()
+        self._supervisor = asyncio.create_task(self._supervise(), name="supervise kopf")
 
     async def stop(self) -> None:
-        """End the watches and the thread."""
-        self._stop.set()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join, STOP_SECONDS)
+        """End the watches and their threads."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._supervisor
+        runs = [
+            run for post in self._posts.values() for run in (post.run, *post.left_behind) if run is not None
+        ]
+        for run in runs:
+            run.end()
+        until = time.monotonic() + STOP_SECONDS
+        for run in runs:
+            await asyncio.to_thread(run.join, max(0.0, until - time.monotonic()))
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.starts += 1
-            try:
-                asyncio.run(self._watch_once())
-            except Exception as failure:  # noqa: BLE001 - whatever ends kopf, it is started again
-                _log.warning("kopf ended and is started again", failure=repr(failure))
-            self._stop.wait(RESTART_SECONDS)
+    async def _supervise(self) -> None:
+        while True:
+            for kind, post in self._posts.items():
+                try:
+                    self._look_after(kind, post, time.monotonic())
+                except Exception:  # noqa: BLE001 — one kind's trouble must not end the supervision of all
+                    _log.exception("the supervision of a watch failed", kind=str(kind))
+            await asyncio.sleep(LOOK_SECONDS)
 
-    async def _watch_once(self) -> None:
-        await kopf.operator(
-            registry=self._registry(),
-            standalone=True,
-            clusterwide=True,
-            stop_flag=self._stop,
-            # Else kopf asks for the name of the user, and an image's user need not have one.
-            identity=_IDENTITY,
+    def _look_after(self, kind: Kind, post: _Post, now: float) -> None:
+        if post.run is None:
+            if now >= post.due_at and self._is_served(kind):
+                self._begin(kind, post)
+            return
+        if problem := _problem(post.run, now):
+            _log.warning("a watch ended and is started again", kind=str(kind), failure=problem)
+            self._leave_behind(post, now)
+            self._note(kind, post, is_watching=False)
+        elif post.run.heartbeat.beat_at is not None and not post.is_watching:
+            post.pause_seconds = FIRST_PAUSE_SECONDS
+            self._note(kind, post, is_watching=True)
+
+    def _begin(self, kind: Kind, post: _Post) -> None:
+        self.starts += 1
+        run = KopfRun(
+            WATCHED[kind], lambda *event: self._tell(run, kind, *event), self._kubeconfig, self._context
         )
+        post.run = run
+        run.start()
 
-    def _registry(self) -> kopf.OperatorRegistry:
-        registry = kopf.OperatorRegistry()
-        sessions: list[aiohttp.ClientSession] = []
-        kopf.on.startup(registry=registry)(_configure)
+    def _leave_behind(self, post: _Post, now: float) -> None:
+        assert post.run is not None
+        post.run.end()
+        post.left_behind = [run for run in post.left_behind if run.is_alive] + [post.run]
+        post.run = None
+        post.due_at = now + post.pause_seconds
+        post.pause_seconds = min(2 * post.pause_seconds, LONGEST_PAUSE_SECONDS)
 
-        @kopf.on.login(registry=registry)  # type: ignore[untyped-decorator]
-        async def login(**_: Any) -> kopf.AiohttpSession:
-            connection = await Connection.open(self._kubeconfig, self._context)
-            session = await _session(connection)
-            sessions.append(session)
-            return kopf.AiohttpSession(server=connection.base_url, aiohttp_session=session)
+    def _note(self, kind: Kind, post: _Post, *, is_watching: bool) -> None:
+        post.is_watching = is_watching
+        if self._notice is not None:
+            self._notice(kind, is_watching)
 
-        @kopf.on.cleanup(registry=registry)  # type: ignore[untyped-decorator]
-        async def close_sessions(**_: Any) -> None:
-            for session in sessions:
-                await session.close()
-
-        for kind, resource in WATCHED.items():
-            self._follow(registry, kind, resource)
-        return registry
-
-    def _follow(self, registry: kopf.OperatorRegistry, kind: Kind, resource: Resource) -> None:
-        @kopf.on.event(
-            resource.group,
-            resource.version,
-            resource.plural,
-            id=f"see-{resource.plural}",
-            registry=registry,
-        )  # type: ignore[untyped-decorator]
-        async def see(event: Mapping[str, Any], **_: Any) -> None:
-            self._hand_over(kind, event["type"], dict(event["object"]))
-
-    def _hand_over(self, kind: Kind, event_type: str | None, document: Document) -> None:
-        # A copy as deep as its readers change it: kopf keeps the original.
-        document["metadata"] = dict(document["metadata"])
+    def _tell(self, run: KopfRun, kind: Kind, event_type: str | None, document: Document) -> None:
+        """In the thread of a run: hand over to the home loop, which may be closed by now."""
         home = self._home
-        if home is None or self._stop.is_set():
+        if home is None:
             return
         try:
-            home.call_soon_threadsafe(self._sink, kind, event_type, document)
+            home.call_soon_threadsafe(self._hear, run, kind, event_type, document)
         except RuntimeError:
-            # The home loop is closed: the operator is ending.
-            self._stop.set()
+            run.end()
+
+    def _hear(self, run: KopfRun, kind: Kind, event_type: str | None, document: Document) -> None:
+        if self._posts[kind].run is run:
+            self._sink(kind, event_type, document)
 
 
-def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-    settings.posting.enabled = False
-    settings.peering.standalone = True
-    settings.process.ultimate_exiting_timeout = None
-    settings.watching.server_timeout = 300
-    settings.networking.connect_timeout = 10
-    settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 5)
-
-
-async def _session(connection: Connection) -> aiohttp.ClientSession:
-    authorization = await connection.authorization()
-    context = connection.ssl_context
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context if context is not None else True),
-        headers={"Authorization": authorization} if authorization is not None else {},
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
+def _problem(run: KopfRun, now: float) -> str:
+    if run.has_ended:
+        return run.failure or "kopf ended without a word"
+    return run.heartbeat.problem(now)

@@ -111,7 +111,14 @@ class Operator:
             write_groups=self._write_groups,
         )
         self._loop = CycleLoop(crew, self._policy, options.pace)
-        self._kopf = KopfWatch(self._mirror.event, options.kubeconfig, options.context)
+        self._following = Following(client, self._mirror, owners=self._grouper.kinds, compared=WATCHED.keys())
+        self._kopf = KopfWatch(
+            self._mirror.event,
+            options.kubeconfig,
+            options.context,
+            notice=self._following.watched,
+            is_served=self._following.is_served,
+        )
         self._is_leading = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -146,9 +153,8 @@ class Operator:
         _log.info("ended")
 
     async def _follow(self) -> None:
-        following = Following(self._client, self._mirror, owners=self._grouper.kinds, compared=WATCHED.keys())
         try:
-            await following.run()
+            await self._following.run()
         except Exception:  # noqa: BLE001 — a bug; new watches on the old mirror would never tell what went meanwhile
             _log.exception("watching failed, the operator begins anew")
             await asyncio.sleep(RESTART_SECONDS)
@@ -236,10 +242,17 @@ class Operator:
 
     def _readiness(self) -> str:
         missing = self._mirror.waiting_for
-        return f"not listed yet: {', '.join(missing)}" if missing else ""
+        if missing:
+            return f"not listed yet: {', '.join(missing)}"
+        blind = self._blind()
+        return f"not watched at the moment: {', '.join(blind)}" if blind else ""
+
+    def _blind(self) -> list[str]:
+        return sorted({str(kind) for kind in (*self._following.blind, *self._kopf.blind)})
 
     def _metrics(self) -> bytes:
         self._telemetry.traffic(self._binder.backlog, self._publisher.writes)
+        self._telemetry.blind(self._blind(), self._kopf.starts)
         return self._telemetry.text()
 
 

@@ -32,6 +32,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._ever_blind: set[str] = set()
         self._cycle_gauges()
         self._queue_gauges()
         self._own_metrics()
@@ -132,6 +133,10 @@ class Telemetry:
             registry=registry,
         )
         self.broken(())
+        self._blind = Gauge(
+            "kai_sched_blind_watch", "1 for a kind whose changes are not heard", ["kind"], registry=registry
+        )
+        self._watch_starts = Gauge("kai_sched_kopf_starts", "Runs of kopf started, so far", registry=registry)
         self._leading = Gauge("kai_sched_is_leading", "1 while the Lease is held", registry=registry)
 
     def text(self) -> bytes:
@@ -146,6 +151,15 @@ class Telemetry:
         """The state of the writers."""
         self._pending.set(in_flight)
         self._told.set(told)
+
+    def blind(self, kinds: Iterable[str], starts: int) -> None:
+        """The kinds whose changes are not heard at the moment, and how often kopf was started on one."""
+        for kind in self._ever_blind:
+            self._blind.labels(kind).set(0)
+        for kind in kinds:
+            self._ever_blind.add(kind)
+            self._blind.labels(kind).set(1)
+        self._watch_starts.set(starts)
 
     def decided(self, decision: Decision, stats: SolvingStats) -> None:
         """One decision of the solving child."""

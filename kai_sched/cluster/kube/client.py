@@ -27,7 +27,10 @@ FIELD_MANAGER: Final = "kai-sched"
 _MERGE: Final = "application/merge-patch+json"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
-_WATCH_MARGIN_SECONDS: Final = 30.0
+_SILENCE_MARGIN_SECONDS: Final = 4.0
+"""A watch that the server should have ended so long ago is dead."""
+_LIST_SECONDS: Final = 120.0
+"""For a page in all; between two bytes of it no more than for any call."""
 
 
 class KubeClient:
@@ -141,6 +144,7 @@ class KubeClient:
         headers: Mapping[str, str],
         params: Mapping[str, str] | None = None,
         data: bytes | None = None,
+        seconds: float | None = None,
     ) -> Call:
         return Call(
             method=method,
@@ -148,7 +152,8 @@ class KubeClient:
             params=params or {},
             headers=headers,
             data=data,
-            timeout_seconds=self._timeout_seconds,
+            timeout_seconds=seconds or self._timeout_seconds,
+            silence_seconds=self._timeout_seconds,
         )
 
     async def list_pages(
@@ -157,7 +162,7 @@ class KubeClient:
         """The pages of a consistent list. A 410 in the middle means: begin again."""
         asked = {**(params or {}), **({"limit": str(limit)} if limit else {})}
         while True:
-            call = self._call("GET", path, {"Accept": accept}, asked)
+            call = self._call("GET", path, {"Accept": accept}, asked, seconds=_LIST_SECONDS)
             document = _document("LIST", path, await self._transport.answer(call), decode)
             metadata = document.get("metadata") or {}
             token = metadata.get("continue") or ""
@@ -167,7 +172,7 @@ class KubeClient:
             asked["continue"] = token
 
     async def watch(
-        self, path: str, *, resource_version: str, timeout_seconds: int = 300, accept: str = JSON
+        self, path: str, *, resource_version: str, timeout_seconds: int = 25, accept: str = JSON
     ) -> AsyncGenerator[tuple[str, Document]]:
         """The events of a watch one by one, as (type, object); bookmarks included. ERROR events are raised."""
         batches = self.watch_lines(
@@ -190,7 +195,11 @@ class KubeClient:
         params: Mapping[str, str] | None = None,
         accept: str = JSON,
     ) -> AsyncGenerator[list[bytes]]:
-        """Batches of whole lines, as many as have arrived; ends when the server closes the stream."""
+        """Batches of whole lines, as many as have arrived; ends when the server closes the stream.
+
+        The first batch is empty: the server has taken the watch. Raises ``ApiFailure``, also where the server has
+        been silent for longer than it was asked to keep the watch.
+        """
         asked = {
             **(params or {}),
             "watch": "true",
@@ -203,12 +212,15 @@ class KubeClient:
             path=path,
             params=asked,
             headers={"Accept": accept},
-            timeout_seconds=timeout_seconds + _WATCH_MARGIN_SECONDS,
+            timeout_seconds=2.0 * timeout_seconds + _LIST_SECONDS,
+            silence_seconds=timeout_seconds + _SILENCE_MARGIN_SECONDS,
         )
         cutter = LineCutter()
         async with aclosing(self._transport.stream(call)) as chunks:
             async for chunk in chunks:
-                if lines := cutter.feed(chunk):
+                if not chunk:
+                    yield []
+                elif lines := cutter.feed(chunk):
                     yield lines
 
 

@@ -33,7 +33,7 @@ class ClientOptions:
     pool_size: int = 128
     requests_per_second: float | None = None
     burst: int = 100
-    timeout_seconds: float = 60.0
+    timeout_seconds: float = 25.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,8 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     data: bytes | None = None
     timeout_seconds: float
+    silence_seconds: float
+    """Longest wait for the next byte."""
 
 
 class Transport:
@@ -55,6 +57,7 @@ class Transport:
         self._connection = connection
         # Watches live for minutes: in a pool of their own they never take the place of a call.
         self._calls = self._session(limit=options.pool_size)
+        self._retired: dict[aiohttp.ClientSession, asyncio.Task[None]] = {}
         self._streams = self._session(limit=0)
         self._pool_size = options.pool_size
         rate = options.requests_per_second
@@ -67,6 +70,9 @@ class Transport:
 
     async def close(self) -> None:
         """Close all connections; streams that are open end."""
+        for session, closing in self._retired.items():
+            closing.cancel()
+            await session.close()
         await self._calls.close()
         await self._streams.close()
 
@@ -78,7 +84,9 @@ class Transport:
         count = min(count, self._pool_size)
         if self._limit is not None or (count <= self._peak and self._clock() < self._peak_until):
             return
-        call = Call(method="GET", path=_WARM_PATH, timeout_seconds=timeout_seconds)
+        call = Call(
+            method="GET", path=_WARM_PATH, timeout_seconds=timeout_seconds, silence_seconds=timeout_seconds
+        )
         # Side by side: one after the other they would share one connection. What they answer matters to nobody.
         await asyncio.gather(*(self.answer(call) for _ in range(count)), return_exceptions=True)
 
@@ -107,7 +115,10 @@ class Transport:
         raise AssertionError("the last attempt returns or raises")
 
     async def stream(self, call: Call) -> AsyncGenerator[bytes]:
-        """The chunks of a good answer as they arrive; ends when the server closes it. Raises ``ApiFailure``."""
+        """The chunks of a good answer as they arrive, after an empty one when it begins; ends when the server closes it.
+
+        Raises ``ApiFailure``.
+        """
         authorization = await self._connection.authorization()
         try:
             async with await self._send(self._streams, call, authorization) as answer:
@@ -115,6 +126,7 @@ class Transport:
                     raise failure_of(
                         call.method, call.path, answer.status, await answer.read(), answer.headers
                     )
+                yield b""
                 while chunk := await _next_chunk(answer):
                     yield chunk
         except _NO_ANSWER as cause:
@@ -126,16 +138,31 @@ class Transport:
 
     async def _once(self, call: Call, authorization: str | None) -> bytes:
         self._count_in()
+        session = self._calls
         try:
-            async with await self._send(self._calls, call, authorization) as answer:
+            async with await self._send(session, call, authorization) as answer:
                 content = await answer.read()
         except _NO_ANSWER as cause:
+            if isinstance(cause, TimeoutError):
+                self._retire(session, call.timeout_seconds)
             raise no_answer(call.method, call.path, cause) from cause
         finally:
             self._in_flight -= 1
         if answer.status >= 400:
             raise failure_of(call.method, call.path, answer.status, content, answer.headers)
         return content
+
+    def _retire(self, session: aiohttp.ClientSession, seconds: float) -> None:
+        """A call heard nothing: what cut it off holds the other open connections too, and each would cost as much."""
+        if session is self._calls:
+            self._calls = self._session(limit=self._pool_size)
+            self._retired[session] = asyncio.create_task(self._close_later(session, seconds))
+
+    async def _close_later(self, session: aiohttp.ClientSession, seconds: float) -> None:
+        """Calls that were sent over it before may still be answered."""
+        await asyncio.sleep(seconds)
+        del self._retired[session]
+        await session.close()
 
     def _count_in(self) -> None:
         self._in_flight += 1
@@ -155,7 +182,7 @@ class Transport:
             url.extend_query(call.params) if call.params else url,
             data=call.data,
             headers=headers,
-            timeout=aiohttp.ClientTimeout(total=call.timeout_seconds),
+            timeout=aiohttp.ClientTimeout(total=call.timeout_seconds, sock_read=call.silence_seconds),
             proxy=self._connection.proxy,
             server_hostname=self._connection.server_hostname,
             allow_redirects=False,
