@@ -165,7 +165,8 @@ def _configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.process.ultimate_exiting_timeout = None
     # The supervisor starts a run when its kind is served; a watch of all CRDs is not needed for that.
     settings.scanning.disabled = True
-    settings.watching.server_timeout = WATCH_SECONDS
+    # kopf writes it into the request as it is, and the API server reads whole seconds only.
+    settings.watching.server_timeout = int(WATCH_SECONDS)
     settings.watching.inactivity_timeout = WATCH_SECONDS + 4.0
     settings.watching.reconnect_backoff = 0.5
     settings.networking.connect_timeout = 5.0
