@@ -17,6 +17,7 @@ from kai_sched.api.last_resorts import node_taken
 from kai_sched.api.membership import Membership, is_scheduled_by, names_its_group, with_membership
 from kai_sched.api.translate import SpecInterner, TranslateContext, translate_pod
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS
+from kai_sched.api.trim import trim
 from kai_sched.cluster.ports import Document, PodGrouper
 from kai_sched.cluster.shelf import Effect
 from kai_sched.cluster.sightings import Change, ChangeKind
@@ -25,11 +26,13 @@ from kai_sched.model.snapshot import Unreadable
 from kai_sched.model.workloads import EXTENDED_RESOURCES, Pod, PodState
 
 _UNTOUCHED = 1
+_ANNOTATION_KEPT = 1024
+"""Characters; those that are read are names and numbers."""
 _SHARES = frozenset(SHARE_ANNOTATIONS)
 _PHASES = {"Succeeded": PodState.SUCCEEDED, "Failed": PodState.FAILED}
 _status_of = attrgetter("state", "node", "nominated_node", "has_finalizers")
-_SPECS_KEPT = 4096
-"""More interned specs than pods by this many: time to forget those of pods that are gone."""
+_TEXT_KEPT_BYTES = 8 << 20
+"""Text of specs that were read since those of pods that are gone were forgotten."""
 
 
 class PodShelf:
@@ -51,7 +54,7 @@ class PodShelf:
         self._touched: set[PodKey] = set()
         """Pods whose spec was changed after their creation, or whose generation is not told."""
         self._with_selectors: dict[PodKey, Document] = {}
-        """Raw pods whose meaning depends on the labels of namespaces; few."""
+        """What is read of pods whose meaning depends on the labels of namespaces; few."""
 
     def apply(self, change: Change) -> Effect:
         """Take one change."""
@@ -91,18 +94,21 @@ class PodShelf:
     def namespaces_changed(self, context: TranslateContext) -> Effect:
         """Labels of namespaces changed: read again what depends on them."""
         self.context = context
-        effects = [self._read(key, document) for key, document in list(self._with_selectors.items())]
+        effects = [self._take(key, kept) for key, kept in list(self._with_selectors.items())]
         return max(effects, default=Effect.NOTHING)
 
     def _read(self, key: PodKey, document: Document) -> Effect:
         if _has_namespace_selector(document):
-            self._with_selectors[key] = document
+            self._with_selectors[key] = _kept_of(document)
         else:
             self._with_selectors.pop(key, None)
         if document["metadata"].get("generation") == _UNTOUCHED:
             self._touched.discard(key)
         else:
             self._touched.add(key)
+        return self._take(key, document)
+
+    def _take(self, key: PodKey, document: Document) -> Effect:
         record = translate_pod(document, self.context, self._interner)
         if isinstance(record, Unreadable):
             return self._cannot_read(key, document, record)
@@ -171,7 +177,7 @@ class PodShelf:
             return Effect.MATERIAL if had_problem else Effect.NOTHING
         self._order_is_stale = True
         self.version += 1
-        if len(self._interner) > len(self.records) + _SPECS_KEPT:
+        if self._interner.text_bytes > _TEXT_KEPT_BYTES:
             self._interner.keep_only(pod.spec for pod in self.records.values())
         return Effect.MATERIAL
 
@@ -184,6 +190,7 @@ class PodShelf:
         else:
             self.nodes_of_unreadable.pop(key, None)
         self._assigned.discard(key)
+        self._with_selectors.pop(key, None)
         if self._grouper is not None:
             self._group_unread(self._grouper, key, document)
         if self.records.pop(key, None) is not None:
@@ -304,6 +311,16 @@ def _has_same_claims(known: Pod, wire: Raw, status: Raw) -> bool:
     own = {reference.name: reference.claim for reference in known.claims if reference.is_own}
     namespace = known.spec.namespace
     return own == {name: f"{namespace}/{claim}" for name, claim in made.items() if claim}
+
+
+def _kept_of(document: Document) -> Document:
+    """What is read of a pod, without the long texts that nobody reads; items of a list do not say their kind."""
+    kept = trim({**document, "apiVersion": "v1", "kind": "Pod"}) or {}
+    annotations = kept["metadata"].get("annotations")
+    if isinstance(annotations, dict):
+        short = {name: value for name, value in annotations.items() if len(str(value)) <= _ANNOTATION_KEPT}
+        kept["metadata"]["annotations"] = short
+    return kept
 
 
 def _has_namespace_selector(document: Document) -> bool:

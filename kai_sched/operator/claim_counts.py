@@ -20,7 +20,7 @@ from kai_sched.model.devices import (
     DeviceResult,
     ResourceSlice,
 )
-from kai_sched.model.ids import ClaimKey
+from kai_sched.model.ids import ClaimKey, Uid
 from kai_sched.model.policy import GpuClassRule
 from kai_sched.model.snapshot import Fleet
 from kai_sched.planning.gpu_counting import GpuCounting
@@ -29,6 +29,8 @@ Sums = dict[str, Fraction]
 """Amounts by resource."""
 _Pool = tuple[str, str]
 """(driver, pool)."""
+_Sight = tuple[Uid, str, tuple[DeviceResult, ...]]
+"""uid, resourceVersion and devices of a claim; the claim itself, with its texts, is not kept when it is gone."""
 _THOUSANDTHS: Final = 1000
 _MOST_CLAIMS: Final = 20_000
 _MOST_POOLS: Final = 1000
@@ -47,7 +49,7 @@ class DeviceCounts:
         self._slices: tuple[ResourceSlice, ...] = ()
         self._pools: dict[_Pool, list[ResourceSlice]] = {}
         self._by_pool: dict[_Pool, GpuCounting] = {}
-        self._by_claim: dict[ClaimKey, tuple[Claim, Sums]] = {}
+        self._by_claim: dict[ClaimKey, tuple[_Sight, Sums]] = {}
 
     def use(self, fleet: Fleet) -> None:
         """Count by this fleet from now on."""
@@ -64,13 +66,13 @@ class DeviceCounts:
 
     def of_claim(self, claim: Claim) -> Sums:
         """GPUs by device class: of its devices once it has them, until then of what it asks for."""
-        known = self._by_claim.get(claim.key)
-        if known is not None and known[0] is claim:
+        known, sight = self._by_claim.get(claim.key), _sight_of(claim)
+        if known is not None and known[0] == sight:
             return known[1]
         sums = self._asked(claim.spec) if claim.allocation is None else self._held(claim, claim.allocation)
         if len(self._by_claim) >= _MOST_CLAIMS:
             self._by_claim.clear()
-        self._by_claim[claim.key] = (claim, sums)
+        self._by_claim[claim.key] = (sight, sums)
         return sums
 
     def _asked(self, spec: ClaimSpec) -> Sums:
@@ -108,6 +110,10 @@ class DeviceCounts:
             index = DeviceIndex(self._pools.get(pool, ()), ())
             known = self._by_pool[pool] = GpuCounting(index, self._rules)
         return known
+
+
+def _sight_of(claim: Claim) -> _Sight:
+    return claim.uid, claim.resource_version, claim.allocation.results if claim.allocation is not None else ()
 
 
 def add(sums: Sums, name: str, amount: Fraction) -> None:

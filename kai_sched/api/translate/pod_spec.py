@@ -53,9 +53,17 @@ _VOLUMES: Final = (
     "iscsi",
     "rbd",
 )
+_LISTS: Final = ("containers", "initContainers", "volumes")
 _CONTAINER: Final = ("name", "resources", "ports", "restartPolicy", "restartPolicyRules", "envFrom")
+POD_TEXT_BYTES: Final = 64 * 1024
+"""A decision reads no more of one pod: whoever needs more pays for it by not being scheduled, not with our memory."""
+MOST_LABELS: Final = 256
 _ANY_LABEL_KEYS: Final = b"abelKeys"
 _NAMESPACE_SELECTOR: Final = b"namespaceSelector"
+
+
+class TooMuchText(FieldError):
+    """A pod says more than a decision may read of it."""
 
 
 def spec_of(raw: Raw, namespaces: Namespaces, interner: SpecInterner) -> PodSpec:
@@ -68,6 +76,12 @@ def spec_of(raw: Raw, namespaces: Namespaces, interner: SpecInterner) -> PodSpec
         # Some field has a wrong type: the careful reading says which.
         build_spec(raw, labels, namespaces)
         raise
+    if len(key) > POD_TEXT_BYTES:
+        raise TooMuchText(
+            _longest(raw["spec"]), f"is too long: a decision reads {POD_TEXT_BYTES // 1024} KiB of a pod"
+        )
+    if len(labels) > MOST_LABELS:
+        raise TooMuchText("metadata.labels", f"are {len(labels)}, more than {MOST_LABELS}")
     return interner.spec(key, labels, lambda: build_spec(raw, labels, namespaces))
 
 
@@ -125,6 +139,12 @@ def _key_of(raw: Raw, labels: Labels, namespaces: Namespaces) -> bytes:
     if _NAMESPACE_SELECTOR in key:
         key += orjson.dumps(namespaces, option=orjson.OPT_SORT_KEYS)
     return key
+
+
+def _longest(spec: Raw) -> str:
+    """The field that most of the text is in."""
+    sizes = {name: len(orjson.dumps(spec[name])) for name in (*_PLAIN, *_LISTS) if spec.get(name)}
+    return f"spec.{max(sizes, key=lambda name: sizes[name])}" if sizes else "metadata.annotations"
 
 
 def _container_parts(container: Raw) -> list[object]:

@@ -13,15 +13,27 @@ from kai_sched.api.translate.affinity import Namespaces
 from kai_sched.api.translate.fields import FieldError, instant, name_in, readable, section, sections, text
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, gpu_share_of
 from kai_sched.api.translate.interner import SpecInterner
-from kai_sched.api.translate.pod_spec import spec_of
+from kai_sched.api.translate.pod_spec import MOST_LABELS, TooMuchText, spec_of
 from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, Uid
 from kai_sched.model.resources import amount_of
 from kai_sched.model.snapshot import Unreadable
 from kai_sched.model.workloads import EXTENDED_RESOURCES, Pod, PodClaimRef, PodSpec, PodState
 
+MOST_NAME_CHARACTERS: Final = 253
+"""Of any object of Kubernetes."""
 _LEADER_ROLES: Final = frozenset({"master", "launcher"})
 _DONE: Final = {"Succeeded": PodState.SUCCEEDED, "Failed": PodState.FAILED}
 _SHARES: Final = frozenset(SHARE_ANNOTATIONS)
+_HELD: Final = (
+    "schedulerName",
+    "nodeName",
+    "priority",
+    "overhead",
+    "resources",
+    "hostNetwork",
+    "resourceClaims",
+)
+_HELD_BY_CONTAINER: Final = ("name", "resources", "ports", "restartPolicy")
 _GROUP_PREFIX: Final = f"{keys.GPU_GROUP}/"
 
 
@@ -41,7 +53,10 @@ def translate_pod(raw: Raw, context: TranslateContext, interner: SpecInterner) -
         return record
     # Whoever waits for us hears why: as a pod that holds nothing and wants nothing, with what is wrong about it.
     waiting = readable("Pod", _pod_that_waits_in_vain, raw, context, interner, record)
-    return waiting if isinstance(waiting, Pod) else record
+    if isinstance(waiting, Pod):
+        return waiting
+    running = readable("Pod", _pod_that_runs, raw, context, interner)
+    return running if isinstance(running, Pod) else record
 
 
 def _pod_that_waits_in_vain(
@@ -54,6 +69,25 @@ def _pod_that_waits_in_vain(
     bare = {**raw, "spec": {"schedulerName": context.scheduler_name}, "status": {}}
     told = ": ".join(part for part in (problem.field, problem.reason) if part)
     return replace(_pod(bare, context, interner), problem=told)
+
+
+def _pod_that_runs(raw: Raw, context: TranslateContext, interner: SpecInterner) -> Pod | None:
+    """A pod on a node that says more than is read: what it holds there counts, what else it wishes does not."""
+    wire, metadata = section(raw, "spec"), section(raw, "metadata")
+    if not wire.get("nodeName"):
+        return None
+    try:
+        spec_of(raw, context.namespaces, interner)
+    except TooMuchText:
+        held: Raw = {name: wire[name] for name in _HELD if name in wire}
+        for name in ("containers", "initContainers"):
+            held[name] = [
+                {part: container[part] for part in _HELD_BY_CONTAINER if part in container}
+                for container in sections(wire, name, "spec")
+            ]
+        labels = dict(list(section(metadata, "labels").items())[:MOST_LABELS])
+        return _pod({**raw, "spec": held, "metadata": {**metadata, "labels": labels}}, context, interner)
+    return None
 
 
 def settled(pod: Pod, now: float, stuck_seconds: float) -> Pod:
@@ -95,7 +129,7 @@ def _pod(raw: Raw, context: TranslateContext, interner: SpecInterner) -> Pod:
         releasing_since=since,
         resource_version=text(metadata, "resourceVersion", "metadata"),
         problem=_problem_of(annotations, spec) if is_ours else "",
-        share_ticket=text(annotations, keys.SHARE_TICKET, "metadata.annotations"),
+        share_ticket=_short(annotations, keys.SHARE_TICKET),
         is_alone=is_ours and not annotations.get(keys.POD_GROUP),
     )
 
@@ -113,8 +147,16 @@ def _state_of(wire: Raw, status: Raw, releasing_since: float | None) -> PodState
 
 
 def _group_of(annotations: Raw, namespace: str, key: PodKey, interner: SpecInterner) -> PodGroupKey:
-    group = text(annotations, keys.POD_GROUP, "metadata.annotations")
+    group = _short(annotations, keys.POD_GROUP)
     return PodGroupKey(interner.text(f"{namespace}/{group}")) if group else PodGroupKey(key)
+
+
+def _short(annotations: Raw, name: str) -> str:
+    """An annotation that names something: as long as a name may be."""
+    value = text(annotations, name, "metadata.annotations")
+    if len(value) > MOST_NAME_CHARACTERS:
+        raise FieldError(f"metadata.annotations.{name}", f"is longer than {MOST_NAME_CHARACTERS} characters")
+    return value
 
 
 def _priority_of(wire: Raw) -> int:

@@ -18,7 +18,7 @@ from kai_sched.cluster.kube.connection import Connection
 from kai_sched.cluster.kube.failures import failure_in_stream
 from kai_sched.cluster.kube.lines import LineCutter
 from kai_sched.cluster.kube.protobuf import PROTOBUF, with_finalizer
-from kai_sched.cluster.kube.transport import Call, ClientOptions, Transport
+from kai_sched.cluster.kube.transport import Call, ClientOptions, TooLong, Transport
 from kai_sched.cluster.ports import JSON, Document, ListPage
 from kai_sched.errors import ApiFailure
 
@@ -29,6 +29,8 @@ _STRATEGIC: Final = "application/strategic-merge-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
 _SILENCE_MARGIN_SECONDS: Final = 4.0
 """A watch that the server should have ended so long ago is dead."""
+_PAGE_BYTES: Final = 16 << 20
+_SMALLER: Final = 8
 _LIST_SECONDS: Final = 120.0
 """For a page in all; between two bytes of it no more than for any call."""
 
@@ -145,6 +147,7 @@ class KubeClient:
         params: Mapping[str, str] | None = None,
         data: bytes | None = None,
         seconds: float | None = None,
+        most_bytes: int = 0,
     ) -> Call:
         return Call(
             method=method,
@@ -154,16 +157,31 @@ class KubeClient:
             data=data,
             timeout_seconds=seconds or self._timeout_seconds,
             silence_seconds=self._timeout_seconds,
+            most_bytes=most_bytes,
         )
 
     async def list_pages(
         self, path: str, *, limit: int = 500, params: Mapping[str, str] | None = None, accept: str = JSON
     ) -> AsyncGenerator[ListPage]:
-        """The pages of a consistent list. A 410 in the middle means: begin again."""
-        asked = {**(params or {}), **({"limit": str(limit)} if limit else {})}
+        """The pages of a consistent list. A 410 in the middle means: begin again.
+
+        A page that is long (objects of a megabyte each) is asked for again in smaller parts, so that no list takes
+        much memory at once; ``limit`` 0 asks for all in one, however long.
+        """
+        asked = dict(params or {})
         while True:
-            call = self._call("GET", path, {"Accept": accept}, asked, seconds=_LIST_SECONDS)
-            document = _document("LIST", path, await self._transport.answer(call), decode)
+            if limit:
+                asked["limit"] = str(limit)
+            most_bytes = _PAGE_BYTES if limit > 1 else 0
+            call = self._call(
+                "GET", path, {"Accept": accept}, asked, seconds=_LIST_SECONDS, most_bytes=most_bytes
+            )
+            try:
+                content = await self._transport.answer(call)
+            except TooLong:
+                limit = max(1, limit // _SMALLER)
+                continue
+            document = _document("LIST", path, content, decode)
             metadata = document.get("metadata") or {}
             token = metadata.get("continue") or ""
             yield ListPage(document.get("items") or [], str(metadata.get("resourceVersion") or ""), not token)

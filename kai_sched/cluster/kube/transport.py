@@ -48,6 +48,12 @@ class Call:
     timeout_seconds: float
     silence_seconds: float
     """Longest wait for the next byte."""
+    most_bytes: int = 0
+    """A longer answer is not read to its end: ``TooLong``. 0: any length."""
+
+
+class TooLong(ApiFailure):
+    """An answer was longer than the call allows."""
 
 
 class Transport:
@@ -141,7 +147,7 @@ class Transport:
         session = self._calls
         try:
             async with await self._send(session, call, authorization) as answer:
-                content = await answer.read()
+                content = await _content(answer, call)
         except _NO_ANSWER as cause:
             if isinstance(cause, TimeoutError):
                 self._retire(session, call.timeout_seconds)
@@ -202,6 +208,20 @@ class Transport:
             headers={"User-Agent": f"kai-sched/{__version__}"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+
+
+async def _content(answer: aiohttp.ClientResponse, call: Call) -> bytes:
+    if not call.most_bytes or answer.status >= 400:
+        return await answer.read()
+    parts, size = [], 0
+    while part := await answer.content.readany():
+        parts.append(part)
+        size += len(part)
+        if size > call.most_bytes:
+            answer.close()
+            text = f"{call.method} {call.path}: the answer is longer than {call.most_bytes} bytes"
+            raise TooLong(text, status=0, reason="TooLong", retryable=True)
+    return b"".join(parts)
 
 
 async def _next_chunk(answer: aiohttp.ClientResponse) -> bytes:
