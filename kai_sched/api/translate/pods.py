@@ -66,7 +66,12 @@ def _pod_that_waits_in_vain(
     is_ours = text(wire, "schedulerName", "spec") == context.scheduler_name
     if not is_ours or wire.get("nodeName") or status.get("phase", "Pending") != "Pending":
         return None
-    bare = {**raw, "spec": {"schedulerName": context.scheduler_name}, "status": {}}
+    bare = {
+        **raw,
+        "metadata": _within_bounds(section(raw, "metadata")),
+        "spec": {"schedulerName": context.scheduler_name},
+        "status": {},
+    }
     told = ": ".join(part for part in (problem.field, problem.reason) if part)
     return replace(_pod(bare, context, interner), problem=told)
 
@@ -85,9 +90,19 @@ def _pod_that_runs(raw: Raw, context: TranslateContext, interner: SpecInterner) 
                 {part: container[part] for part in _HELD_BY_CONTAINER if part in container}
                 for container in sections(wire, name, "spec")
             ]
-        labels = dict(list(section(metadata, "labels").items())[:MOST_LABELS])
-        return _pod({**raw, "spec": held, "metadata": {**metadata, "labels": labels}}, context, interner)
+        return _pod({**raw, "spec": held, "metadata": _within_bounds(metadata)}, context, interner)
     return None
+
+
+def _within_bounds(metadata: Raw) -> Raw:
+    """Labels and annotations as far as they are read."""
+    labels = dict(list(section(metadata, "labels").items())[:MOST_LABELS])
+    annotations = {
+        name: value
+        for name, value in section(metadata, "annotations").items()
+        if len(str(value)) <= MOST_NAME_CHARACTERS
+    }
+    return {**metadata, "labels": labels, "annotations": annotations}
 
 
 def settled(pod: Pod, now: float, stuck_seconds: float) -> Pod:

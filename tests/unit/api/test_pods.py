@@ -202,3 +202,50 @@ def test_specs_that_nobody_uses_are_forgotten() -> None:
 
     assert len(interner) == 1
     assert read(interner, labels={"a": "1"}).spec is kept.spec
+
+
+def long_affinity(size_bytes: int) -> dict[str, object]:
+    """A node affinity of about so many bytes of text."""
+    values = [f"{number:08d}" + "x" * 50 for number in range(size_bytes // 60)]
+    terms = [{"matchExpressions": [{"key": "a", "operator": "In", "values": values}]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return {"affinity": {"nodeAffinity": required}}
+
+
+def test_a_pod_that_says_too_much_waits_with_the_field_named_and_nothing_of_it_is_kept() -> None:
+    interner = SpecInterner()
+
+    pod = read(interner, spec=long_affinity(1_000_000))
+
+    assert pod.problem == "spec.affinity: is too long: a decision reads 64 KiB of a pod"
+    assert (pod.spec.required_node_affinity, interner.text_bytes < 1000) == (None, True)
+
+
+def test_of_a_pod_on_a_node_that_says_too_much_what_it_holds_counts() -> None:
+    pod = read(SpecInterner(), spec={**BOUND, **long_affinity(100_000)}, status={"phase": "Running"})
+
+    assert (pod.node, dict(pod.spec.requests)["cpu"], pod.state) == ("n1", 1000, PodState.RUNNING)
+
+
+def test_a_pod_with_hundreds_of_labels_waits_with_that_said() -> None:
+    pod = read(SpecInterner(), labels={f"l{number}": "x" for number in range(300)})
+
+    assert pod.problem == "metadata.labels: are 300, more than 256"
+
+
+def test_a_group_name_longer_than_any_object_has_is_no_group() -> None:
+    pod = read(SpecInterner(), annotations={"pod-group-name": "g" * 254})
+
+    assert pod.problem.startswith("metadata.annotations.pod-group-name: is longer than 253")
+
+
+def test_text_is_counted_until_the_specs_of_pods_that_are_gone_are_forgotten() -> None:
+    interner = SpecInterner()
+    for number in range(10):
+        read(interner, spec={"nodeSelector": {"x": f"y{number}"}})
+    counted = interner.text_bytes
+
+    interner.keep_only([])
+
+    assert counted > 1000
+    assert (interner.text_bytes, len(interner)) == (0, 0)
