@@ -144,6 +144,9 @@ class Rescuer:
         """Boards over a world with all tenants and the newcomer seated, or why there is none."""
         if not newcomer.pods or not is_arrangeable(boards, newcomer):
             return Refuted(is_proof=False)
+        if lacks_room(reduce_world(self._pristine_boards, [newcomer]).problem):
+            # Not even alone: whoever else was seated may move as he likes.
+            return Refuted(is_proof=not newcomer.has_choice)
         movable = movable_of(boards, tenants)
         is_complete = sum(len(tenant.pods) for tenant in movable) == len(boards.world.seats)
         is_exact = is_complete and not any(tenant.has_choice for tenant in (*movable, newcomer))

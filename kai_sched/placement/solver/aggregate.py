@@ -12,7 +12,7 @@ counted together, so that a fleet of thousands is a few hundred variables.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 NOWHERE = -1
@@ -123,18 +123,46 @@ class Arrangement:
 def lacks_room(problem: AggregatedProblem) -> bool:
     """Whether counting alone shows that the mandatory items cannot all fit, wherever they go.
 
-    The rows of all units are added up position by position; units of one problem have the same rows.
+    All of them together in all units, then each that is bound to one domain in every domain by itself.
     """
-    wanted = _mandatory_pods(problem)
-    if not problem.units or not wanted:
-        return bool(wanted)
-    if any(count > sum(unit.most[shape] for unit in problem.units) for shape, count in wanted.items()):
+    if _exceeds(problem, problem.units, _mandatory_pods(problem)):
         return True
-    for position, row in enumerate(problem.units[0].rows):
+    return any(
+        scope.required is not None and not _has_domain(problem, item, scope, scope.required)
+        for item in problem.items
+        if item.is_mandatory
+        for scope in item.scopes
+    )
+
+
+def _has_domain(problem: AggregatedProblem, item: Item, scope: Scope, level: int) -> bool:
+    """Whether some domain of a required level might hold what a scope binds together."""
+    wanted: dict[int, int] = {}
+    for role in (item.roles[position] for position in scope.roles):
+        wanted[role.shape] = wanted.get(role.shape, 0) + role.count
+    domains: dict[int, list[Unit]] = {}
+    for unit in problem.units:
+        domains.setdefault(unit.domains[level], []).append(unit)
+    return any(
+        not _exceeds(problem, units, wanted)
+        for code, units in domains.items()
+        if (code == scope.home if scope.home is not None else code >= 0)
+    )
+
+
+def _exceeds(problem: AggregatedProblem, units: Sequence[Unit], wanted: Mapping[int, int]) -> bool:
+    """Whether pods of each shape are more than these units hold, by sums of what each of them holds at most.
+
+    Their rows are added up position by position; units of one problem have the same rows.
+    """
+    if not units or not wanted:
+        return bool(wanted)
+    if any(count > sum(unit.most[shape] for unit in units) for shape, count in wanted.items()):
+        return True
+    for position, row in enumerate(units[0].rows):
         need = sum(row.weights[shape] * count for shape, count in wanted.items())
         there = sum(
-            unit.rows[position].limit + unit.rows[position].limit_per_whole * unit.whole
-            for unit in problem.units
+            unit.rows[position].limit + unit.rows[position].limit_per_whole * unit.whole for unit in units
         )
         if need > there:
             return True
@@ -142,7 +170,7 @@ def lacks_room(problem: AggregatedProblem) -> bool:
         sum(problem.pieces[shape][kind] * count for shape, count in wanted.items())
         > sum(
             group.count * max(pattern[kind] for pattern in group.patterns)
-            for unit in problem.units
+            for unit in units
             for group in unit.boxes
         )
         for kind in range(problem.kinds)

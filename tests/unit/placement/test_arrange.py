@@ -267,3 +267,16 @@ def test_pruning_keeps_the_place_an_item_has_now() -> None:
     assert candidates is not None
     assert len(candidates) == 5
     assert 71 in candidates
+
+
+def test_counting_looks_at_every_domain_that_an_item_may_be_bound_to():
+    units = units_of(((4, 4), (4,)))
+    bound = Item(name="bound", roles=(Role(2, 2),), scopes=(Scope(roles=(0,), required=1),))
+
+    def counted_out(item: Item) -> bool:
+        return lacks_room(AggregatedProblem(units=units, items=(item,)))
+
+    assert not counted_out(bound)
+    assert counted_out(replace(bound, scopes=(Scope(roles=(0,), required=1, home=1),)))
+    assert counted_out(replace(bound, roles=(Role(2, 3),)))
+    assert not counted_out(replace(bound, roles=(Role(2, 3),), scopes=(Scope(roles=(0,), required=0),)))
