@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kai_sched.api.dra_allocation import allocation_document
+from kai_sched.api.outlook_document import outlook_document
 from kai_sched.model.plan import ClaimPlacement, Eviction, Placement, Plan, SolverReport, Verdict
 from kai_sched.model.queues import QUOTA_RESOURCES, UNLIMITED, QueueShare
 
@@ -66,6 +67,8 @@ def verdict_document(verdict: Verdict) -> Document:
         document["nextStep"] = verdict.next_step
     if verdict.blocker is not None:
         document["proof"] = verdict.is_proof
+    if verdict.outlook is not None:
+        document |= outlook_document(verdict.outlook)
     return document
 
 

@@ -12,6 +12,7 @@ from kai_sched.cli.output import print_hanging, table
 
 Document = Mapping[str, Any]
 _COLOUR = {"Placed": "green", "Pipelined": "cyan", "Unplaced": "yellow", "NotReady": "magenta"}
+_PROSPECTS = {"Never": ", never", "NotNow": ", not now", "NotYourTurn": ", not its turn"}
 MOST_ROWS = 40
 """Longer lists are cut, with the number left out said."""
 
@@ -45,6 +46,7 @@ def print_verdicts(verdicts: Sequence[Document], console: Console) -> None:
         line.append(outcome, style=_COLOUR[outcome])
         if verdict["blocker"]:
             line.append(f" {verdict['blocker']}", style="bold")
+            line.append(_PROSPECTS.get(verdict.get("prospect", ""), ""))
             line.append(" (proven)" if verdict.get("proof") else "", style="dim")
         console.print(line)
         print_hanging(console, Text(f"  {verdict['message']}"))

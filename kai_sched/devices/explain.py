@@ -137,6 +137,8 @@ def _refused(shortage: _Shortage, reason: str, next_step: str) -> DeviceRefusal:
         request=shortage.name,
         message=f"{_subject(shortage)}: {_counts_text(shortage.counts)}, {reason}",
         next_step=next_step,
+        asked=0 if shortage.request.mode == AllocationMode.ALL else shortage.request.count,
+        most=max(shortage.counts.matching_on, default=0),
     )
 
 

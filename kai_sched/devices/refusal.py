@@ -31,6 +31,10 @@ class DeviceRefusal:
     device: str = ""
     next_step: str = ""
     """What would help, in words; "" where nothing better is known than what the message says."""
+    asked: int = 0
+    """Devices of the request on one node."""
+    most: int | None = None
+    """The most on one node that match it, free or not; None where that was not counted."""
 
 
 class Refused(Exception):

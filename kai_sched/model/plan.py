@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from kai_sched.model.devices import ClaimAllocation, ClaimSpec
 from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, QueueName, Uid
+from kai_sched.model.outlook import Outlook
 from kai_sched.model.policy import StageName
 from kai_sched.model.queues import QueueShare, QuotaVector
 
@@ -144,6 +145,8 @@ class Verdict:
     """Whether "does not fit" is proven, not only not found."""
     conflict: QuotaConflict | None = None
     """For blockers QueueLimit and NonPreemptibleOverQuota."""
+    outlook: Outlook | None = None
+    """Never, not now or not its turn, and what would help; None for who does not wait, or was not looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.model.outlook import Bound
 from kai_sched.model.plan import Blocker, QuotaConflict
 from kai_sched.placement.gangs import GangNode
 
@@ -26,6 +27,8 @@ class Refusal:
     fitted: int = 0
     wanted: int = 0
     conflict: QuotaConflict | None = None
+    bound: Bound | None = None
+    """The fact behind it in figures, as far as one decides."""
     sub_group: str = ""
     """The subgroup that found no room; then ``fitted`` counts the pods of all subgroups, ``wanted`` those it needs."""
 

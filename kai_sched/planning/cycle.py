@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from kai_sched.errors import InvalidInput
 from kai_sched.fairness.ledger import Ledger
 from kai_sched.fairness.shares import divide_capacity
 from kai_sched.fairness.tree import QueueTree
+from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Plan, SolverReport, StageReport
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -22,9 +23,10 @@ from kai_sched.planning.decode import decode
 from kai_sched.planning.demand import select_demand
 from kai_sched.planning.idle_claims import deallocations_of, mentioning
 from kai_sched.planning.improving import Improver, judged, may_improve, score_of, tidied_states
+from kai_sched.planning.outlook.judging import Finding, Judging
 from kai_sched.planning.stages import BUILT_STAGES
 from kai_sched.planning.stages.allocate import allocate
-from kai_sched.planning.verdicts import verdicts_of
+from kai_sched.planning.verdicts import NOT_JUDGED, verdicts_of
 
 
 def plan_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache | None = None) -> Plan:
@@ -48,7 +50,7 @@ def improving_plans(
     improver = Improver.over(state, Effort(policy.solver, len(snapshot.fleet.nodes)))
     report = SolverReport(stages=_run_stages(state, clock))
     if not policy.use_solver:
-        yield close_cycle(state, report)
+        yield _concluded(close_cycle(state, report), state, _findings(state, cache))
         return
     greedy = score_of(state, improver)
     report = replace(report, objective=greedy, greedy_objective=greedy)
@@ -64,7 +66,25 @@ def improving_plans(
     for better in tidied_states(state, improver):
         plan = _better(better, improver, report)
         yield plan
-    yield _concluded(replace(plan, solver=judged(state, improver, greedy, report)), state)
+    plan = replace(plan, solver=judged(state, improver, greedy, report))
+    yield _concluded(plan, state, _findings(state, cache))
+
+
+def _findings(state: CycleState, cache: FleetCache) -> Mapping[PodGroupKey, Finding]:
+    """What the gangs that wait may hope for, found by planning again as if this or that were otherwise."""
+
+    def replan(snapshot: ClusterSnapshot, *, thorough: bool) -> CycleState:
+        known = cache if snapshot.fleet is state.snapshot.fleet else FleetCache()
+        trial = open_cycle(snapshot, state.policy, known)
+        improver = Improver.over(trial, Effort(state.policy.solver, len(snapshot.fleet.nodes)))
+        _run_stages(trial, None)
+        if thorough and state.policy.use_solver and may_improve(trial):
+            trial = open_cycle(snapshot, state.policy, known)
+            trial.rescuer = Improver.over(trial, improver.effort)
+            _run_stages(trial, None)
+        return trial
+
+    return Judging(state, replan).findings()
 
 
 def _run_stages(state: CycleState, clock: Callable[[], float] | None) -> tuple[StageReport, ...]:
@@ -118,8 +138,8 @@ def close_cycle(state: CycleState, report: SolverReport) -> Plan:
     return _concluded(plan, state)
 
 
-def _concluded(plan: Plan, state: CycleState) -> Plan:
+def _concluded(plan: Plan, state: CycleState, findings: Mapping[PodGroupKey, Finding] = NOT_JUDGED) -> Plan:
     """With the reasons of those who wait, and what is given back for them."""
     given_back = deallocations_of(state)
-    verdicts = mentioning(verdicts_of(state), given_back, state.boards.world.base.claims)
+    verdicts = mentioning(verdicts_of(state, findings), given_back, state.boards.world.base.claims)
     return replace(plan, deallocations=given_back, verdicts=verdicts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kai_sched.fairness.ledger import LimitBreach
+from kai_sched.model.outlook import Bound, Fact
 from kai_sched.model.plan import Blocker, QuotaConflict
 from kai_sched.model.queues import QuotaResource, QuotaVector
 from kai_sched.placement.refusal import Refusal
@@ -26,6 +27,7 @@ def quota_refusal(breach: LimitBreach, request: QuotaVector) -> Refusal:
         ),
         next_step=f"make it preemptible, or raise the {breach.resource} quota of {breach.queue}",
         is_proof=True,
+        bound=_bound(breach, Fact.QUEUE_QUOTA),
         conflict=QuotaConflict(queue=breach.queue, requested=request),
     )
 
@@ -34,15 +36,29 @@ def limit_refusal(breach: LimitBreach, request: QuotaVector) -> Refusal:
     """A hard limit would be passed."""
     unit = _UNIT[breach.resource]
     bound, held, asked = _figures(breach)
+    needed = _number((breach.allocated + breach.requested) / _SCALE[breach.resource])
+    lifted = f"raise the {breach.resource} limit of {breach.queue} to {needed} {unit}"
+    can_wait = breach.requested <= breach.bound
     return Refusal(
         blocker=Blocker.QUEUE_LIMIT,
         message=(
             f"{breach.queue} quota has reached the allowable limit of {_NOUN[breach.resource]}. Limit is {bound} "
             f"{unit}, currently {held} {unit} allocated and workload requested {asked} {unit}"
         ),
-        next_step=f"wait for work of {breach.queue} to end, or raise its {breach.resource} limit",
+        next_step=f"wait for work of {breach.queue} to end, or {lifted}" if can_wait else lifted,
         is_proof=True,
+        bound=_bound(breach, Fact.QUEUE_LIMIT),
         conflict=QuotaConflict(queue=breach.queue, requested=request),
+    )
+
+
+def _bound(breach: LimitBreach, fact: Fact) -> Bound:
+    return Bound(
+        fact=fact,
+        subject=breach.queue,
+        resource=breach.resource.value,
+        asked=breach.requested,
+        there=breach.bound,
     )
 
 

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.words import counted
+from kai_sched.placement.refusal import Refusal
 from kai_sched.planning.cycle_state import CycleState, GangRecord
+from kai_sched.planning.outlook.judging import Finding
+from kai_sched.planning.outlook.phrases import about, next_step
+
+NOT_JUDGED: Final[Mapping[PodGroupKey, Finding]] = MappingProxyType({})
+"""Nobody's prospects were looked at."""
 
 
-def verdicts_of(state: CycleState) -> tuple[Verdict, ...]:
-    """A verdict for every group with a waiting pod, in key order."""
-    found = [*state.early, *(_verdict(record) for record in state.records.values())]
+def verdicts_of(
+    state: CycleState, findings: Mapping[PodGroupKey, Finding] = NOT_JUDGED
+) -> tuple[Verdict, ...]:
+    """A verdict for every group with a waiting pod, in key order; ``findings``: what some of them may hope for."""
+    found = [
+        *state.early,
+        *(_verdict(state, record, findings.get(key)) for key, record in state.records.items()),
+    ]
     return tuple(sorted(found, key=lambda verdict: verdict.pod_group))
 
 
-def _verdict(record: GangRecord) -> Verdict:
+def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> Verdict:
     group = record.gang.group
     waiting = len(record.gang.pending_pods())
     refusal = record.refusal
@@ -46,23 +63,30 @@ def _verdict(record: GangRecord) -> Verdict:
             message="not tried this cycle: earlier workloads of its queue filled the queue depth of the shard",
             next_step="wait, or raise queueDepthPerAction",
         )
-    return Verdict(
+    if finding is not None:
+        refusal = finding.refusal
+    verdict = Verdict(
         pod_group=group.key,
         queue=group.queue,
         outcome=Outcome.UNPLACED,
         blocker=refusal.blocker,
-        message=_sentence(record),
+        message=_sentence(refusal, len(record.gang.core_pods())),
         next_step=refusal.next_step,
         is_proof=refusal.is_proof,
         conflict=refusal.conflict,
     )
+    if finding is None:
+        return verdict
+    outlook = finding.outlook
+    return replace(
+        verdict,
+        message=f"{verdict.message}. {about(outlook, group.queue, state.shares)}",
+        next_step=next_step(outlook, refusal),
+        outlook=outlook,
+    )
 
 
-def _sentence(record: GangRecord) -> str:
-    refusal = record.refusal
-    if refusal is None:
-        return ""
-    wanted = len(record.gang.core_pods())
+def _sentence(refusal: Refusal, wanted: int) -> str:
     if wanted > 1 and refusal.sub_group:
         return (
             f"Resources were found for {refusal.fitted} pods from all sub-groups while sub-group {refusal.sub_group} "

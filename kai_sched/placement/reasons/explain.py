@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.model.outlook import Bound, Fact
 from kai_sched.model.plan import Blocker
 from kai_sched.model.resources import amount_text
 from kai_sched.model.words import counted
@@ -67,6 +68,7 @@ def _explain_pods(
         next_step=f"free room for {counted(len(pods) - seated, 'more pod')} like these",
         fitted=seated,
         wanted=len(pods),
+        bound=Bound(fact=Fact.FLEET, resource="pods", asked=len(pods), there=seated),
     )
 
 
@@ -104,6 +106,7 @@ def _explain_domains(boards: Boards, failure: Failure, *, in_future: bool) -> Re
             else f"no node carries label {label}",
             next_step="label the nodes or correct the topology",
             is_proof=True,
+            bound=Bound(fact=Fact.NODE_RULES, subject=label, resource="nodes", asked=1, there=0),
         )
     usable = (codes >= 0) & everywhere
     if homes:
@@ -119,10 +122,22 @@ def _explain_domains(boards: Boards, failure: Failure, *, in_future: bool) -> Re
         blocker=Blocker.TOPOLOGY,
         message=message,
         next_step=f"free room for {counted(max(1, len(pods) - best), 'more pod')} inside one {label}, or relax the required level",
-        is_proof=best < len(pods) and len(shapes_of(boards, pods)) == 1,
+        is_proof=best < len(pods) and _is_one_counted_shape(boards, pods),
         fitted=best,
         wanted=len(pods),
+        bound=Bound(
+            fact=Fact.BIGGEST_DOMAIN,
+            subject=name,
+            resource="pods",
+            asked=len(pods),
+            there=min(best, len(pods)),
+        ),
     )
+
+
+def _is_one_counted_shape(boards: Boards, pods: Sequence[int]) -> bool:
+    counts = shapes_of(boards, pods)
+    return len(counts) == 1 and all(map(boards.is_counted, counts))
 
 
 def _best_domain(
@@ -166,7 +181,8 @@ def _explain_shape(
     by_resource = _room_by_resource(boards, shape, free, static.allowed & everywhere)
     fitted = int(np.minimum.reduce(list(by_resource.values())).sum()) if by_resource else wanted
     if fitted < wanted:
-        return _capacity_refusal(boards, shape, wanted, fitted, by_resource, static.explain())
+        usable = static.allowed & everywhere
+        return _capacity_refusal(boards, shape, wanted, fitted, by_resource, usable, static.explain())
     slots = boards.slots(shape, in_future=in_future)
     seats = int(slots[everywhere].sum())
     refusal = None if seats else held_refusal(boards, shape, wanted, static.allowed & everywhere, free)
@@ -185,6 +201,7 @@ def _explain_shape(
         "(affinity, anti-affinity, spread, host ports or volumes)",
         next_step="relax the pod's affinity, spread or ports, or add nodes",
         wanted=wanted,
+        bound=Bound(fact=Fact.NODE_RULES, resource="nodes", asked=1, there=0),
     )
 
 
@@ -208,6 +225,13 @@ def _consumer_refusal(boards: Boards, shape: Shape, wanted: int) -> Refusal | No
             else "share the claim between fewer pods",
             is_proof=True,
             wanted=wanted,
+            bound=Bound(
+                fact=Fact.OBJECT,
+                subject=key,
+                resource="consumers",
+                asked=count,
+                there=1 if is_alone else MAX_CONSUMERS,
+            ),
         )
     return None
 
@@ -237,6 +261,7 @@ def _static_refusal(eliminated: str, wanted: int) -> Refusal:
         next_step="correct the selector, tolerations or volumes, or add nodes that match",
         is_proof=True,
         wanted=wanted,
+        bound=Bound(fact=Fact.NODE_RULES, resource="nodes", asked=1, there=0),
     )
 
 
@@ -256,22 +281,29 @@ def _capacity_refusal(
     wanted: int,
     fitted: int,
     by_resource: dict[str, NDArray[np.int64]],
+    usable: Mask,
     eliminated: str,
 ) -> Refusal:
-    axis = boards.world.base.table.axis
-    tightest = min(by_resource, key=lambda name: (int(by_resource[name].sum()), name != "cpu", name))
-    each = int(shape.request[axis.index(tightest)])
+    table = boards.world.base.table
+    tightest = _tightest(by_resource)
+    column = table.axis.index(tightest)
+    each = int(shape.request[column])
     missing = (wanted - fitted) * each
-    largest = int(boards.world.base.table.allocatable[:, axis.index(tightest)].max(initial=0))
+    largest = int(table.allocatable[usable, column].max(initial=0))
     per_pod, lacking = amount_text(tightest, each), amount_text(tightest, missing)
-    message = f"room for {fitted} of {counted(wanted, 'pod')}: {lacking} more {tightest} needed, {per_pod} on one node each"
-    message += f"; {eliminated}" if eliminated else ""
-    next_step = f"free or add {lacking} {tightest}"
+    bound = Bound(fact=Fact.FLEET, resource=tightest, asked=wanted, there=fitted)
     if each > largest:
-        message = (
-            f"a pod asks for {per_pod} {tightest}, the largest node has {amount_text(tightest, largest)}"
-        )
+        bound = Bound(fact=Fact.BIGGEST_NODE, resource=tightest, asked=each, there=largest)
+        where = "the largest node that it may use" if eliminated else "the largest node"
+        message = f"a pod asks for {per_pod} {tightest}, {where} has {amount_text(tightest, largest)}"
         next_step = f"ask for less in each pod, or add nodes with {per_pod} {tightest}"
+    else:
+        message = (
+            f"room for {fitted} of {counted(wanted, 'pod')}: {lacking} more {tightest} needed, "
+            f"{per_pod} on one node each"
+        )
+        next_step = f"free or add {lacking} {tightest}, {per_pod} on one node each"
+    message += f"; {eliminated}" if eliminated else ""
     return Refusal(
         blocker=Blocker.CAPACITY,
         message=message,
@@ -279,6 +311,19 @@ def _capacity_refusal(
         is_proof=True,
         fitted=fitted,
         wanted=wanted,
+        bound=bound,
+    )
+
+
+def _tightest(by_resource: dict[str, NDArray[np.int64]]) -> str:
+    """The resource whose shortage costs most pods where the others are; of equal ones that of which there is least."""
+
+    def gained(name: str) -> int:
+        others = [room for other, room in by_resource.items() if other != name]
+        return int(np.minimum.reduce(others).sum()) if others else 0
+
+    return min(
+        by_resource, key=lambda name: (-gained(name), int(by_resource[name].sum()), name != "cpu", name)
     )
 
 

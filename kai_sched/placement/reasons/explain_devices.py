@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.devices.allocator import RefusalKind, explain_claims, explain_supply
+from kai_sched.devices.allocator import DeviceRefusal, RefusalKind, explain_claims, explain_supply
 from kai_sched.devices.results import pinned_node
 from kai_sched.model.devices import Claim
 from kai_sched.model.nodes import Node
+from kai_sched.model.outlook import Bound, Fact
 from kai_sched.model.plan import Blocker
 from kai_sched.model.resources import amount_text
 from kai_sched.model.words import counted
@@ -62,6 +63,7 @@ def device_refusal(
         is_proof=found.kind is not RefusalKind.BUDGET,
         fitted=fitted,
         wanted=wanted,
+        bound=_bound(found, wanted, fitted),
     )
 
 
@@ -122,7 +124,27 @@ def supply_refusal(
         next_step=f"free devices for {counted(wanted - seats, 'more pod')} like these",
         fitted=seats,
         wanted=wanted,
+        bound=Bound(fact=Fact.FLEET, resource="pods", asked=wanted, there=seats),
     )
+
+
+def _bound(found: DeviceRefusal, wanted: int, fitted: int) -> Bound:
+    """What decides: the claim itself, a kind of device that no node has, a node's number of them, or all together."""
+    if found.kind is RefusalKind.FATAL:
+        return Bound(fact=Fact.OBJECT, subject=found.claim)
+    if found.most == 0:
+        return Bound(
+            fact=Fact.DEVICE_KIND, subject=found.request, resource="devices", asked=max(1, found.asked)
+        )
+    if found.most is not None and found.most < found.asked:
+        return Bound(
+            fact=Fact.BIGGEST_NODE,
+            subject=found.request,
+            resource="devices",
+            asked=found.asked,
+            there=found.most,
+        )
+    return Bound(fact=Fact.DEVICES, resource="pods", asked=wanted, there=fitted)
 
 
 def _claims(boards: Boards, shape: Shape, pods: Sequence[int]) -> Sequence[Claim]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.model.outlook import Bound, Fact
 from kai_sched.model.plan import Blocker
 from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
@@ -42,6 +43,9 @@ def share_refusal(
             next_step="label the nodes, or ask for a fraction",
             is_proof=True,
             wanted=wanted,
+            bound=Bound(
+                fact=Fact.NODE_RULES, subject=base.policy.gpu_memory_label, resource="nodes", asked=1
+            ),
         )
     asked = f"a pod asks for {part} of {counted(share.devices, 'GPU')} of one node"
     if most < share.devices:
@@ -51,6 +55,7 @@ def share_refusal(
             next_step="ask for less, or add larger nodes",
             is_proof=True,
             wanted=wanted,
+            bound=Bound(fact=Fact.BIGGEST_NODE, resource="GPUs", asked=share.devices, there=most),
         )
     if best >= share.devices:
         return Refusal(

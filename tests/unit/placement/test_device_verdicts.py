@@ -90,7 +90,7 @@ def test_a_claim_says_how_many_devices_match_are_free_and_are_needed():
         "claim team/c0, request gpu: 12 of 96 devices match the selector, 3 are free, 4 are needed on one node"
         " (the best of 12 nodes has 1)"
     ) in verdict.message
-    assert verdict.next_step == "ask for fewer devices: no node has more than 1 of them"
+    assert verdict.next_step == "ask for at most 1 device in request gpu"
 
 
 CASES = {
@@ -182,7 +182,7 @@ CASES = {
             "devices for 2 of 3 pods: claim team/c0, request gpu: 8 of 8 devices match the selector, 8 are free, 12 are "
             "needed, 4 on one node for each of 3 pods (2 of 2 nodes have 4 or more)"
         ),
-        "free devices for 1 more pod like these",
+        "add 1 node like n1",
     ),
     "gang under a constraint": (
         a_cluster({"n1": gpus(6, islands=2)}, a_request(count=2), pods=3, constraints=MATCH_ISLAND),
@@ -190,7 +190,7 @@ CASES = {
             "devices for 2 of 3 pods: claim team/c0, request gpu: 6 of 6 devices match the selector, 6 are free, 6 are "
             "needed, 2 on one node for each of 3 pods"
         ),
-        "free devices for 1 more pod like these",
+        "add 1 node like n1",
     ),
     "class missing": (
         a_cluster({"n1": gpus(1)}, a_request("gpu", deviceClassName="nope")),

@@ -1,0 +1,1 @@
+"""What waiting gangs may hope for, and what would help them."""

@@ -1,0 +1,238 @@
+"""Judging: what every gang that waits may hope for, and what would help, tried by planning again.
+
+Bounded: each plan made again costs its nodes and pods, and a cycle may spend so many. The most valuable gangs come
+first; who is not reached is told what is missing, without a promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from kai_sched.model.ids import PodGroupKey
+from kai_sched.model.outlook import Action, ActionKind, Advice, Outlook, Prospect
+from kai_sched.model.plan import Blocker
+from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.placement.refusal import Refusal
+from kai_sched.planning.cycle_state import CycleState, GangRecord
+from kai_sched.planning.outlook.counterfactual import alone, applied, beside_running, without
+from kai_sched.planning.outlook.holders import MOST_LEAVERS, Holders, as_groups
+from kai_sched.planning.outlook.remedies import Case, remedies
+
+MOST_UNITS = 30_000
+"""Nodes and pods that the plans of one cycle's judging may hold together."""
+_UNITS_OF_A_PLAN = 50
+_MOST_STEPS = 3
+"""Actions that follow one another until a gang fits; more are no advice."""
+_MOST_ALTERNATIVES = 2
+_MOST_DROPPED = 8
+
+JUDGED = frozenset(
+    {
+        Blocker.CAPACITY,
+        Blocker.TOPOLOGY,
+        Blocker.DEVICES,
+        Blocker.NODE_CONSTRAINTS,
+        Blocker.QUEUE_LIMIT,
+        Blocker.NON_PREEMPTIBLE_OVER_QUOTA,
+    }
+)
+
+
+class Replan(Protocol):
+    """The stages of a cycle over another snapshot; ``thorough``: with a rescuer where one might help."""
+
+    def __call__(self, snapshot: ClusterSnapshot, *, thorough: bool) -> CycleState: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outlook of one gang, and the refusal that speaks for it: by an empty fleet where it can never run."""
+
+    outlook: Outlook
+    refusal: Refusal
+
+
+@dataclass(slots=True)
+class Judging:
+    """One cycle's. ``state``: the cycle as it ended."""
+
+    state: CycleState
+    replan: Replan
+    units_left: int = MOST_UNITS
+    _known: dict[object, Finding | Prospect] = field(default_factory=dict)
+
+    def findings(self) -> Mapping[PodGroupKey, Finding]:
+        """Of the gangs that were refused and reached within the budget."""
+        found: dict[PodGroupKey, Finding] = {}
+        for record in sorted(self._waiting(), key=self._value):
+            finding = self._examine(self.state.snapshot, self.state, record, depth=0)
+            if finding is not None:
+                found[record.gang.group.key] = finding
+        return found
+
+    def _waiting(self) -> Iterator[GangRecord]:
+        for record in self.state.records.values():
+            refusal = record.refusal
+            if refusal is not None and refusal.blocker in JUDGED and not (record.placed or record.pipelined):
+                yield record
+
+    def _value(self, record: GangRecord) -> tuple[float, float, str]:
+        group = record.gang.group
+        return (-group.priority, -self.state.request_of(record.gang.core_pods()).gpu, group.key)
+
+    def _examine(
+        self, snapshot: ClusterSnapshot, state: CycleState, record: GangRecord, depth: int
+    ) -> Finding | None:
+        refusal = record.refusal
+        assert refusal is not None
+        likeness = self._likeness(state, record) if depth == 0 else None
+        known = self._known.get(likeness) if likeness is not None else None
+        if isinstance(known, Finding):
+            return known
+        key = record.gang.group.key
+        empty = self._plan(alone(snapshot, key), thorough=True)
+        if empty is None:
+            return Finding(Outlook(prospect=known), refusal) if known is not None else None
+        prospect = Prospect.NEVER
+        if _fits(empty, key):
+            prospect = known if known is not None else self._turn(snapshot, key)
+            empty.boards.world.rollback(0)
+        elif key not in empty.records:
+            return None
+        else:
+            refusal = empty.records[key].refusal or refusal
+        case = Case(state, record, refusal, prospect, empty)
+        finding = self._advised(snapshot, case, depth)
+        if likeness is not None:
+            self._known[likeness] = finding if prospect is Prospect.NEVER else prospect
+        return finding
+
+    def _turn(self, snapshot: ClusterSnapshot, key: PodGroupKey) -> Prospect:
+        beside = self._plan(beside_running(snapshot, key))
+        is_free = beside is not None and _fits(beside, key)
+        return Prospect.NOT_YOUR_TURN if is_free else Prospect.NOT_NOW
+
+    def _likeness(self, state: CycleState, record: GangRecord) -> object | None:
+        """Equal for gangs that have the same prospect."""
+        signature = state.signature_of(record.gang, record.gang.core_pods())
+        return None if signature is None else (signature, record.gang.group.queue)
+
+    def _advised(self, snapshot: ClusterSnapshot, case: Case, depth: int) -> Finding:
+        outlook = Outlook(prospect=case.prospect)
+        if case.prospect is Prospect.NEVER:
+            outlook = replace(outlook, bound=case.refusal.bound)
+        else:
+            outlook = self._held(snapshot, case)
+        alternatives = list(outlook.advice)
+        for first in remedies(case):
+            if len(alternatives) >= _MOST_ALTERNATIVES or (depth and alternatives):
+                break
+            advice = self._try(snapshot, case.record.gang.group.key, first, depth)
+            if advice is not None and not any(_kinds(one) <= _kinds(advice) for one in alternatives):
+                alternatives.append(advice)
+        return Finding(replace(outlook, advice=tuple(alternatives)), case.refusal)
+
+    def _held(self, snapshot: ClusterSnapshot, case: Case) -> Outlook:
+        """Who is in the way: as few groups as are found without which the gang fits."""
+        holders = Holders(case)
+        key = case.record.gang.group.key
+        leavers = self._fewest(snapshot, key, holders.in_the_way()[:MOST_LEAVERS])
+        if not leavers:
+            return Outlook(prospect=case.prospect)
+        running = [holders.holder(group) for group in leavers if holders.is_running(group)]
+        return Outlook(
+            prospect=case.prospect,
+            held_by=tuple(sorted(running, key=lambda one: (-one.amount, one.group))),
+            goes_first=as_groups(group for group in leavers if not holders.is_running(group)),
+            advice=(
+                Advice((Action(kind=ActionKind.END_GROUPS, groups=as_groups(leavers)),), is_verified=True),
+            ),
+        )
+
+    def _fewest(
+        self, snapshot: ClusterSnapshot, key: PodGroupKey, candidates: Sequence[PodGroupKey]
+    ) -> list[PodGroupKey]:
+        """The shortest beginning of the candidates that suffices, less those of it that nobody misses."""
+
+        def suffices(groups: Sequence[PodGroupKey]) -> bool:
+            trial = self._plan(without(snapshot, frozenset(groups)))
+            return trial is not None and _is_placed(trial, key)
+
+        candidates = self._with_next_in_turn(snapshot, key, candidates)
+        if not candidates:
+            return []
+        low, high = 0, len(candidates)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if suffices(candidates[:middle]):
+                high = middle
+            else:
+                low = middle
+        found = list(candidates[:high])
+        for group in found[:-1] if len(found) <= _MOST_DROPPED else ():
+            fewer = [one for one in found if one != group]
+            if suffices(fewer):
+                found = fewer
+        return found
+
+    def _with_next_in_turn(
+        self, snapshot: ClusterSnapshot, key: PodGroupKey, candidates: Sequence[PodGroupKey]
+    ) -> list[PodGroupKey]:
+        """The candidates, with those who would take what they leave; none if even so the gang finds no place."""
+        found = list(candidates)
+        for _ in range(_MOST_STEPS):
+            trial = self._plan(without(snapshot, frozenset(found))) if found else None
+            if trial is None:
+                return []
+            if _is_placed(trial, key):
+                return found
+            newly = [group for group, record in trial.records.items() if record.placed and group not in found]
+            if not newly:
+                return []
+            found += newly
+        return []
+
+    def _try(
+        self, snapshot: ClusterSnapshot, key: PodGroupKey, actions: tuple[Action, ...], depth: int
+    ) -> Advice | None:
+        """The actions if a plan with them taken places the gang, with what else is needed then."""
+        changed = applied(snapshot, key, Advice(actions)) if actions else None
+        trial = self._plan(changed) if changed is not None else None
+        if changed is None or trial is None or key not in trial.records:
+            return None
+        if _is_placed(trial, key):
+            return Advice(actions, is_verified=True)
+        record = trial.records[key]
+        if actions[-1].kind is ActionKind.ADD_NODES or depth + 1 >= _MOST_STEPS:
+            return None
+        if record.refusal is None or record.refusal.blocker not in JUDGED:
+            return None
+        after = self._examine(changed, trial, record, depth + 1)
+        following = next((one for one in after.outlook.advice if one.is_verified), None) if after else None
+        if following is None or set(following.actions) & set(actions):
+            return None
+        return Advice((*actions, *following.actions), is_verified=True)
+
+    def _plan(self, snapshot: ClusterSnapshot, *, thorough: bool = False) -> CycleState | None:
+        """The cycle over another snapshot; None once the budget is spent."""
+        cost = len(snapshot.fleet.nodes) + len(snapshot.pods) + _UNITS_OF_A_PLAN
+        if cost > self.units_left:
+            return None
+        self.units_left -= cost
+        return self.replan(snapshot, thorough=thorough)
+
+
+def _kinds(advice: Advice) -> frozenset[ActionKind]:
+    return frozenset(action.kind for action in advice.actions)
+
+
+def _is_placed(state: CycleState, key: PodGroupKey) -> bool:
+    record = state.records.get(key)
+    return record is not None and bool(record.placed)
+
+
+def _fits(state: CycleState, key: PodGroupKey) -> bool:
+    record = state.records.get(key)
+    return record is not None and bool(record.placed or record.pipelined)
