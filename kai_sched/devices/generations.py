@@ -51,23 +51,26 @@ class Sight(Generic[PartT]):
     here: tuple[PartT, ...]
     """Slices of the newest generation that reaches the node."""
     elsewhere: tuple[PartT, ...]
-    """The others of that generation, where those here are not all."""
+    """The others of that generation, where those here are not all and something is shared through counters."""
     completeness: Completeness
 
 
 class WholePool(Generic[PartT]):
     """All slices of one pool in the cluster, whichever nodes they reach."""
 
-    __slots__ = ("_by_generation", "parts")
+    __slots__ = ("_by_generation", "_counted", "parts")
 
     def __init__(self) -> None:
         self.parts: list[PartT] = []
         self._by_generation: dict[int, list[PartT]] = {}
+        self._counted: set[int] = set()
 
     def add(self, part: PartT) -> None:
         """One slice more."""
         self.parts.append(part)
         self._by_generation.setdefault(part.published.generation, []).append(part)
+        if part.published.shared_counters or any(one.consumes_counters for one in part.published.devices):
+            self._counted.add(part.published.generation)
 
     @property
     def newest(self) -> int:
@@ -78,6 +81,10 @@ class WholePool(Generic[PartT]):
     def has_generations(self) -> bool:
         """Whether more than one generation is published."""
         return len(self._by_generation) > 1
+
+    def has_counters(self, generation: int) -> bool:
+        """Whether devices of a generation share anything with those of other nodes."""
+        return generation in self._counted
 
     def of_generation(self, generation: int) -> Sequence[PartT]:
         """The slices of one generation."""
@@ -116,6 +123,10 @@ def sight_of(
         return Sight(parts, (), Completeness.COMPLETE)
     if whole.newest > first.generation:
         return Sight(parts, (), Completeness.OBSOLETE)
+    if not whole.has_counters(first.generation):
+        # A pool over thousands of nodes: each of them only has to know that all is there.
+        is_complete = len(whole.of_generation(first.generation)) == first.slice_count
+        return Sight(parts, (), Completeness.COMPLETE if is_complete else Completeness.INCOMPLETE)
     current = [part for part in whole.of_generation(first.generation) if is_considered(part.published)]
     names = {part.published.name for part in parts}
     rest = tuple(part for part in current if part.published.name not in names)

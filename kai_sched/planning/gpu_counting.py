@@ -135,10 +135,10 @@ class GpuCounting:
 
     def _of_result(self, result: DeviceResult, node: NodeName | None, class_name: str) -> float:
         entry = self._index.held_device(result, node)
-        device = None if entry is None else self._known.get(entry.ordinal)
-        if device is None:
+        if entry is None:
             # Withdrawn by its driver while in use: it still counts as what its class says.
             return self._weight_of_unknown(class_name) * (_mig_size_of_name(result.device) or 1)
+        device = self._known.get(entry.ordinal) or _Published.of(entry)
         size = self._weight(class_name, device) * device.mig_size
         if not result.share_id:
             return size

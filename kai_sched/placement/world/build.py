@@ -105,7 +105,7 @@ def _device_options(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex
 
 
 def _publishes_devices(index: FleetIndex) -> NDArray[np.bool_]:
-    names = {published.node_name for published in index.fleet.slices if published.devices}
+    names = {entry.home for entry in index.devices.current_devices}
     return np.array([node.name in names for node in index.table.nodes], dtype=bool)
 
 

@@ -119,6 +119,18 @@ def test_a_held_device_is_the_one_of_its_own_node(node: str | None, generation: 
     assert found.published_in.generation == generation
 
 
+def test_a_pool_over_many_nodes_is_complete_for_each_without_knowing_the_others_devices() -> None:
+    nodes = tuple(Node(name=NodeName(f"n{number}")) for number in range(50))
+    slices = [of_pool(f"s{number}", f"dev-{number}", node=f"n{number}", of=50) for number in range(50)]
+    index = an_index(slices, nodes=nodes)
+
+    assert [[entry.name for entry in index.pools_of(node)[0].devices] for node in nodes] == [
+        [f"dev-{number}"] for number in range(50)
+    ]
+    assert all(index.pools_of(node)[0].others == () for node in nodes)
+    assert an_index(slices[1:], nodes=nodes).pools_of(nodes[1])[0].is_incomplete
+
+
 def test_bus_addresses_of_other_nodes_mean_other_hardware() -> None:
     def a_form(name: str, kind: str):
         attributes = {"type": kind, "resource.kubernetes.io/pciBusID": "0000:18:00.0"}
