@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.model.policy import Policy
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
 from tests.documents import a_node_document, a_queue_document
 from tests.unit.devices.dra import DRIVER, NOW, a_claim_document, a_class, a_device, a_slice, a_user
@@ -116,4 +117,4 @@ def test_every_device_that_some_node_goes_by_is_given_once_and_no_other(document
     assert len({device for device, _ in given_on}) == count
     for device, node in given_on:
         assert device in devices_seen(documents, node)
-    # JUDGE assert PlanChecker()(snapshot, Policy(), plan) == ()
+    assert PlanChecker()(snapshot, Policy(), plan) == ()

@@ -112,6 +112,30 @@ class TestPools:
 
         assert decide(*slices, a_claim_document(), a_user("p", "claim")).devices_of("p") == ["new"]
 
+    def test_a_newer_generation_of_another_node_is_nothing_to_the_node_that_has_all_of_its_own(self):
+        old = a_slice(a_device("dev-0"), name="old", pool="shared")
+        new = a_slice(a_device("dev-1"), name="new", pool="shared", nodeName="gone", generation=2)
+        own = a_slice(a_device("dev-9"), name="own", pool="zz", nodeName="n2")
+        claims = [a_claim_document(name=f"c{number}") for number in range(3)]
+
+        decided = decide(old, new, own, *claims, *(a_user(f"p{n}", f"c{n}") for n in range(3)), nodes=2)
+
+        assert sorted(bind.node for bind in decided.plan.binds) == ["n1", "n2"]
+        assert "0 are free" in decided.verdict_of("p2").message
+
+    def test_one_pool_name_on_all_nodes_serves_on_each(self):
+        slices = [
+            a_slice(
+                a_device(f"nic-{n}"), name=f"s{n}", pool="shared", nodeName=f"n{n}", generation=generation
+            )
+            for n, generation in ((1, 3), (2, 1), (3, 2))
+        ]
+        claims = [a_claim_document(name=f"c{number}") for number in range(3)]
+
+        decided = decide(*slices, *claims, *(a_user(f"p{n}", f"c{n}") for n in range(3)), nodes=3)
+
+        assert {bind.node for bind in decided.plan.binds} == {"n1", "n2", "n3"}
+
     def test_a_pool_with_two_devices_of_one_name_is_invalid_and_named(self):
         decided = decide(
             a_slice(a_device("twin"), a_device("twin")), a_claim_document(), a_user("p", "claim")

@@ -8,17 +8,14 @@ from kai_sched.api.dra_allocation import allocation_document
 from kai_sched.model.plan import Blocker, Outcome
 from tests.unit.devices.dra import (
     DRIVER,
-    a_claim,
     a_claim_document,
     a_device,
     a_listed_request,
     a_request,
     a_slice,
     a_user,
-    ask,
     counters,
     decide,
-    devices_of,
     held_by_another,
 )
 
@@ -296,6 +293,17 @@ class TestSharedCounters:
         assert decided.verdict_of("p1").blocker is Blocker.DEVICES
 
 
+def test_a_further_share_of_a_device_is_not_to_blame_for_counters_that_were_overdrawn_before() -> None:
+    """A device that serves many pays its counters once, when it is first used; then the driver published fewer."""
+    shared = a_device("gpu", allowMultipleAllocations=True, capacity={"memory": "10Gi"}, counters={"x": "4"})
+    fleet = a_slice(shared, sharedCounters=counters(x="2"))
+    held = held_by_another("gpu", shareID="first", consumedCapacity={"memory": "1Gi"})
+    holder = a_claim_document(name="holder", status=held)
+    claim = a_claim_document(a_request(capacity={"requests": {"memory": "1Gi"}}))
+
+    assert decide(fleet, holder, claim, a_user("p", "claim")).devices_of("p") == ["gpu"]
+
+
 class TestAttributes:
     def fleet(self):
         lists = (["a", "b"], ["c"], ["b", "c"])
@@ -318,9 +326,9 @@ class TestAttributes:
     def test_a_scalar_is_a_list_of_one(self, constraint, devices):
         values = (["a", "b"], "c", "a")
         fleet = a_slice(*(a_device(f"gpu-{n}", attributes={"rails": v}) for n, v in enumerate(values)))
-        claim = a_claim(a_request(count=2), constraints=[{constraint: f"{DRIVER}/rails"}])
+        claim = a_claim_document(a_request(count=2), constraints=[{constraint: f"{DRIVER}/rails"}])
 
-        assert devices_of(ask([fleet], claim)) == [devices]
+        assert decide(fleet, claim, a_user("p", "claim")).devices_of("p") == devices
 
     def test_a_constraint_over_scalars_and_lists_says_how_many_it_leaves(self):
         fleet = a_slice(
