@@ -36,6 +36,7 @@ from kai_sched.api.dra_wire import (
     whole,
 )
 from kai_sched.api.share_book import read_book
+from kai_sched.api.translate.fields import FieldError
 from kai_sched.model.devices import (
     NO_DRIVER,
     AttributeValue,
@@ -60,6 +61,7 @@ from kai_sched.model.selectors import Taint
 Document = Mapping[str, Any]
 
 FINALIZER: Final = "resource.kubernetes.io/delete-protection"
+MOST_DEVICES: Final = 1_000_000
 EXTENDED_RESOURCE_ANNOTATION: Final = "resource.kubernetes.io/extended-resource-claim"
 QUEUE_LABEL: Final = "kai.scheduler/queue"
 _ATTRIBUTE_KINDS: Final = ("ints", "bools", "strings", "versions", "int", "bool", "string", "version")
@@ -305,6 +307,11 @@ def _one_request(name: str, document: Document) -> DeviceRequest:
     tolerations = sequence(document.get("tolerations"))
     mode = text(document.get("allocationMode")) or "ExactCount"
     count = whole(document.get("count"))
+    if count > MOST_DEVICES:
+        raise FieldError(
+            f"spec.devices.requests[{name}].count",
+            f"is more than {MOST_DEVICES}, no cluster has so many devices",
+        )
     admin = document.get("adminAccess")
     return DeviceRequest(
         name=name,

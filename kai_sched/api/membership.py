@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from kai_sched.api import keys
 from kai_sched.api.kinds import POD, PRIORITY_CLASS, Raw
 from kai_sched.api.objects import ObjectSet
-from kai_sched.api.translate.fields import instant, section, text
+from kai_sched.api.translate.fields import instant, reference, section, text
 from kai_sched.api.translate.priorities import PriorityTable, is_preemptible
 from kai_sched.model.ids import PodGroupKey, PodKey, QueueName, Uid
 from kai_sched.model.policy import Policy
@@ -128,8 +128,8 @@ def lone_group(raw: Raw, priorities: PriorityTable, default_queue: str) -> PodGr
         key=PodGroupKey(key),
         uid=Uid(text(metadata, "uid", "metadata") or f"uid-{key}"),
         queue=QueueName(
-            text(labels, keys.QUEUE, "metadata.labels")
-            or text(labels, keys.PROJECT, "metadata.labels")
+            reference(labels, keys.QUEUE, "metadata.labels")
+            or reference(labels, keys.PROJECT, "metadata.labels")
             or default_queue
         ),
         origin=GroupOrigin.BARE_POD,

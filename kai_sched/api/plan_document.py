@@ -8,6 +8,7 @@ from typing import Any
 
 from kai_sched.api.dra_allocation import allocation_document
 from kai_sched.api.outlook_document import outlook_document
+from kai_sched.api.quantities import number_of
 from kai_sched.model.plan import ClaimPlacement, Eviction, Placement, Plan, SolverReport, Verdict
 from kai_sched.model.queues import QUOTA_RESOURCES, UNLIMITED, QueueShare
 
@@ -44,9 +45,9 @@ def share_documents(shares: tuple[QueueShare, ...]) -> list[Document]:
             "queue": share.queue,
             "resource": resource.value,
             "deserved": _bound(share.deserved.get(resource)),
-            "fairShare": _number(share.fair_share.get(resource)),
-            "allocated": _number(share.allocated.get(resource)),
-            "requested": _number(share.requested.get(resource)),
+            "fairShare": number_of(share.fair_share.get(resource)),
+            "allocated": number_of(share.allocated.get(resource)),
+            "requested": number_of(share.requested.get(resource)),
             "limit": _bound(share.limit.get(resource)),
         }
         for share in shares
@@ -149,8 +150,4 @@ def _solver(report: SolverReport, *, with_timings: bool) -> Document:
 
 
 def _bound(value: float) -> float | int | None:
-    return None if value == UNLIMITED else _number(value)
-
-
-def _number(value: float) -> float | int:
-    return int(value) if value == int(value) else value
+    return None if value == UNLIMITED else number_of(value)

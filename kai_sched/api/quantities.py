@@ -7,10 +7,14 @@ from typing import Final
 
 from kai_sched.model.quantity import parse_quantity, rounded_up
 from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, HUGE_PAGES, MEMORY, PODS
+from kai_sched.model.texts import shown
 
 _MILLI: Final = 1000
-MOST: Final = 1 << 53
-"""No machine has 8 PiB of memory; a limit keeps sums over a fleet inside 64 bits."""
+MOST: Final = 1 << 50
+"""No machine has 1 PiB of memory; a limit keeps sums over all pods of a node, and over a fleet, inside 64 bits."""
+EXACT: Final = 2.0**53
+"""Floats beyond it have gaps, and JSON of 64 bits ends soon after."""
+_QUOTED: Final = 80
 _BYTES: Final = frozenset({MEMORY, EPHEMERAL_STORAGE})
 
 
@@ -52,6 +56,11 @@ def text_of(resource: str, amount: int) -> str:
     return str(amount)
 
 
+def number_of(value: float) -> float | int:
+    """An amount as documents carry it: whole where it is whole."""
+    return int(value) if abs(value) < EXACT and value == int(value) else value
+
+
 def is_counted_by_name(resource: str) -> bool:
     """Whether a resource is an extended one (devices), not one that every node has."""
     return "/" in resource and resource not in _BYTES and resource not in {CPU, PODS}
@@ -59,7 +68,7 @@ def is_counted_by_name(resource: str) -> bool:
 
 def _bounded(amount: int, text: str) -> int:
     if abs(amount) > MOST:
-        raise ValueError(f"{text} is more than any machine has")
+        raise ValueError(f"{shown(text, _QUOTED)} is more than any machine has (at most {MOST})")
     return amount
 
 

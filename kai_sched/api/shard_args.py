@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from kai_sched.api.keys import QUEUE
 from kai_sched.api.times import parse_duration
+from kai_sched.api.translate.fields import INT32
+from kai_sched.model.integers import parse_int64
 from kai_sched.model.policy import DeviceChoice
 
 Changes = dict[str, Any]
@@ -42,12 +44,11 @@ def _boolean(text: str) -> bool:
 
 
 def _whole(text: str, least: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise ValueError(f"must be a whole number, is {text!r}") from None
-    if number < least:
-        raise ValueError(f"must be at least {least}, is {number}")
+    number = parse_int64(text)
+    if number is None:
+        raise ValueError(f"must be a whole number, is {text!r}")
+    if not least <= number <= INT32:
+        raise ValueError(f"must be at least {least} and at most {INT32}, is {number}")
     return number
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from math import nan
 from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
 from kai_sched.api.kinds import Raw
 from kai_sched.api.times import parse_duration
-from kai_sched.api.translate.fields import FieldError, at, flag, integer, number, section, text
+from kai_sched.api.translate.fields import INT32, INT64, FieldError, at, flag, integer, number, section, text
 from kai_sched.model.policy import DeviceChoice, Policy, SolverBudget, StageName, Strategy
 
 Changes = dict[str, Any]
@@ -195,7 +196,7 @@ def _solver(raw: Raw, budget: SolverBudget) -> SolverBudget:
     values: Changes = {}
     for key, name in field_of.items():
         is_whole = isinstance(getattr(budget, name), int)
-        value = integer(raw, key, path) if is_whole else number(raw, key, path)
+        value = integer(raw, key, path, INT64) if is_whole else number(raw, key, path)
         if value is None:
             continue
         if value < 0:
@@ -233,7 +234,9 @@ def _argument_value(field: str, value: str, path: str) -> Strategy | float:
     try:
         amount = float(value)
     except ValueError:
-        raise FieldError(path, f"must be a number, is {value!r}") from None
+        amount = nan
+    if not abs(amount) <= INT32:
+        raise FieldError(path, f"must be a number between -{INT32} and {INT32}, is {value!r}")
     return max(1.0, amount) if field == "saturation_multiplier" else amount
 
 

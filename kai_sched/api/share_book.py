@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 
@@ -22,6 +23,8 @@ class Booking:
 
 
 Book = Mapping[str, Booking]
+_LATEST: Final = 2.0**40
+"""Seconds: a time that can still be written."""
 
 
 def read_book(annotations: Mapping[str, object]) -> dict[str, Booking]:
@@ -46,5 +49,5 @@ def book_text(book: Book) -> str:
 def _booking(entry: object) -> Booking | None:
     match entry:
         case [int(part), int() | float() as booked_at] if not isinstance(part, bool) and 0 < part <= 1000:
-            return Booking(part, float(booked_at))
+            return Booking(part, min(float(booked_at), _LATEST))
     return None

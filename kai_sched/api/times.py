@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from kai_sched.model.texts import shown
+
 _DURATION: Final = re.compile(r"([+-]?)((?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|0)")
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _SECONDS: Final = {
@@ -19,6 +21,10 @@ _SECONDS: Final = {
     "h": 3600.0,
 }
 _MICROS: Final = 1_000_000
+_LONGEST_SECONDS: Final = (2**63 - 1) / 1e9
+_FIRST_SECOND: Final = datetime(1, 1, 1, tzinfo=UTC).timestamp()
+_LAST_SECOND: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+_QUOTED: Final = 80
 
 
 def parse_time(text: str) -> float:
@@ -32,8 +38,9 @@ def parse_time(text: str) -> float:
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None or "T" not in text:
-        raise ValueError(f"{text!r} is not an RFC 3339 time such as 2026-11-21T00:00:00Z")
-    return instant.timestamp()
+        raise ValueError(f"{shown(text, _QUOTED)!r} is not an RFC 3339 time such as 2026-11-21T00:00:00Z")
+    # An offset may lead out of the years that can be written.
+    return min(max(instant.timestamp(), _FIRST_SECOND), _LAST_SECOND)
 
 
 def format_time(seconds: float) -> str:
@@ -60,8 +67,10 @@ def parse_duration(text: str) -> float:
     """
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a duration such as 60s or 1h30m")
+        raise ValueError(f"{shown(text, _QUOTED)!r} is not a duration such as 60s or 1h30m")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(match[2]))
+    if seconds > _LONGEST_SECONDS:
+        raise ValueError(f"{shown(text, _QUOTED)!r} is longer than a duration may be (292 years)")
     return -seconds if match[1] == "-" else seconds
 
 

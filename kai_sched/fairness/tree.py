@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from kai_sched.model.ids import QueueName
 from kai_sched.model.queues import QUOTA_RESOURCES, UNLIMITED, Queue
+from kai_sched.model.words import CHAIN_SHOWN, chained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +119,8 @@ def _cycles(by_name: Mapping[QueueName, Queue]) -> dict[QueueName, str]:
             names = list(trail)
             ring = names[names.index(name) :]
             for index, member in enumerate(ring):
-                loop = " -> ".join((*ring[index:], *ring[:index], member))
-                texts[member] = f"spec.parentQueue: cycle {loop}"
+                start_of = [ring[(index + step) % len(ring)] for step in range(min(len(ring), CHAIN_SHOWN))]
+                texts[member] = f"spec.parentQueue: cycle {chained((*start_of, member), len(ring) + 1)}"
     return texts
 
 

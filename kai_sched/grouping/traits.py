@@ -15,7 +15,9 @@ from kai_sched.api import keys
 from kai_sched.api.kinds import Raw
 from kai_sched.api.times import parse_duration
 from kai_sched.api.translate import PriorityTable
+from kai_sched.api.translate.fields import LONGEST_NAME
 from kai_sched.grouping.owners import Owner, OwnerReference, controller_of, texts_of
+from kai_sched.model.texts import shown
 
 PREEMPTIBILITIES = frozenset({"preemptible", "non-preemptible"})
 
@@ -86,11 +88,11 @@ def queue_of(top: Owner | None, chain: tuple[Owner, ...], pod: PodFacts, setting
     """The queue label, else the project label with the node pool, else the default."""
     for labels in _labels(top, chain, pod):
         if queue := labels.get(settings.queue_label):
-            return queue
+            return shown(queue, LONGEST_NAME)
     for labels in _labels(top, chain, pod):
         if project := labels.get(keys.PROJECT):
             pool = pod.labels.get(settings.partition_label)
-            return f"{project}-{pool}" if pool else project
+            return shown(f"{project}-{pool}" if pool else project, LONGEST_NAME)
     return settings.default_queue
 
 

@@ -10,6 +10,7 @@ from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, QueueNa
 from kai_sched.model.outlook import Outlook
 from kai_sched.model.policy import StageName
 from kai_sched.model.queues import QueueShare, QuotaVector
+from kai_sched.model.texts import MESSAGE, NEXT_STEP, shown
 
 
 class Outcome(StrEnum):
@@ -147,6 +148,11 @@ class Verdict:
     """For blockers QueueLimit and NonPreemptibleOverQuota."""
     outlook: Outlook | None = None
     """Never, not now or not its turn, and what would help; None for who does not wait, or was not looked at."""
+
+    def __post_init__(self) -> None:
+        # Both name other people's objects and repeat what those say.
+        object.__setattr__(self, "message", shown(self.message, MESSAGE))
+        object.__setattr__(self, "next_step", shown(self.next_step, NEXT_STEP))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ and the work (pods, groups, queues, claims: new every cycle). Pods travel as col
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from kai_sched.model.devices import Claim, DeviceClass, DeviceTaintRule, ResourceSlice
 from kai_sched.model.ids import NodeName, PodGroupKey
@@ -14,9 +15,13 @@ from kai_sched.model.nodes import Node
 from kai_sched.model.pods import PodTable
 from kai_sched.model.queues import Queue
 from kai_sched.model.rests import Rest
+from kai_sched.model.texts import MESSAGE, PROBLEM, shown
 from kai_sched.model.topology import Topology
 from kai_sched.model.volumes import StorageCapacity, StorageClass, Volume, VolumeClaim
 from kai_sched.model.workloads import PodGroup
+
+LONGEST_FIELD: Final = 300
+"""Characters of a path that is named as wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +47,14 @@ class Unreadable:
     field: str
     reason: str
 
+    def __post_init__(self) -> None:
+        # Both repeat what the object says.
+        object.__setattr__(self, "field", shown(self.field, LONGEST_FIELD))
+        object.__setattr__(self, "reason", shown(self.reason, PROBLEM))
+
     def __str__(self) -> str:
-        return ": ".join(part for part in (f"{self.kind} {self.key}", self.field, self.reason) if part)
+        named = f"{self.kind} {self.key}"
+        return shown(": ".join(part for part in (named, self.field, self.reason) if part), MESSAGE)
 
 
 @dataclass(frozen=True, slots=True)

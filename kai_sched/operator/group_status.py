@@ -7,6 +7,7 @@ from typing import Final
 
 from kai_sched.cluster.ports import Document
 from kai_sched.model.ids import QueueName
+from kai_sched.model.integers import parse_int64
 from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.workloads import PodGroup
@@ -15,6 +16,7 @@ from kai_sched.operator.queue_status import resource_list
 from kai_sched.operator.tally import GroupTally
 
 UNSCHEDULABLE: Final = "UnschedulableOnNodePool"
+_MOST_TRANSITIONS: Final = 2**31 - 1
 _DEFAULT_REASON: Final = "PodSchedulingErrors"
 _KAI_REASONS: Final = {
     Blocker.QUEUE_LIMIT: "OverLimit",
@@ -146,8 +148,9 @@ def _scheduling_condition(
         condition["transitionID"] = known.get("transitionID") or "0"
         condition["lastTransitionTime"] = known.get("lastTransitionTime") or stamp(now)
     else:
-        numbers = [int(entry.get("transitionID") or 0) for entry in entries]
-        condition["transitionID"] = str(max(numbers, default=-1) + 1)
+        # Others may have written anything there.
+        numbers = [parse_int64(str(entry.get("transitionID"))) or 0 for entry in entries]
+        condition["transitionID"] = str(min(max(numbers, default=-1) + 1, _MOST_TRANSITIONS))
         condition["lastTransitionTime"] = stamp(now)
     return condition
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kai_sched.api.keys import WHOLE_GPU
+from kai_sched.api.quantities import number_of
 from kai_sched.cluster.ports import Document
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey, QueueName
@@ -162,5 +163,4 @@ def _rows(share: QueueShare) -> Document:
 
 def _number(value: float) -> float | int:
     """Whole where it is whole, else to the thousandth: tiny float noise must not look like a change."""
-    rounded = round(value, 3)
-    return int(rounded) if rounded == int(rounded) else rounded
+    return number_of(round(value, 3))

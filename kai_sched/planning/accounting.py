@@ -14,6 +14,7 @@ from kai_sched.devices.index import DeviceIndex
 from kai_sched.fairness.shares import LeafUsage
 from kai_sched.model.devices import Claim
 from kai_sched.model.ids import ClaimKey, NodeName, QueueName
+from kai_sched.model.integers import parse_int64
 from kai_sched.model.nodes import Node
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QuotaVector
@@ -285,9 +286,9 @@ class _Tally:
 def _counted_once(node: Node, label: str, plain: float, published: float) -> float:
     """GPUs of a node that both a device plugin and slices offer: the node's own count says if they are the same."""
     if plain and published:
-        count = node.label(label) or ""
-        if count.isdecimal():
-            return max(plain, published, min(plain + published, int(count)))
+        count = parse_int64(node.label(label) or "")
+        if count is not None:
+            return max(plain, published, min(plain + published, count))
     return plain + published
 
 

@@ -29,10 +29,13 @@ from kai_sched.model.devices import (
     DeviceResult,
 )
 from kai_sched.model.ids import NodeName
+from kai_sched.model.integers import int_of_digits
 from kai_sched.model.policy import GpuClassRule
 
-_MIG_PROFILE = re.compile(r"(\d+)g\.\d+gb")
-_MIG_NAME = re.compile(r"(?:^|-)mig-(\d+)g")
+MOST_PARTS = 1024
+"""No device is cut into more."""
+_MIG_PROFILE = re.compile(r"(\d+)g\.\d+gb", re.ASCII)
+_MIG_NAME = re.compile(r"(?:^|-)mig-(\d+)g", re.ASCII)
 _MIG_CLASS = re.compile(r"(?:^|[^a-z])mig(?:[^a-z]|$)")
 _BUS_ID = "resource.kubernetes.io/pciBusID"
 
@@ -40,8 +43,12 @@ _BUS_ID = "resource.kubernetes.io/pciBusID"
 @lru_cache(maxsize=4096)
 def partition_size(name: str, pattern: str) -> int:
     """How many GPUs an extended resource of partitions counts, 0 for other resources; see ``Policy``."""
-    found = re.fullmatch(pattern, name)
-    return int(found.group(1)) if found else 0
+    return _size_in(re.fullmatch(pattern, name))
+
+
+def _size_in(found: re.Match[str] | None) -> int:
+    """The number that a name says, 0 without one; names are other people's and say anything."""
+    return min(int_of_digits(found.group(1)), MOST_PARTS) if found else 0
 
 
 @lru_cache(maxsize=2)
@@ -242,7 +249,7 @@ class _Published:
         strings = _Strings(entry.driver, dict(device.attributes))
         parent = strings.get("parentUUID")
         profile = _MIG_PROFILE.match(strings.get("profile"))
-        size = int(profile.group(1)) if profile else _mig_size_of_name(entry.name)
+        size = _size_in(profile) if profile else _mig_size_of_name(entry.name)
         # The counters, the bus address and the uuid of a partition are those of the GPU it is part of.
         if device.consumes_counters:
             identity = ("counters", device.consumes_counters[0].counter_set)
@@ -269,8 +276,7 @@ class _Strings:
 
 
 def _mig_size_of_name(device: str) -> int:
-    found = _MIG_NAME.search(device) if "mig-" in device else None
-    return int(found.group(1)) if found else 0
+    return _size_in(_MIG_NAME.search(device)) if "mig-" in device else 0
 
 
 def _part_of(device: Device, consumed: Mapping[str, Fraction]) -> float:

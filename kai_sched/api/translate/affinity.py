@@ -21,7 +21,12 @@ from kai_sched.api.translate.fields import (
     text,
     texts,
 )
-from kai_sched.api.translate.selectors import label_selector_of, node_selector_of, node_selector_term_of
+from kai_sched.api.translate.selectors import (
+    MOST_TERMS,
+    label_selector_of,
+    node_selector_of,
+    node_selector_term_of,
+)
 from kai_sched.model.selectors import LabelSelector, NodeSelector, NodeSelectorTerm, Operator, Requirement
 from kai_sched.model.workloads import PodAffinityTerm, TopologySpread
 
@@ -44,7 +49,7 @@ def preferred_node_affinity(affinity: Raw) -> tuple[tuple[int, NodeSelectorTerm]
     node = section(affinity, "nodeAffinity", "spec.affinity")
     path = f"spec.affinity.nodeAffinity.{_PREFERRED}"
     found = []
-    for item in sections(node, _PREFERRED, "spec.affinity.nodeAffinity"):
+    for item in sections(node, _PREFERRED, "spec.affinity.nodeAffinity", MOST_TERMS):
         term = node_selector_term_of(section(item, "preference", path), f"{path}.preference")
         found.append((integer(item, "weight", path) or 0, term))
     return tuple(found)
@@ -58,9 +63,9 @@ def pod_affinity_terms(
     path = f"spec.affinity.{kind}"
     found = [
         _term(term, 0, f"{path}.{_REQUIRED}[{index}]", namespace, labels, namespaces)
-        for index, term in enumerate(sections(here, _REQUIRED, path))
+        for index, term in enumerate(sections(here, _REQUIRED, path, MOST_TERMS))
     ]
-    for index, item in enumerate(sections(here, _PREFERRED, path)):
+    for index, item in enumerate(sections(here, _PREFERRED, path, MOST_TERMS)):
         at_item = f"{path}.{_PREFERRED}[{index}]"
         weight = integer(item, "weight", at_item) or 0
         if weight <= 0:
@@ -73,7 +78,7 @@ def pod_affinity_terms(
 def topology_spread(spec: Raw, labels: Labels) -> tuple[TopologySpread, ...]:
     """TopologySpreadConstraints."""
     found = []
-    for index, raw in enumerate(sections(spec, "topologySpreadConstraints", "spec")):
+    for index, raw in enumerate(sections(spec, "topologySpreadConstraints", "spec", MOST_TERMS)):
         path = f"spec.topologySpreadConstraints[{index}]"
         selector = label_selector_of(raw, "labelSelector", path)
         when = text(raw, "whenUnsatisfiable", path, "DoNotSchedule")

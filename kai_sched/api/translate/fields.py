@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from kai_sched.api.kinds import Raw
 from kai_sched.api.times import parse_time
 from kai_sched.model.snapshot import Unreadable
+from kai_sched.model.texts import shown
 
 Labels = tuple[tuple[str, str], ...]
 P = ParamSpec("P")
 T = TypeVar("T")
+
+INT32: Final = 2**31 - 1
+INT64: Final = 2**63 - 1
+LONGEST_NAME: Final = 320
+"""A label's key: a domain of 253 characters, a slash and a name of 63."""
+MOST_ENTRIES: Final = 5000
+"""Of any list that decisions read: more than anybody writes, and little enough to look through."""
 
 
 class FieldError(ValueError):
@@ -32,7 +40,7 @@ def readable(kind: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         return Unreadable(kind, key_text(args[0]), error.field, error.reason)
     except KeyError as error:
         return Unreadable(kind, key_text(args[0]), str(error.args[0]), "is missing")
-    except (TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+    except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
         return Unreadable(kind, key_text(args[0]), "", f"malformed: {error}")
 
 
@@ -56,17 +64,28 @@ def section(owner: Raw, key: str, path: str = "") -> Raw:
     return value
 
 
-def sections(owner: Raw, key: str, path: str = "") -> list[Raw]:
+def sections(owner: Raw, key: str, path: str = "", most: int = MOST_ENTRIES) -> list[Raw]:
     """A list of mappings; [] where absent."""
     value = owner.get(key)
     if value is None:
         return []
     if not isinstance(value, list):
         raise _wrong(path, key, "a list", value)
+    bounded(len(value), at(path, key), most)
     for position, item in enumerate(value):
         if not isinstance(item, dict):
             raise _wrong(path, f"{key}[{position}]", "an object", item)
     return value
+
+
+def bounded(entries: int, field: str, most: int) -> None:
+    """Refuse a list that is too long.
+
+    Raises:
+        FieldError: names the field and the limit.
+    """
+    if entries > most:
+        raise FieldError(field, f"has {entries} entries, more than the {most} that are read")
 
 
 def text(owner: Raw, key: str, path: str = "", default: str = "") -> str:
@@ -80,11 +99,19 @@ def text(owner: Raw, key: str, path: str = "", default: str = "") -> str:
 
 
 def name_in(owner: Raw, key: str, path: str = "") -> str:
-    """A text that must be there."""
-    value = text(owner, key, path)
+    """A name that must be there."""
+    value = reference(owner, key, path)
     if not value:
         raise FieldError(at(path, key), "is missing")
     return value
+
+
+def reference(owner: Raw, key: str, path: str = "") -> str:
+    """What should be the name of an object; "" where absent.
+
+    One that no object can have, for its length or its characters, names none and can be told without harm.
+    """
+    return shown(text(owner, key, path), LONGEST_NAME)
 
 
 def texts(owner: Raw, key: str, path: str = "") -> tuple[str, ...]:
@@ -94,6 +121,7 @@ def texts(owner: Raw, key: str, path: str = "") -> tuple[str, ...]:
         return ()
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise _wrong(path, key, "a list of strings", value)
+    bounded(len(value), at(path, key), MOST_ENTRIES)
     return tuple(value)
 
 
@@ -107,23 +135,27 @@ def flag(owner: Raw, key: str, path: str = "", *, default: bool = False) -> bool
     return value
 
 
-def integer(owner: Raw, key: str, path: str = "") -> int | None:
-    """An integer; None where absent."""
+def integer(owner: Raw, key: str, path: str = "", most: int = INT32) -> int | None:
+    """An integer no further from 0 than ``most``; None where absent."""
     value = owner.get(key)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong(path, key, "an integer", value)
+    if abs(value) > most:
+        raise FieldError(at(path, key), f"must lie between -{most} and {most}")
     return value
 
 
 def number(owner: Raw, key: str, path: str = "") -> float | None:
-    """A finite number; None where absent."""
+    """A number of what a cluster can have; None where absent."""
     value = owner.get(key)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 (NaN)
         raise _wrong(path, key, "a number", value)
+    if abs(value) > INT64 + 1:
+        raise FieldError(at(path, key), f"must lie between -{INT64} and {INT64}")
     return float(value)
 
 

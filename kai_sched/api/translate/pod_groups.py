@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kai_sched.api import keys
 from kai_sched.api.kinds import Raw
 from kai_sched.api.times import parse_time
 from kai_sched.api.translate.fields import (
+    LONGEST_NAME,
     flag,
     instant,
     integer,
     name_in,
     readable,
+    reference,
     section,
     sections,
     text,
@@ -22,8 +24,13 @@ from kai_sched.api.translate.priorities import PriorityTable, is_preemptible
 from kai_sched.api.translate.queues import duration
 from kai_sched.model.ids import PodGroupKey, QueueName, Uid
 from kai_sched.model.snapshot import Unreadable
+from kai_sched.model.texts import shown
+from kai_sched.model.words import chained
 from kai_sched.model.workloads import PodGroup, SubGroup, TopologyConstraint
 
+MOST_SUB_GROUPS: Final = 1000
+DEEPEST: Final = 16
+"""Levels of subgroups: what walks the tree must not be made to walk for ever, or to fall."""
 PREEMPTIBILITIES: Final = frozenset({"", "preemptible", "non-preemptible"})
 _NO_BACKOFF: Final = -1
 
@@ -49,7 +56,7 @@ def _pod_group(raw: Raw, priorities: PriorityTable) -> PodGroup:
     return PodGroup(
         key=PodGroupKey(key),
         uid=Uid(text(metadata, "uid", "metadata") or f"uid-{key}"),
-        queue=QueueName(text(spec, "queue", "spec") or text(labels, keys.QUEUE, "metadata.labels")),
+        queue=QueueName(reference(spec, "queue", "spec") or reference(labels, keys.QUEUE, "metadata.labels")),
         min_member=_minimum(min_member, has_children=bool(sub_groups)),
         min_sub_group=min_sub_group,
         sub_groups=sub_groups,
@@ -79,12 +86,12 @@ def _minimum(min_member: int | None, *, has_children: bool) -> int:
 
 def _sub_groups(spec: Raw) -> tuple[SubGroup, ...]:
     found = []
-    for index, raw in enumerate(sections(spec, "subGroups", "spec")):
+    for index, raw in enumerate(sections(spec, "subGroups", "spec", MOST_SUB_GROUPS)):
         path = f"spec.subGroups[{index}]"
         found.append(
             SubGroup(
                 name=name_in(raw, "name", path),
-                parent=text(raw, "parent", path),
+                parent=reference(raw, "parent", path),
                 min_member=integer(raw, "minMember", path),
                 min_sub_group=integer(raw, "minSubGroup", path),
                 constraint=_constraint(raw, path),
@@ -97,9 +104,9 @@ def _constraint(owner: Raw, path: str) -> TopologyConstraint | None:
     raw = section(owner, "topologyConstraint", path)
     here = f"{path}.topologyConstraint"
     constraint = TopologyConstraint(
-        topology=text(raw, "topology", here),
-        required_level=text(raw, "requiredTopologyLevel", here),
-        preferred_level=text(raw, "preferredTopologyLevel", here),
+        topology=reference(raw, "topology", here),
+        required_level=reference(raw, "requiredTopologyLevel", here),
+        preferred_level=reference(raw, "preferredTopologyLevel", here),
     )
     return constraint if constraint.required_level or constraint.preferred_level else None
 
@@ -130,7 +137,7 @@ def _problem(
 ) -> str:
     """The first thing that is wrong, with its path; "" if nothing is."""
     if preemptibility not in PREEMPTIBILITIES:
-        return f"spec.preemptibility: unknown value {preemptibility!r}"
+        return f"spec.preemptibility: unknown value {shown(preemptibility, LONGEST_NAME)!r}"
     for field, value in (("minMember", min_member), ("minSubGroup", min_sub_group)):
         if value is not None and value < 0:
             return f"spec.{field}: must be at least 0, is {value}"
@@ -167,8 +174,23 @@ def _tree_problem(sub_groups: Sequence[SubGroup]) -> str:
             path.append(name)
             name = parent_of[name]
         if name not in rooted:
-            return f"spec.subGroups[{index}].parent: cycle {' -> '.join([*path, name])}"
+            return f"spec.subGroups[{index}].parent: cycle {chained([*path, name])}"
         rooted.update(path)
+    return _depth_problem(sub_groups, parent_of)
+
+
+def _depth_problem(sub_groups: Sequence[SubGroup], parent_of: Mapping[str, str]) -> str:
+    """Of subgroups without a cycle."""
+    depth_of: dict[str, int] = {"": 0}
+    for index, sub_group in enumerate(sub_groups):
+        path, name = [], sub_group.name
+        while name not in depth_of:
+            path.append(name)
+            name = parent_of[name]
+        for below, passed in enumerate(reversed(path), start=1):
+            depth_of[passed] = depth_of[name] + below
+        if depth_of[sub_group.name] > DEEPEST:
+            return f"spec.subGroups[{index}].parent: lies deeper than the {DEEPEST} levels that are read"
     return ""
 
 

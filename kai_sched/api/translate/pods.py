@@ -10,13 +10,24 @@ from kai_sched.api import keys
 from kai_sched.api.keys import WHOLE_GPU
 from kai_sched.api.kinds import Raw
 from kai_sched.api.translate.affinity import Namespaces
-from kai_sched.api.translate.fields import FieldError, instant, name_in, readable, section, sections, text
+from kai_sched.api.translate.fields import (
+    FieldError,
+    instant,
+    integer,
+    name_in,
+    readable,
+    section,
+    sections,
+    text,
+)
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, gpu_share_of
 from kai_sched.api.translate.interner import SpecInterner
 from kai_sched.api.translate.pod_spec import MOST_LABELS, TooMuchText, spec_of
 from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, Uid
+from kai_sched.model.integers import parse_int64
 from kai_sched.model.resources import amount_of
 from kai_sched.model.snapshot import Unreadable
+from kai_sched.model.texts import shown
 from kai_sched.model.workloads import EXTENDED_RESOURCES, Pod, PodClaimRef, PodSpec, PodState
 
 MOST_NAME_CHARACTERS: Final = 253
@@ -162,7 +173,7 @@ def _state_of(wire: Raw, status: Raw, releasing_since: float | None) -> PodState
 
 
 def _group_of(annotations: Raw, namespace: str, key: PodKey, interner: SpecInterner) -> PodGroupKey:
-    group = _short(annotations, keys.POD_GROUP)
+    group = shown(_short(annotations, keys.POD_GROUP))
     return PodGroupKey(interner.text(f"{namespace}/{group}")) if group else PodGroupKey(key)
 
 
@@ -175,21 +186,13 @@ def _short(annotations: Raw, name: str) -> str:
 
 
 def _priority_of(wire: Raw) -> int:
-    value = wire.get("priority")
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise FieldError("spec.priority", "must be an integer")
-    return value
+    return integer(wire, "priority", "spec") or 0
 
 
 def _task_priority(labels: Raw) -> int:
     """KAI ignores a label that is no number."""
     value = labels.get(keys.TASK_PRIORITY)
-    try:
-        return int(value) if isinstance(value, str) else 0
-    except ValueError:
-        return 0
+    return (parse_int64(value) or 0) if isinstance(value, str) else 0
 
 
 def _gpu_groups(labels: Mapping[str, object]) -> tuple[str, ...]:

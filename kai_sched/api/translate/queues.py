@@ -5,6 +5,7 @@ from __future__ import annotations
 from kai_sched.api.kinds import Raw
 from kai_sched.api.times import parse_duration
 from kai_sched.api.translate.fields import (
+    INT64,
     FieldError,
     at,
     instant,
@@ -12,6 +13,7 @@ from kai_sched.api.translate.fields import (
     name_in,
     number,
     readable,
+    reference,
     section,
     text,
 )
@@ -32,12 +34,12 @@ def _queue(raw: Raw) -> Queue:
     metadata, spec = section(raw, "metadata"), section(raw, "spec")
     name = name_in(metadata, "name", "metadata")
     resources = section(spec, "resources", "spec")
-    priority = integer(spec, "priority", "spec")
+    priority = integer(spec, "priority", "spec", INT64)
     gpu, cpu, memory = (_resource(resources, kind) for kind in ("gpu", "cpu", "memory"))
     return Queue(
         name=QueueName(name),
         uid=Uid(text(metadata, "uid", "metadata") or f"uid-{name}"),
-        parent=QueueName(text(spec, "parentQueue", "spec")) or None,
+        parent=QueueName(reference(spec, "parentQueue", "spec")) or None,
         priority=DEFAULT_PRIORITY if priority is None else priority,
         gpu=gpu,
         cpu=cpu,

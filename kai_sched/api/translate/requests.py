@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from kai_sched.api.kinds import Raw
-from kai_sched.api.quantities import amount_in
+from kai_sched.api.quantities import MOST, amount_in
 from kai_sched.api.translate.fields import FieldError, at, section, sections, text
 from kai_sched.model.resources import CLASS_DOMAIN, CPU, HUGE_PAGES, MEMORY, PODS, Amounts, amounts
 from kai_sched.model.workloads import ExtendedRequest
@@ -35,6 +35,9 @@ def effective_requests(spec: Raw, status: Raw) -> Amounts:
     wanted.update(_pod_level(spec, status, infeasible=infeasible))
     _add(wanted, quantities(spec, "overhead", "spec"))
     wanted[PODS] = 1
+    for name, amount in wanted.items():
+        if amount > MOST:
+            raise FieldError("spec.containers", f"ask together for more {name} than any machine has")
     return amounts(wanted)
 
 

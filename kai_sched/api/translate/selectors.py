@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kai_sched.api.kinds import Raw
-from kai_sched.api.translate.fields import FieldError, at, name_in, section, sections, string_map, text, texts
+from kai_sched.api.translate.fields import (
+    LONGEST_NAME,
+    FieldError,
+    at,
+    name_in,
+    section,
+    sections,
+    string_map,
+    text,
+    texts,
+)
 from kai_sched.model.selectors import (
     LabelSelector,
     NodeSelector,
@@ -13,7 +25,10 @@ from kai_sched.model.selectors import (
     Taint,
     Toleration,
 )
+from kai_sched.model.texts import shown
 
+MOST_TERMS: Final = 256
+"""Of one list of terms, requirements or tolerations: each is held against every node, or every pod."""
 _WITH_VALUES = {Operator.IN, Operator.NOT_IN}
 _WITH_ONE_VALUE = {Operator.GT, Operator.LT}
 
@@ -25,7 +40,7 @@ def requirement_of(raw: Raw, path: str) -> Requirement:
     try:
         operator = Operator(name)
     except ValueError:
-        raise FieldError(at(path, "operator"), f"unknown operator {name!r}") from None
+        raise FieldError(at(path, "operator"), f"unknown operator {shown(name, LONGEST_NAME)!r}") from None
     values = texts(raw, "values", path)
     if operator in _WITH_VALUES and not values:
         raise FieldError(at(path, "values"), f"must not be empty for operator {name}")
@@ -38,7 +53,8 @@ def requirements_of(owner: Raw, key: str, path: str) -> tuple[Requirement, ...]:
     """A list of requirements."""
     here = at(path, key)
     return tuple(
-        requirement_of(item, f"{here}[{index}]") for index, item in enumerate(sections(owner, key, path))
+        requirement_of(item, f"{here}[{index}]")
+        for index, item in enumerate(sections(owner, key, path, MOST_TERMS))
     )
 
 
@@ -67,7 +83,7 @@ def node_selector_of(owner: Raw, key: str, path: str) -> NodeSelector | None:
     if owner.get(key) is None:
         return None
     here = at(at(path, key), "nodeSelectorTerms")
-    terms = sections(section(owner, key, path), "nodeSelectorTerms", at(path, key))
+    terms = sections(section(owner, key, path), "nodeSelectorTerms", at(path, key), MOST_TERMS)
     return NodeSelector(
         tuple(node_selector_term_of(term, f"{here}[{index}]") for index, term in enumerate(terms))
     )
@@ -86,7 +102,7 @@ def tolerations_of(owner: Raw, key: str, path: str) -> tuple[Toleration, ...]:
     """Tolerations of a pod or device request; a tolerationSeconds does not matter before the pod runs."""
     here = at(path, key)
     found = []
-    for item in sections(owner, key, path):
+    for item in sections(owner, key, path, MOST_TERMS):
         operator = text(item, "operator", here) or "Equal"
         found.append(
             Toleration(

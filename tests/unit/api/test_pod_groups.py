@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -164,11 +165,38 @@ def test_a_tree_with_unsaid_minimum_of_children_is_fine() -> None:
     assert read(subGroups=tree).problem == ""
 
 
-def test_ten_thousand_subgroups_in_one_chain_are_judged_without_recursion() -> None:
-    chain = [{"name": f"s{index}", "parent": f"s{index + 1}"} for index in range(10_000)]
-    chain[0]["minMember"] = 1
+def chain_of(levels: int) -> list[dict[str, Any]]:
+    names = [f"s{index}" for index in range(levels)]
+    chain: list[dict[str, Any]] = [
+        {"name": name, "parent": above} for name, above in itertools.pairwise(names)
+    ]
+    return [{**(chain[0] if chain else {"name": "s0"}), "minMember": 1}, *chain[1:], {"name": names[-1]}]
 
-    assert read(subGroups=[*chain, {"name": "s10000"}]).problem == ""
+
+def test_subgroups_may_lie_sixteen_levels_deep_and_no_deeper() -> None:
+    assert read(subGroups=chain_of(16)).problem == ""
+    for levels in (17, 400, 999):
+        problem = read(subGroups=chain_of(levels)).problem
+        assert "].parent: lies deeper than the 16 levels" in problem
+
+
+def test_more_than_a_thousand_subgroups_are_refused_by_name_of_the_limit() -> None:
+    raw = a_pod_group_document(subGroups=[{"name": f"s{index}", "minMember": 1} for index in range(1001)])
+
+    assert str(translate_pod_group(raw, PRIORITIES)) == (
+        "PodGroup team/pg: spec.subGroups: has 1001 entries, more than the 1000 that are read"
+    )
+
+
+def test_a_long_cycle_is_told_by_its_beginning() -> None:
+    ring = [{"name": f"s{index}", "parent": f"s{(index + 1) % 900}"} for index in range(900)]
+
+    assert len(read(subGroups=ring).problem) < 200
+
+
+def test_a_queue_that_no_queue_can_be_called_is_told_harmlessly() -> None:
+    assert read(queue="q\x1b[2J\nx").queue == r"q\x1b[2J\nx"
+    assert len(read(queue="q" * 100_000).queue) <= 320
 
 
 @pytest.mark.parametrize(

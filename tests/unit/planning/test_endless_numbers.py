@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 
 from kai_sched.api.objects import ObjectSet
+from kai_sched.api.plan_document import plan_document
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.grouping import group_objects
 from kai_sched.model.policy import Policy
@@ -25,6 +27,7 @@ VALUES = {
     "tiny": "1e-999999999",
     "endless exponent": f"1e{ENDLESS}",
     "foreign digits": "\u0663",
+    "twenty digits": "9" * 20,
 }
 QUEUE = {"kai.scheduler/queue": "team-a"}
 
@@ -71,6 +74,31 @@ def publishing(value: str) -> list[Document]:
     ]
 
 
+def naming_a_partition(value: str) -> list[Document]:
+    pod = a_pod_document("odd", labels=QUEUE)
+    limits = {f"nvidia.com/mig-{value}g.80gb": "1", "cpu": "1"}
+    pod["spec"]["containers"][0]["resources"] = {"limits": limits}
+    return [pod]
+
+
+def offering_a_partition(value: str) -> list[Document]:
+    node = a_node_document("odd")
+    node["status"]["allocatable"][f"nvidia.com/mig-{value}g.80gb"] = "1125899906842624"
+    return [node, *naming_a_partition(value)]
+
+
+def publishing_a_partition(value: str) -> list[Document]:
+    return [
+        a_slice(a_device(f"mig-{value}g", attributes={"profile": {"string": f"{value}g.80gb"}}), name="odd"),
+        a_claim_document(),
+        a_user("odd", "claim"),
+    ]
+
+
+def ranked(value: str) -> list[Document]:
+    return [a_pod_document("odd", labels={**QUEUE, "kai.scheduler/task-priority": value})]
+
+
 def of_a_job(value: str) -> list[Document]:
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "odd", "uid": "uid-job", "controller": True}
     pod = a_pod_document("odd", labels=QUEUE)
@@ -106,6 +134,10 @@ PLACES: dict[str, Callable[[str], list[Document]]] = {
     "node affinity": selecting,
     "allocatable": offering,
     "device capacity": publishing,
+    "partition": naming_a_partition,
+    "partition offered": offering_a_partition,
+    "partition published": publishing_a_partition,
+    "task priority": ranked,
     "minimum of a job": of_a_job,
 }
 
@@ -123,6 +155,7 @@ def test_an_endless_number_harms_nobody_else(place: Callable[[str], list[Documen
 
     assert "team/good" in {placement.pod for placement in plan.binds}
     assert not any("Exceeds the limit" in str(problem) for problem in snapshot.unreadable)
+    orjson.dumps(plan_document(plan))
 
 
 def _typed(document: Document) -> Document:
