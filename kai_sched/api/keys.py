@@ -39,6 +39,10 @@ GPU_FRACTION_CONTAINER: Final = "gpu-fraction-container-name"
 MPS: Final = "mps"
 GPU_GROUP: Final = "runai-gpu-group"
 
+# Ours, of pods that wait.
+WAITS_WITH: Final = "kai-sched.dev/pod-group"
+"""Annotation that names the pod group with which a pod waits, where the pod does not name it itself."""
+
 # GPU sharing by our webhook.
 SHARE: Final = "kai-sched.dev/gpu-share"
 """Label: of a claim or template that the webhook made; of a pod, the name of the one that it uses."""

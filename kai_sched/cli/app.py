@@ -10,7 +10,8 @@ import typer
 
 from kai_sched.cli.lazy import LazyGroup
 from kai_sched.cli.output import error_console
-from kai_sched.errors import ApiFailure, KaiSchedError
+from kai_sched.errors import ApiFailure, InvalidInput, KaiSchedError
+from kai_sched.model.texts import shown
 
 
 class Commands(LazyGroup):
@@ -60,7 +61,10 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted", code=_INTERRUPTED)
     except ApiFailure as error:
-        _fail(f"the API server refused: {error}")
+        _fail(f"the API server refused: {shown(str(error))}")
+    except InvalidInput as error:
+        # It repeats what files and objects say.
+        _fail(shown(str(error)))
     except KaiSchedError as error:
         _fail(str(error))
     except OSError as error:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kai_sched.api.snapshot_file import dump_yaml
+from kai_sched.model.texts import shown
 
 _NO_READER: Final = 141
 
@@ -41,6 +42,11 @@ def console() -> Console:
 def error_console() -> Console:
     """Standard error, for progress and errors."""
     return Console(stderr=True, highlight=False)
+
+
+def warn(remark: str) -> None:
+    """Say on standard error what somebody should know, and go on."""
+    error_console().print(f"warning: {shown(remark)}", style="yellow", markup=False, soft_wrap=True)
 
 
 def write_out(text: str) -> None:
@@ -87,5 +93,5 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         is_last = position == len(columns) - 1
         result.add_column(column, overflow="fold", no_wrap=False, ratio=1 if is_last else None)
     for row in rows:
-        result.add_row(*("" if cell is None else str(cell) for cell in row))
+        result.add_row(*("" if cell is None else shown(str(cell)) for cell in row))
     return result

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kai_sched.cli.output import print_hanging, table
+from kai_sched.model.texts import shown
 
 Document = Mapping[str, Any]
 _COLOUR = {"Placed": "green", "Pipelined": "cyan", "Unplaced": "yellow", "NotReady": "magenta"}
@@ -42,7 +43,7 @@ def print_verdicts(verdicts: Sequence[Document], console: Console) -> None:
     console.print(Text("Verdicts", style="bold"))
     for verdict in verdicts[:MOST_ROWS]:
         outcome = verdict["verdict"]
-        line = Text(f"{verdict['podGroup']} ")
+        line = Text(f"{shown(verdict['podGroup'])} ")
         line.append(outcome, style=_COLOUR[outcome])
         if verdict["blocker"]:
             line.append(f" {verdict['blocker']}", style="bold")

@@ -13,7 +13,7 @@ from kai_sched.api.shard_policy import policy_of
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.api.snapshot_file import read_snapshot, snapshot_time
 from kai_sched.api.times import parse_time
-from kai_sched.cli.output import error_console
+from kai_sched.cli.output import warn
 from kai_sched.errors import InvalidInput
 from kai_sched.grouping import group_objects
 from kai_sched.model.policy import Policy, StageName
@@ -63,7 +63,7 @@ def world_of(objects: ObjectSet, options: WorldOptions, source: str) -> World:
         objects, now=_now(options.now, objects, source), policy=policy, group=group_objects
     )
     for remark in (*objects.remarks, *(f"{source}: {problem}" for problem in snapshot.unreadable)):
-        error_console().print(f"warning: {remark}", style="yellow", markup=False, soft_wrap=True)
+        warn(remark)
     return World(snapshot, policy, link_speeds(settings.bandwidths))
 
 

@@ -16,6 +16,7 @@ from kai_sched.api.keys import SCHEDULER_NAME
 from kai_sched.api.kinds import Kind
 from kai_sched.api.membership import keys_alone
 from kai_sched.api.translate import TranslateContext
+from kai_sched.cluster.contained import Contained, told
 from kai_sched.cluster.overlay import Overlay
 from kai_sched.cluster.pod_shelf import PodShelf
 from kai_sched.cluster.ports import Document, PodGrouper
@@ -46,7 +47,13 @@ class Dirty:
 class Mirror:
     """The one view of the cluster that decisions are made from. Belongs to one event loop."""
 
-    def __init__(self, scheduler_name: str = SCHEDULER_NAME, grouper: PodGrouper | None = None) -> None:
+    def __init__(
+        self,
+        scheduler_name: str = SCHEDULER_NAME,
+        grouper: PodGrouper | None = None,
+        contained: Contained | None = None,
+    ) -> None:
+        self._contained = contained or Contained()
         self.stock = Stock()
         self.pods = PodShelf(TranslateContext(scheduler_name=scheduler_name), grouper)
         self.wake = asyncio.Event()
@@ -93,7 +100,10 @@ class Mirror:
             for change in changes:
                 self._apply_pod(change)
             return
-        effect = max((self._apply_one(kind, change) for change in changes), default=Effect.NOTHING)
+        effect = Effect.NOTHING
+        for change in changes:
+            with self._contained.guard("reading", f"{kind} {change.key}"):
+                effect = max(effect, self._apply_one(kind, change))
         if effect is not Effect.NOTHING:
             effect = max(effect, self._follow_up(kind))
         if effect is Effect.MATERIAL:
@@ -120,7 +130,11 @@ class Mirror:
         key = PodKey(change.key)
         before = self.pods.records.get(key)
         assumed = self._overlay.node_of(key)
-        effect = self.pods.apply(change)
+        try:
+            effect = self.pods.apply(change)
+        except Exception as failure:  # noqa: BLE001 — a bug about one pod must not hide the others
+            self._contained.note("reading", f"Pod {key}", failure)
+            effect = self.pods.give_up(change, told(failure))
         after = self.pods.records.get(key)
         self._overlay.pod_seen(key, after)
         if effect is not Effect.MATERIAL:

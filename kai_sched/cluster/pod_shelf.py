@@ -200,6 +200,21 @@ class PodShelf:
         self.version += 1
         return Effect.MATERIAL
 
+    def give_up(self, change: Change, failure: str) -> Effect:
+        """Reading a pod failed with an error of ours: it is nothing that we know, and its node takes no more."""
+        key, document = PodKey(change.key), change.document
+        self.unreadable.pop(key, None)
+        self.nodes_of_unreadable.pop(key, None)
+        if change.kind is not ChangeKind.DELETED and document is not None:
+            self.unreadable[key] = Unreadable("Pod", key, "", f"reading failed: {failure}")
+            if node := node_taken(document):
+                self.nodes_of_unreadable[key] = node
+        self._assigned.discard(key)
+        self.records.pop(key, None)
+        self._order_is_stale = True
+        self.version += 1
+        return Effect.MATERIAL
+
     def _group_unread(self, grouper: PodGrouper, key: PodKey, document: Document) -> None:
         """Its workload is one all the same: the group is made, and says what is wrong."""
         if is_scheduled_by(document, self.context.scheduler_name) and not names_its_group(document):

@@ -9,10 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from kai_sched.model.ids import QueueName
 from kai_sched.model.queues import QUOTA_RESOURCES, UNLIMITED, Queue
 from kai_sched.model.words import CHAIN_SHOWN, chained
+
+
+class ProblemKind(StrEnum):
+    """What is wrong with a queue, in a word."""
+
+    FIELD = "InvalidField"
+    LIMIT_BELOW_QUOTA = "LimitBelowQuota"
+    PARENT_NOT_FOUND = "ParentNotFound"
+    PARENT_CYCLE = "ParentCycle"
+    PARENT_INVALID = "ParentInvalid"
+
+
+_Problem = tuple[ProblemKind, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +36,8 @@ class QueueTree:
     queues: Mapping[QueueName, Queue]
     problems: Mapping[QueueName, str]
     """Queues left out -> "spec.path: what is wrong"."""
+    kinds: Mapping[QueueName, ProblemKind]
+    """The same in a word."""
     roots: tuple[QueueName, ...]
     children: Mapping[QueueName, tuple[QueueName, ...]]
     """Valid children of every valid queue, () for leaves."""
@@ -34,7 +50,8 @@ class QueueTree:
     def build(queues: Iterable[Queue]) -> QueueTree:
         """Order the queues and set the broken ones apart."""
         by_name = {queue.name: queue for queue in sorted(queues, key=lambda queue: queue.name)}
-        problems = _find_problems(by_name)
+        found = _find_problems(by_name)
+        problems = {name: text for name, (_, text) in found.items()}
         valid = {name: queue for name, queue in by_name.items() if name not in problems}
         children: dict[QueueName, list[QueueName]] = {name: [] for name in valid}
         for name, queue in valid.items():
@@ -44,6 +61,7 @@ class QueueTree:
         return QueueTree(
             queues=valid,
             problems=problems,
+            kinds={name: kind for name, (kind, _) in found.items()},
             roots=tuple(name for name, queue in valid.items() if not queue.parent),
             children={name: tuple(below) for name, below in children.items()},
             leaves=frozenset(name for name in valid if name not in parents),
@@ -62,10 +80,10 @@ class QueueTree:
         return name in self.leaves
 
 
-def _find_problems(by_name: Mapping[QueueName, Queue]) -> dict[QueueName, str]:
-    own = {name: text for name, queue in by_name.items() if (text := _own_problem(queue, by_name))}
+def _find_problems(by_name: Mapping[QueueName, Queue]) -> dict[QueueName, _Problem]:
+    own = {name: found for name, queue in by_name.items() if (found := _own_problem(queue, by_name))}
     for name, text in _cycles(by_name).items():
-        own.setdefault(name, text)
+        own.setdefault(name, (ProblemKind.PARENT_CYCLE, text))
     culprit: dict[QueueName, QueueName | None] = {name: name for name in own}
     for start in by_name:
         trail: list[QueueName] = []
@@ -77,32 +95,33 @@ def _find_problems(by_name: Mapping[QueueName, Queue]) -> dict[QueueName, str]:
                 culprit[name] = None
             else:
                 name = parent
-        found = culprit[name]
-        culprit.update(dict.fromkeys(trail, found))
+        culprit.update(dict.fromkeys(trail, culprit[name]))
     return {
-        name: own.get(name, f'spec.parentQueue: ancestor "{above}" is invalid')
+        name: own.get(name, (ProblemKind.PARENT_INVALID, f'spec.parentQueue: ancestor "{above}" is invalid'))
         for name in by_name
         if (above := culprit[name]) is not None
     }
 
 
-def _own_problem(queue: Queue, by_name: Mapping[QueueName, Queue]) -> str:
+def _own_problem(queue: Queue, by_name: Mapping[QueueName, Queue]) -> _Problem | None:
     if queue.problem:
-        return queue.problem
+        return ProblemKind.FIELD, queue.problem
     if queue.parent and queue.parent not in by_name:
-        return f'spec.parentQueue: queue "{queue.parent}" does not exist'
+        return ProblemKind.PARENT_NOT_FOUND, f'spec.parentQueue: queue "{queue.parent}" does not exist'
     for name in QUOTA_RESOURCES:
         amounts = queue.resource(name)
         path = f"spec.resources.{name.value}"
         for field, value in (("quota", amounts.deserved), ("limit", amounts.limit)):
             if not math.isfinite(value) or (value < 0 and value != UNLIMITED):
-                return f"{path}.{field}: must be -1 or at least 0, not {value:g}"
+                return ProblemKind.FIELD, f"{path}.{field}: must be -1 or at least 0, not {value:g}"
         if not math.isfinite(amounts.over_quota_weight) or amounts.over_quota_weight < 0:
-            return f"{path}.overQuotaWeight: must be at least 0, not {amounts.over_quota_weight:g}"
+            weight = f"must be at least 0, not {amounts.over_quota_weight:g}"
+            return ProblemKind.FIELD, f"{path}.overQuotaWeight: {weight}"
         # An unlimited quota under a limit is guaranteed up to that limit and contradicts nothing.
         if amounts.limit != UNLIMITED and amounts.deserved > amounts.limit:
-            return f"{path}.limit: {amounts.limit:g} is below the quota of {amounts.deserved:g}"
-    return ""
+            text = f"{amounts.limit:g} is below the quota of {amounts.deserved:g}"
+            return ProblemKind.LIMIT_BELOW_QUOTA, f"{path}.limit: {text}"
+    return None
 
 
 def _cycles(by_name: Mapping[QueueName, Queue]) -> dict[QueueName, str]:

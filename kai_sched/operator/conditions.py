@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kai_sched.api.times import format_time
 from kai_sched.cluster.ports import Document
+from kai_sched.model.texts import CONDITION, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,22 @@ class Condition:
     is_true: bool
     reason: str = ""
     message: str = ""
+
+
+TELLING_FAILED: Final = "TellingFailed"
+TOLD: Final = Condition(TELLING_FAILED, is_true=False, reason="Told")
+"""What an object says once it could be told again."""
+
+
+def telling_failed(failure: str) -> Condition:
+    """What an object says of which nothing else can be told: the error is ours, the way out may be the user's."""
+    text = f"kai-sched could not say what it knows of this object: {failure}. Next: report it, or remove what is unusual"
+    return Condition(TELLING_FAILED, is_true=True, reason="InternalError", message=text)
+
+
+def entries_of(value: object) -> list[Document]:
+    """The conditions in a field of a status; whatever else is there is left out."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def stamp(now: float) -> str:
@@ -44,6 +62,6 @@ def _document(known: Document | None, condition: Condition, now: float) -> Docum
         "type": condition.type,
         "status": status,
         "reason": condition.reason,
-        "message": condition.message,
+        "message": shown(condition.message, CONDITION),
         "lastTransitionTime": since or stamp(now),
     }

@@ -13,18 +13,31 @@ from typing import Final
 from kai_sched.api.times import format_micro_time
 from kai_sched.cluster.kube.resources import NEW_EVENTS, Resource
 from kai_sched.cluster.ports import Document
+from kai_sched.model.texts import EVENT_BYTES, shown_bytes
 
-_LONGEST_NOTE: Final = 1000
-"""The API's limit."""
 _LONGEST_NAME: Final = 200
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """The kind of what an event is about."""
+
+    api_version: str
+    kind: str
+
+    @staticmethod
+    def of(resource: Resource) -> About:
+        """One of the kinds that we know."""
+        return About(resource.api_version, resource.kind)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Event:
     """One thing said about one object."""
 
-    about: Resource
+    about: About
     key: str
+    """``namespace/name``, or the name of what has no namespace."""
     uid: str
     reason: str
     note: str
@@ -32,32 +45,38 @@ class Told:
     is_warning: bool = False
 
 
-def event_path(told: Told) -> str:
+def event_path(event: Event) -> str:
     """Where the event is created: with its object, or in ``default`` where that has no namespace."""
-    return NEW_EVENTS.collection(_namespace(told))
+    return NEW_EVENTS.collection(_namespace(event))
 
 
-def event_document(told: Told, *, scheduler_name: str, instance: str, now: float) -> Document:
+def event_document(event: Event, *, scheduler_name: str, instance: str, now: float) -> Document:
     """The event as it is created."""
-    name = told.key.rpartition("/")[2]
-    said = blake2b(f"{told.uid}\0{told.reason}\0{told.note}".encode(), digest_size=8).hexdigest()
-    regarding = {"apiVersion": told.about.api_version, "kind": told.about.kind, "name": name, "uid": told.uid}
-    if told.about.is_namespaced:
-        regarding["namespace"] = _namespace(told)
+    namespace, _, name = event.key.rpartition("/")
+    note = shown_bytes(event.note, EVENT_BYTES)
+    said = blake2b(f"{event.uid}\0{event.reason}\0{note}".encode(), digest_size=8).hexdigest()
+    regarding = {
+        "apiVersion": event.about.api_version,
+        "kind": event.about.kind,
+        "name": name,
+        "uid": event.uid,
+    }
+    if namespace:
+        regarding["namespace"] = namespace
     return {
         "apiVersion": NEW_EVENTS.api_version,
         "kind": NEW_EVENTS.kind,
-        "metadata": {"name": f"{name[:_LONGEST_NAME]}.{said}", "namespace": _namespace(told)},
+        "metadata": {"name": f"{name[:_LONGEST_NAME]}.{said}", "namespace": _namespace(event)},
         "eventTime": format_micro_time(now),
-        "type": "Warning" if told.is_warning else "Normal",
-        "reason": told.reason,
-        "action": told.action,
-        "note": told.note[:_LONGEST_NOTE],
+        "type": "Warning" if event.is_warning else "Normal",
+        "reason": event.reason,
+        "action": event.action,
+        "note": note,
         "regarding": regarding,
         "reportingController": scheduler_name,
         "reportingInstance": instance[:128],
     }
 
 
-def _namespace(told: Told) -> str:
-    return told.key.rpartition("/")[0] or "default"
+def _namespace(event: Event) -> str:
+    return event.key.rpartition("/")[0] or "default"

@@ -11,8 +11,16 @@ from kai_sched.model.integers import parse_int64
 from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.workloads import PodGroup
-from kai_sched.operator.conditions import Condition, merged_conditions, stamp
+from kai_sched.operator.conditions import (
+    TOLD,
+    Condition,
+    entries_of,
+    merged_conditions,
+    stamp,
+    telling_failed,
+)
 from kai_sched.operator.queue_status import resource_list
+from kai_sched.operator.sentences import is_waiting, sentence_of
 from kai_sched.operator.tally import GroupTally
 
 UNSCHEDULABLE: Final = "UnschedulableOnNodePool"
@@ -23,18 +31,6 @@ _KAI_REASONS: Final = {
     Blocker.NON_PREEMPTIBLE_OVER_QUOTA: "NonPreemptibleOverQuota",
     Blocker.QUEUE_NOT_FOUND: "QueueDoesNotExist",
 }
-
-
-def is_waiting(verdict: Verdict | None) -> bool:
-    """Whether a verdict is one that pods and groups are told about as a reason to wait."""
-    return verdict is not None and verdict.outcome in {Outcome.UNPLACED, Outcome.NOT_READY}
-
-
-def sentence_of(verdict: Verdict) -> str:
-    """The verdict for a person: blocker, missing amount, next step."""
-    blocker = f"{verdict.blocker.value}: " if verdict.blocker is not None else ""
-    step = f". Next: {verdict.next_step}" if verdict.next_step else ""
-    return f"{blocker}{verdict.message}{step}"
 
 
 def group_status(
@@ -51,11 +47,10 @@ def group_status(
         verdict.message if verdict is not None and verdict.blocker is Blocker.INVALID else ""
     )
     invalid = Condition("Invalid", bool(problem), "InvalidSpec" if problem else "Valid", problem)
-    known = [
-        entry for entry in present.get("schedulingConditions") or () if entry.get("nodePool") != node_pool
-    ]
+    entries = entries_of(present.get("schedulingConditions"))
+    known = [entry for entry in entries if entry.get("nodePool") != node_pool]
     status: Document = {
-        "conditions": merged_conditions(present.get("conditions") or (), (invalid,), now),
+        "conditions": merged_conditions(entries_of(present.get("conditions")), (invalid, TOLD), now),
         "schedulingConditions": known,
         "kaiSched": _verdict_part(tally, verdict),
     }
@@ -81,7 +76,7 @@ def _entries_of(
         if verdict.outcome is Outcome.NOT_READY:
             return []
         if verdict.blocker is Blocker.DELAYED:
-            entries = present.get("schedulingConditions") or ()
+            entries = entries_of(present.get("schedulingConditions"))
             return [entry for entry in entries if entry.get("nodePool") == node_pool]
     return [_scheduling_condition(group, verdict, shares, present, now, node_pool)]
 
@@ -89,7 +84,16 @@ def _entries_of(
 def invalid_status(problem: str, present: Document, now: float) -> Document:
     """The status of an object by whether it can be read: its condition only."""
     condition = Condition("Invalid", bool(problem), "InvalidSpec" if problem else "Valid", problem)
-    return {"conditions": merged_conditions(present.get("conditions") or (), (condition,), now)}
+    return {"conditions": merged_conditions(entries_of(present.get("conditions")), (condition, TOLD), now)}
+
+
+def failed_status(failure: str, present: Document, now: float) -> Document:
+    """The status of an object of which nothing else can be told."""
+    return {
+        "conditions": merged_conditions(
+            entries_of(present.get("conditions")), (telling_failed(failure),), now
+        )
+    }
 
 
 def _verdict_part(tally: GroupTally, verdict: Verdict | None) -> Document:
@@ -122,7 +126,7 @@ def _scheduling_condition(
     node_pool: str,
 ) -> Document:
     """KAI's condition of the node pool; its transitionID counts the transitions of the whole list."""
-    entries = present.get("schedulingConditions") or ()
+    entries = entries_of(present.get("schedulingConditions"))
     known = next((entry for entry in entries if entry.get("nodePool") == node_pool), None)
     reason = _KAI_REASONS.get(verdict.blocker, _DEFAULT_REASON) if verdict.blocker else _DEFAULT_REASON
     explained: Document = {"reason": reason, "message": verdict.message}

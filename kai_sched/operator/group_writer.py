@@ -57,7 +57,12 @@ class GroupWriter:
                 asked.again_at = now + _RETRY_SECONDS[min(asked.attempts, len(_RETRY_SECONDS) - 1)]
                 asked.attempts += 1
                 self._publisher.once(
-                    Saying(subject=("pod group", write.key), gist=None, send=self._sender(write))
+                    Saying(
+                        subject=("pod group", write.key),
+                        namespace=write.key.partition("/")[0],
+                        gist=None,
+                        send=self._sender(write),
+                    )
                 )
         return len(self._asked)
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from enum import StrEnum
+from typing import Any, Final
 
 import structlog
+
+from kai_sched.model.texts import shown
+
+_LONGEST: Final = 4000
+"""Characters of one field of a log line."""
 
 
 class LogFormat(StrEnum):
@@ -22,6 +29,7 @@ def configure_logs(form: LogFormat, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _harmless,
     ]
     structlog.configure(
         processors=[
@@ -50,6 +58,14 @@ def configure_logs(form: LogFormat, level: str) -> None:
     logging.getLogger("kopf._core.reactor.running").addFilter(_says_more_than_that_signals_are_ignored)
     for noisy in ("kopf", "asyncio", "aiohttp"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _harmless(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Names and reasons come from other people's objects: they forge no line and paint no terminal."""
+    for name, value in entry.items():
+        if isinstance(value, str) and not name.startswith("_") and name != "exception":
+            entry[name] = shown(value, _LONGEST)
+    return entry
 
 
 def _says_more_than_that_signals_are_ignored(record: logging.LogRecord) -> bool:

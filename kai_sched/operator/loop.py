@@ -17,6 +17,7 @@ import structlog
 from kai_sched.binder.execute import Binder
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.binder.recover import leftover_reservations
+from kai_sched.cluster.contained import Contained
 from kai_sched.cluster.mirror import Mirror
 from kai_sched.model.commands import BindGang, Command, Deallocate
 from kai_sched.model.ids import PodGroupKey
@@ -78,6 +79,7 @@ class Crew:
     narrator: Narrator
     telemetry: Telemetry
     write_groups: Callable[[], bool]
+    contained: Contained
 
 
 class CycleLoop:
@@ -91,6 +93,7 @@ class CycleLoop:
         self._telemetry = crew.telemetry
         self._self_check = SelfCheck(pace.self_check_seconds)
         self._write_groups = crew.write_groups
+        self._contained = crew.contained
         self._policy = policy
         self._pace = pace
         self._decide_seconds = pace.decide_seconds
@@ -141,13 +144,19 @@ class CycleLoop:
             _log.warning("decision cut short", ending=decision.ending.value, reason=decision.reason)
         commands = self._commands(plan, snapshot)
         self._start(commands)
-        self._is_unsettled = self._write_groups() or bool(commands)
+        self._is_unsettled = bool(commands)
+        guard = self._contained.guard
+        with guard("grouping", "all pod groups"):
+            self._is_unsettled |= self._write_groups()
         stock = self._mirror.stock
         told = self._attempts.told(plan, snapshot)
-        self._narrator.tell_cycle(snapshot, told, stock.queues.documents, stock.pod_groups.documents)
-        self._telemetry.queues(snapshot.queues, plan)
-        self._self_check.look(snapshot, policy, time.monotonic())
-        self._telemetry.broken(self._self_check.confirmed)
+        with guard("telling", "all objects"):
+            self._narrator.tell_cycle(snapshot, told, stock.queues.documents, stock.pod_groups.documents)
+        with guard("metrics", "all queues"):
+            self._telemetry.queues(snapshot.queues, plan)
+        with guard("self_check", "the cluster"):
+            self._self_check.look(snapshot, policy, time.monotonic())
+            self._telemetry.broken(self._self_check.confirmed)
         ended = time.perf_counter()
         self._telemetry.cycle_took(ended - began, seen - began, ended - decided)
         _log_cycle(self.cycles, snapshot, plan, commands, decided - seen, ended - began)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.cluster.contained import Contained
+from kai_sched.cluster.contained import told as told_failure
 from kai_sched.cluster.kube.resources import POD_GROUPS, QUEUES, SHARDS, Resource
 from kai_sched.cluster.ports import Document
 from kai_sched.model.commands import BindGang
 from kai_sched.model.ids import PodGroupKey, QueueName
 from kai_sched.model.plan import Plan, Verdict
 from kai_sched.model.policy import GpuClassRule
+from kai_sched.model.queues import QueueShare
 from kai_sched.model.snapshot import ClusterSnapshot, Unreadable
 from kai_sched.model.workloads import PodGroup
 from kai_sched.operator.claim_counts import DeviceCounts
 from kai_sched.operator.group_resources import GroupResources
-from kai_sched.operator.group_status import group_status, invalid_status, is_waiting
-from kai_sched.operator.pod_teller import PodCalls, PodTeller, Speaker, patience_for
+from kai_sched.operator.group_status import failed_status, group_status, invalid_status
+from kai_sched.operator.pod_teller import PodCalls, PodTeller, Speaker
 from kai_sched.operator.pruning import PRUNED, Pruning, first_root, without_it
 from kai_sched.operator.publisher import Publisher
-from kai_sched.operator.queue_status import queue_status, view_queues
+from kai_sched.operator.queue_status import QueueView, queue_status, view_queues
+from kai_sched.operator.sentences import Sentences, Told, is_waiting, patience_for
 from kai_sched.operator.status_teller import Calm, MergePatch, StatusTeller
 from kai_sched.operator.tally import NOBODY, GroupTally, by_key, tally_groups
 
@@ -44,12 +48,16 @@ class Voice(Speaker):
 class Narrator:
     """Offers to the publisher whatever a cycle makes sayable; the publisher writes what is news."""
 
-    def __init__(self, calls: StatusCalls, publisher: Publisher, voice: Voice) -> None:
+    def __init__(
+        self, calls: StatusCalls, publisher: Publisher, voice: Voice, contained: Contained | None = None
+    ) -> None:
         self._voice = voice
         self._publisher = publisher
+        self._contained = contained or Contained()
+        self._sentences = Sentences()
         self._pruning = Pruning()
         self._statuses = StatusTeller(calls, publisher, self._pruning)
-        self._pods = PodTeller(calls, publisher, voice)
+        self._pods = PodTeller(calls, publisher, voice, self._contained)
         self._device_counts = DeviceCounts(voice.gpu_classes)
         self._told_groups: set[PodGroupKey] = set()
         self._owed: set[PodGroupKey] = set()
@@ -69,24 +77,35 @@ class Narrator:
         queues: Mapping[str, Document],
         groups: Mapping[str, Document],
     ) -> None:
-        """Everything about one cycle; ``queues`` and ``groups`` are the objects as they are now."""
+        """Everything about one cycle; ``queues`` and ``groups`` are the objects as they are now.
+
+        What fails about one object, or about one kind of telling, costs only that.
+        """
+        guard = self._contained.guard
         self._group_documents = groups
         tallies = tally_groups(snapshot)
         records = by_key(snapshot.pod_groups)
-        self._tell_queues(snapshot, plan, records, tallies, queues)
-        self._tell_groups(snapshot, plan, records, tallies, groups)
         verdicts = {verdict.pod_group: verdict for verdict in plan.verdicts}
-        self._pods.tell_waiting(verdicts, records, tallies, groups)
+        told = self._sentences.of_cycle(verdicts, self._publisher.now)
+        with guard("queue_view", "all queues"):
+            self._tell_queues(snapshot, plan, records, tallies, queues)
+        with guard("group_view", "all pod groups"):
+            shown = {**verdicts, **{key: one.verdict for key, one in told.items()}}
+            self._tell_groups(snapshot, replace(plan, verdicts=tuple(shown.values())), told, tallies, groups)
+        with guard("pod_view", "all pods"):
+            self._pods.tell_waiting(told, records, tallies, groups)
         self._tell_unreadable(snapshot.unreadable, queues, groups, plan.now)
-        self._publisher.forget_others(
-            lambda: {pod.uid for pod in snapshot.pods} | _uids_of(queues) | _uids_of(groups)
-        )
+        with guard("forgetting", "all objects"):
+            self._publisher.forget_others(
+                lambda: {pod.uid for pod in snapshot.pods} | _uids_of(queues) | _uids_of(groups)
+            )
         self._has_shard = False
 
     def tell_outcome(self, outcome: Outcome) -> None:
         """What became of one command; what was to be said of a gang that is refused is no longer true."""
-        self._pods.tell_outcome(outcome)
         command = outcome.command
+        with self._contained.guard("outcome", type(command).__name__):
+            self._pods.tell_outcome(outcome)
         if not isinstance(command, BindGang) or outcome.result is Result.DONE:
             return
         self._owed.add(command.pod_group)
@@ -116,39 +135,79 @@ class Narrator:
             document = documents.get(queue.name)
             if document is None:
                 continue
-            status = queue_status(QueueName(queue.name), view, document.get("status") or {}, plan.now)
-            if queue.name == spokesman:
-                status["conditions"] = self._pruning.said_on(status["conditions"], plan.now)
-            else:
-                status["conditions"] = without_it(status["conditions"])
-            said = [entry["status"] for entry in status["conditions"] if entry.get("type") == PRUNED]
-            gist = (view.tree.problems.get(queue.name), status["kaiSched"]["waitingReason"], *said)
-            self._statuses.tell(QUEUES, queue.name, document, status, gist, QUEUE_CALM)
+            try:
+                self._tell_queue(
+                    QueueName(queue.name), document, view, plan.now, is_spokesman=queue.name == spokesman
+                )
+            except Exception as failure:  # noqa: BLE001 — the other queues are to be told all the same
+                self._telling_failed(QUEUES, queue.name, document, failure, plan.now)
+
+    def _tell_queue(
+        self, name: QueueName, document: Document, view: QueueView, now: float, *, is_spokesman: bool
+    ) -> None:
+        status = queue_status(name, view, document.get("status") or {}, now)
+        if is_spokesman:
+            status["conditions"] = self._pruning.said_on(status["conditions"], now)
+        else:
+            status["conditions"] = without_it(status["conditions"])
+        said = [entry["status"] for entry in status["conditions"] if entry.get("type") == PRUNED]
+        gist = (view.tree.problems.get(name), status["kaiSched"]["waitingReason"], *said)
+        self._statuses.tell(QUEUES, name, document, status, gist, QUEUE_CALM)
 
     def _tell_groups(
         self,
         snapshot: ClusterSnapshot,
         plan: Plan,
-        records: Mapping[PodGroupKey, PodGroup],
+        told: Mapping[PodGroupKey, Told],
         tallies: Mapping[PodGroupKey, GroupTally],
         documents: Mapping[str, Document],
     ) -> None:
+        records = by_key(snapshot.pod_groups)
         verdicts = {verdict.pod_group: verdict for verdict in plan.verdicts}
-        shares = {share.queue: share for share in plan.shares}
-        resources = GroupResources(snapshot, self._device_counts)
+        cycle = _GroupCycle(
+            shares={share.queue: share for share in plan.shares},
+            resources=GroupResources(snapshot, self._device_counts),
+            now=plan.now,
+            node_pool=self._voice.node_pool,
+            contained=self._contained,
+        )
         due, self._owed = {*verdicts, *self._owed, *self._told_groups}, set()
         for key in due:
             record, document = records.get(key), documents.get(key)
             if record is None or document is None:
                 continue
-            tally, verdict = tallies.get(key, NOBODY), verdicts.get(key)
-            present = document.get("status") or {}
-            status = group_status(record, tally, verdict, shares, present, plan.now, self._voice.node_pool)
-            status["resourcesStatus"] = resources.status_of(record, tally)
-            calm = Calm(GROUP_CALM.seconds, patience_for(verdict))
-            if not self._statuses.tell(POD_GROUPS, key, document, status, _group_gist(verdict), calm):
+            try:
+                status = cycle.status(record, tallies.get(key, NOBODY), verdicts.get(key), document)
+                is_told = self._tell_group(key, document, status, verdicts.get(key), told.get(key))
+            except Exception as failure:  # noqa: BLE001 — the other groups are to be told all the same
+                is_told = False
+                self._telling_failed(POD_GROUPS, key, document, failure, plan.now)
+            if not is_told:
                 self._owed.add(key)
         self._told_groups = {key for key, verdict in verdicts.items() if is_waiting(verdict)}
+
+    def _tell_group(
+        self,
+        key: PodGroupKey,
+        document: Document,
+        status: Document,
+        verdict: Verdict | None,
+        told: Told | None,
+    ) -> bool:
+        # A sentence has waited for its turn already; amounts and counts wait here.
+        is_new_sentence = told is not None and told.at == self._publisher.now
+        calm = Calm(0.0 if is_new_sentence else GROUP_CALM.seconds, patience_for(verdict))
+        return self._statuses.tell(POD_GROUPS, key, document, status, _group_gist(verdict), calm)
+
+    def _telling_failed(
+        self, resource: Resource, key: str, document: Document, failure: Exception, now: float
+    ) -> None:
+        """Have the object say at least that."""
+        self._contained.note(f"{resource.kind.lower()}_status", key, failure)
+        with self._contained.guard("failure_status", key):
+            text = told_failure(failure)
+            status = failed_status(text, document.get("status") or {}, now)
+            self._statuses.tell(resource, key, document, status, ("failed", text), GROUP_CALM)
 
     def _tell_unreadable(
         self,
@@ -166,9 +225,31 @@ class Narrator:
             document = documents.get(problem.key)
             if resource is None or document is None:
                 continue
-            text = f"{problem.field}: {problem.reason}" if problem.field else problem.reason
-            status = invalid_status(text, document.get("status") or {}, now)
-            self._statuses.tell(resource, problem.key, document, status, ("unreadable", text), GROUP_CALM)
+            with self._contained.guard("unreadable_status", problem.key):
+                text = f"{problem.field}: {problem.reason}" if problem.field else problem.reason
+                status = invalid_status(text, document.get("status") or {}, now)
+                self._statuses.tell(resource, problem.key, document, status, ("unreadable", text), GROUP_CALM)
+
+
+@dataclass(frozen=True, slots=True)
+class _GroupCycle:
+    """What the statuses of one cycle's pod groups have in common."""
+
+    shares: Mapping[QueueName, QueueShare]
+    resources: GroupResources
+    now: float
+    node_pool: str
+    contained: Contained
+
+    def status(
+        self, record: PodGroup, tally: GroupTally, verdict: Verdict | None, document: Document
+    ) -> Document:
+        """The whole status of one group."""
+        present = document.get("status") or {}
+        status = group_status(record, tally, verdict, self.shares, present, self.now, self.node_pool)
+        with self.contained.guard("resources", record.key):
+            status["resourcesStatus"] = self.resources.status_of(record, tally)
+        return status
 
 
 def _uids_of(documents: Mapping[str, Document]) -> set[str]:

@@ -1,30 +1,35 @@
-"""Tells about pods: why they wait, as a condition and one event a gang, and what became of commands."""
+"""Tells about pods: why they wait, as a condition, and what became of commands, as events.
+
+A waiting pod says itself why it waits and for which group. Events go to the pod group, to the workload that owns it
+and to the pods; of a large gang to its first pod only.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from kai_sched.api import keys
 from kai_sched.api.times import format_time
 from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.cluster.contained import Contained
 from kai_sched.cluster.kube.resources import POD_GROUPS, PODS
 from kai_sched.cluster.ports import Document
 from kai_sched.model.commands import BindGang, Evict
 from kai_sched.model.ids import PodGroupKey, PodKey
 from kai_sched.model.plan import Outcome as GangOutcome
-from kai_sched.model.plan import Verdict
-from kai_sched.model.workloads import Pod, PodGroup, PodState
-from kai_sched.operator.events import Told, event_document, event_path
-from kai_sched.operator.group_status import is_waiting, sentence_of
+from kai_sched.model.workloads import GroupOrigin, Pod, PodGroup, PodState
+from kai_sched.operator.events import About, Event, event_document, event_path
 from kai_sched.operator.publisher import Publisher, Saying, Send
+from kai_sched.operator.sentences import Told, patience_for
 from kai_sched.operator.tally import NOBODY, GroupTally
 
-POD_CALM_SECONDS: Final = 60.0
-EVENT_CALM_SECONDS: Final = 300.0
-NOT_READY_PATIENCE_SECONDS: Final = 2.0
-"""A gang whose pods and claims are just being made is nobody's problem yet."""
+MOST_PODS_WITH_EVENTS: Final = 20
+"""Waiting pods of a gang; of a larger one the first pod speaks for all."""
+FAILED_SCHEDULING: Final = "FailedScheduling"
+_ONCE: Final = "once"
 
 
 class PodCalls(Protocol):
@@ -47,41 +52,45 @@ class Speaker:
 class PodTeller:
     """Remembers whom it told that they wait, so that it can stop."""
 
-    def __init__(self, calls: PodCalls, publisher: Publisher, speaker: Speaker) -> None:
+    def __init__(
+        self, calls: PodCalls, publisher: Publisher, speaker: Speaker, contained: Contained | None = None
+    ) -> None:
         self._calls = calls
         self._publisher = publisher
         self._speaker = speaker
-        self._told_pods: set[str] = set()
-        self._told_events: set[str] = set()
+        self._contained = contained or Contained()
+        self._told_pods: set[tuple[str, str]] = set()
+        self._told_events: set[tuple[str, str]] = set()
 
     def tell_waiting(
         self,
-        verdicts: Mapping[PodGroupKey, Verdict],
+        told: Mapping[PodGroupKey, Told],
         records: Mapping[PodGroupKey, PodGroup],
         tallies: Mapping[PodGroupKey, GroupTally],
         groups: Mapping[str, Document],
     ) -> None:
-        """Every gang that waits, its pods and one event."""
-        still: set[str] = set()
-        events: set[str] = set()
-        for key, verdict in verdicts.items():
-            waiting = tallies.get(key, NOBODY).waiting
-            if not is_waiting(verdict) or not waiting:
+        """Every gang that waits: its pods, its group and its owner."""
+        pods: set[tuple[str, str]] = set()
+        events: set[tuple[str, str]] = set()
+        for key, one in told.items():
+            # A gated pod waits for whoever gated it: nothing is wrong with it.
+            waiting = [pod for pod in tallies.get(key, NOBODY).waiting if pod.state is not PodState.GATED]
+            if not waiting:
                 continue
-            events.add(self._tell_event(key, verdict, waiting[0], groups.get(key)))
-            record = records.get(key)
-            if record is not None and not record.mark_unschedulable:
-                continue
-            message = sentence_of(verdict)
-            for pod in waiting:
-                if pod.state is not PodState.GATED:
-                    still.add(pod.uid)
-                    self._tell_pod(pod, verdict, message)
-        for uid in self._told_pods - still:
-            self._publisher.forget(("pod", uid))
-        for uid in self._told_events - events:
-            self._publisher.withdraw(("event", uid))
-        self._told_pods, self._told_events = still, events
+            record, document = records.get(key), groups.get(key)
+            says_pods = record is None or record.mark_unschedulable
+            for event in _events_of(key, one, waiting if says_pods else [], document):
+                with self._contained.guard("event", event.key):
+                    events.add(self._tell_event(key, one, event))
+            is_alone = record is None or record.origin is GroupOrigin.BARE_POD
+            for pod in waiting if says_pods else ():
+                with self._contained.guard("pod_condition", pod.key):
+                    pods.add(self._tell_pod(pod, one, None if is_alone else key))
+        for subject in self._told_pods - pods:
+            self._publisher.forget(subject)
+        for subject in self._told_events - events:
+            self._publisher.withdraw(subject)
+        self._told_pods, self._told_events = pods, events
 
     def tell_outcome(self, outcome: Outcome) -> None:
         """What became of one command."""
@@ -102,91 +111,122 @@ class PodTeller:
             note = f"Evicted by {command.stage.value} for {command.beneficiary or 'nobody'}"
             self._say_once(_about_pod(command.pod, command.uid, "Evict", note))
 
-    def _tell_pod(self, pod: Pod, verdict: Verdict, message: str) -> None:
+    def _tell_pod(self, pod: Pod, told: Told, group: PodGroupKey | None) -> tuple[str, str]:
+        """In one write: the condition, and which pod group it waits with."""
         path = PODS.item_of_key(pod.key, "status")
         # Waiting since it was created: a time that a restarted operator tells again without a change.
         condition = {
             "type": "PodScheduled",
             "status": "False",
             "reason": "Unschedulable",
-            "message": message,
+            "message": told.sentence,
             "lastTransitionTime": format_time(int(pod.created_at)) if pod.created_at else None,
         }
-        body = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        metadata: Document = {"uid": pod.uid}
+        if group is not None:
+            metadata["annotations"] = {keys.WAITS_WITH: group.rpartition("/")[2]}
+        body = {"metadata": metadata, "status": {"conditions": [condition]}}
 
         async def send() -> object:
             return await self._calls.patch_strategic(path, body)
 
+        subject = ("pod", pod.uid)
+        self._offer(subject, pod.key, told, told.sentence, send)
+        return subject
+
+    def _tell_event(self, group: PodGroupKey, told: Told, event: Event) -> tuple[str, str]:
+        # A workload may own several groups: each says what it has to say.
+        subject = (f"event of {group}", event.uid)
+        if self._speaker.writes_events:
+            self._offer(subject, event.key, told, event.note, self._event_sender(event))
+        return subject
+
+    def _offer(self, subject: tuple[str, str], key: str, told: Told, detail: object, send: Send) -> None:
+        verdict = told.verdict
         self._publisher.offer(
             Saying(
-                subject=("pod", pod.uid),
-                gist=verdict.blocker,
-                detail=message,
+                subject=subject,
+                namespace=key.rpartition("/")[0],
+                gist=(verdict.outcome, verdict.blocker),
+                detail=detail,
                 send=send,
-                calm_seconds=POD_CALM_SECONDS,
+                # A sentence has waited for its turn already.
+                calm_seconds=0.0,
                 patience_seconds=patience_for(verdict),
             )
         )
 
-    def _tell_event(self, key: PodGroupKey, verdict: Verdict, pod: Pod, document: Document | None) -> str:
-        """On the pod group where there is one, else on its first waiting pod: one event a gang. Returns whose."""
-        reason = "NotReady" if verdict.outcome is GangOutcome.NOT_READY else "Unschedulable"
-        uid = document["metadata"]["uid"] if document is not None else pod.uid
-        told = Told(
-            about=POD_GROUPS if document is not None else PODS,
-            key=key if document is not None else pod.key,
-            uid=uid,
-            reason=reason,
-            note=sentence_of(verdict),
-            action="Scheduling",
-            is_warning=True,
-        )
-        if self._speaker.writes_events:
-            self._publisher.offer(
-                Saying(
-                    subject=("event", uid),
-                    gist=(reason, verdict.blocker),
-                    detail=told.note,
-                    send=self._event_sender(told),
-                    calm_seconds=EVENT_CALM_SECONDS,
-                    patience_seconds=patience_for(verdict),
-                )
-            )
-        return uid
-
-    def _say_once(self, told: Told) -> None:
+    def _say_once(self, event: Event) -> None:
         if not self._speaker.writes_events:
             return
         self._publisher.once(
-            Saying(subject=(told.reason, told.uid), gist=None, send=self._event_sender(told))
+            Saying(
+                subject=(f"{_ONCE} {event.reason}", event.uid),
+                namespace=event.key.rpartition("/")[0],
+                gist=None,
+                send=self._event_sender(event),
+            )
         )
 
-    def _say_on_change(self, told: Told) -> None:
+    def _say_on_change(self, event: Event) -> None:
         """A gang that is refused again and again hears each reason once."""
         if self._speaker.writes_events:
             self._publisher.offer(
-                Saying(subject=(told.reason, told.uid), gist=told.note, send=self._event_sender(told))
+                Saying(
+                    subject=(f"{_ONCE} {event.reason}", event.uid),
+                    namespace=event.key.rpartition("/")[0],
+                    gist=event.note,
+                    send=self._event_sender(event),
+                )
             )
 
-    def _event_sender(self, told: Told) -> Send:
+    def _event_sender(self, event: Event) -> Send:
         speaker = self._speaker
 
         async def send() -> object:
             document = event_document(
-                told, scheduler_name=speaker.scheduler_name, instance=speaker.instance, now=time.time()
+                event, scheduler_name=speaker.scheduler_name, instance=speaker.instance, now=time.time()
             )
-            return await self._calls.post(event_path(told), document)
+            return await self._calls.post(event_path(event), document)
 
         return send
 
 
-def _about_pod(pod: PodKey, uid: str, reason: str, note: str, *, is_warning: bool = False) -> Told:
-    return Told(
-        about=PODS, key=pod, uid=uid, reason=reason, note=note, action="Binding", is_warning=is_warning
+def owners_of(document: Document) -> Iterator[tuple[About, str, str]]:
+    """Kind, name and uid of what a pod group was made for."""
+    references = document["metadata"].get("ownerReferences")
+    for reference in references if isinstance(references, list) else ():
+        parts = [reference.get(part) for part in ("apiVersion", "kind", "name", "uid")]
+        if all(isinstance(part, str) and part for part in parts):
+            yield About(parts[0], parts[1]), parts[2], parts[3]
+
+
+def _events_of(key: PodGroupKey, told: Told, pods: list[Pod], document: Document | None) -> Iterable[Event]:
+    """The events by which a gang that waits is told."""
+    note = told.sentence
+    if document is not None:
+        reason = "NotReady" if told.verdict.outcome is GangOutcome.NOT_READY else "Unschedulable"
+        yield _warning(About.of(POD_GROUPS), key, document["metadata"]["uid"], reason, note)
+        namespace = key.rpartition("/")[0]
+        for kind, name, uid in owners_of(document):
+            yield _warning(kind, f"{namespace}/{name}", uid, FAILED_SCHEDULING, note)
+    for pod in pods if len(pods) <= MOST_PODS_WITH_EVENTS else pods[:1]:
+        yield _warning(About.of(PODS), pod.key, pod.uid, FAILED_SCHEDULING, note)
+
+
+def _warning(about: About, key: str, uid: str, reason: str, note: str) -> Event:
+    return Event(
+        about=about, key=key, uid=uid, reason=reason, note=note, action="Scheduling", is_warning=True
     )
 
 
-def patience_for(verdict: Verdict | None) -> float:
-    """How long what a verdict says must hold before it is told."""
-    is_early = verdict is not None and verdict.outcome is GangOutcome.NOT_READY
-    return NOT_READY_PATIENCE_SECONDS if is_early else 0.0
+def _about_pod(pod: PodKey, uid: str, reason: str, note: str, *, is_warning: bool = False) -> Event:
+    return Event(
+        about=About.of(PODS),
+        key=pod,
+        uid=uid,
+        reason=reason,
+        note=note,
+        action="Binding" if reason != "Evict" else "Evicting",
+        is_warning=is_warning,
+    )

@@ -7,29 +7,25 @@ written. A message that merely counts differently (the same reason, other number
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final, Protocol
 
 import structlog
 
+from kai_sched.cluster.contained import Contained
 from kai_sched.errors import ApiFailure
+from kai_sched.model.texts import shown
+from kai_sched.operator.outbox import WRITERS, Outbox, Saying, Send, Subject
+from kai_sched.operator.setbacks import Course, Setbacks
+
+__all__ = ["Publisher", "Saying", "Send", "Subject"]
 
 _log = structlog.get_logger(__name__)
 
-WRITERS: Final = 4
-MAX_QUEUED: Final = 20_000
 _TICK_SECONDS: Final = 0.5
 _YIELD_SECONDS: Final = 2.0
-_RETRY_SECONDS: Final = (0.2, 1.0, 5.0)
-
 _FEW_SUBJECTS: Final = 1000
-
-Send = Callable[[], Awaitable[object]]
-Subject = tuple[str, str]
-"""(what is told, uid of the object it is told of)"""
 
 
 class Traffic(Protocol):
@@ -45,22 +41,6 @@ class Fence(Protocol):
     """Whether this process may write."""
 
     def may_write(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saying:
-    """One thing to write. ``gist`` is what makes it news at once, ``detail`` what makes it news in time."""
-
-    subject: Subject
-    gist: Hashable
-    detail: Hashable = None
-    send: Send
-    calm_seconds: float = 30.0
-    """How long the same gist with another detail is held back."""
-    patience_seconds: float = 0.0
-    """How long a new gist must hold before it is written: what passes by itself is not told."""
-    repair_seconds: float | None = None
-    """The object is seen not to say it: after so long it is written again, somebody else wrote over it."""
 
 
 @dataclass(slots=True)
@@ -80,25 +60,38 @@ class _Held:
 class Publisher:
     """Takes sayings, writes the news among them in the background."""
 
-    def __init__(self, traffic: Traffic, fence: Fence, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        traffic: Traffic,
+        fence: Fence,
+        clock: Callable[[], float],
+        contained: Contained | None = None,
+    ) -> None:
         self._traffic = traffic
         self._fence = fence
         self._clock = clock
+        self._contained = contained or Contained()
         self._said: dict[Subject, _Said] = {}
         self._forget_above = _FEW_SUBJECTS
         self._held: dict[Subject, _Held] = {}
-        self._queue: OrderedDict[Subject, Saying] = OrderedDict()
-        self._sending: set[Subject] = set()
-        """Subjects with a write on its way: the next one about them waits, or it might arrive first."""
+        self._again: dict[Subject, _Held] = {}
+        """Writes that did not pass and are tried again soon."""
+        self._outbox = Outbox()
+        self._setbacks = Setbacks()
         self._news = asyncio.Event()
         self.writes = 0
         self.dropped = 0
         self.failures = 0
 
     @property
+    def now(self) -> float:
+        """Seconds of the clock by which it holds back."""
+        return self._clock()
+
+    @property
     def queued(self) -> int:
         """Sayings not written yet."""
-        return len(self._queue)
+        return len(self._outbox) + len(self._again)
 
     def offer(self, saying: Saying) -> bool:
         """Write a saying if it is news; a newer one about the same subject replaces it. Whether it was written before.
@@ -109,9 +102,11 @@ class Publisher:
         said = self._said.get(subject)
         held = self._held.pop(subject, None)
         since = held.since if held is not None and held.saying.gist == saying.gist else now
+        if self._setbacks.is_barred(saying):
+            return True
         if said is not None and said.gist == saying.gist:
             if said.detail == saying.detail:
-                is_under_way = subject in self._queue or subject in self._sending
+                is_under_way = self._is_under_way(subject)
                 if saying.repair_seconds is None or is_under_way:
                     return not is_under_way
                 due_at = said.at + saying.repair_seconds
@@ -119,6 +114,7 @@ class Publisher:
                 due_at = said.at + saying.calm_seconds
         else:
             due_at = since + saying.patience_seconds
+        due_at = max(due_at, self._setbacks.rests_until(subject))
         if now < due_at:
             self._held[subject] = _Held(saying, since, due_at)
             return False
@@ -128,25 +124,25 @@ class Publisher:
 
     def once(self, saying: Saying) -> None:
         """Write this, whatever was said before, and do not remember it."""
-        if len(self._queue) >= MAX_QUEUED:
-            oldest, _ = self._queue.popitem(last=False)
-            self._said.pop(oldest, None)
+        self._again.pop(saying.subject, None)
+        dropped = self._outbox.put(saying)
+        if dropped is not None:
+            self._said.pop(dropped.subject, None)
             self.dropped += 1
-        self._queue[saying.subject] = saying
         self._news.set()
 
     def is_so(self, saying: Saying) -> None:
         """The object says this already: nothing is to be written."""
-        self._queue.pop(saying.subject, None)
-        self._held.pop(saying.subject, None)
+        self._take_back(saying.subject)
         said = self._said.get(saying.subject)
         if said is None or (said.gist, said.detail) != (saying.gist, saying.detail):
             self._remember(saying)
 
     def forget(self, subject: Subject) -> None:
         """The subject is gone, or what was said is no longer true."""
-        for known in (self._said, self._held, self._queue):
-            known.pop(subject, None)
+        self._take_back(subject)
+        self._said.pop(subject, None)
+        self._setbacks.passed(subject)
 
     def forget_others(self, known_uids: Callable[[], Collection[str]]) -> None:
         """Drop what was said of other objects, they are gone; done whenever what is remembered has doubled."""
@@ -154,17 +150,17 @@ class Publisher:
             return
         known = known_uids()
         self._said = {subject: said for subject, said in self._said.items() if subject[1] in known}
+        self._setbacks.keep(known)
         self._forget_above = 2 * len(self._said) + _FEW_SUBJECTS
 
     def withdraw(self, subject: Subject) -> None:
         """What was to be said is no longer true; what was said already stays said."""
-        self._held.pop(subject, None)
-        if self._queue.pop(subject, None) is not None:
+        if self._take_back(subject):
             self._said.pop(subject, None)
 
     def forget_all(self) -> None:
         """Begin anew: after losing the Lease others may have said other things."""
-        for known in (self._said, self._held, self._queue):
+        for known in (self._said, self._held, self._again, self._outbox, self._setbacks):
             known.clear()
 
     def release_held(self) -> None:
@@ -174,6 +170,17 @@ class Publisher:
             del self._held[held.saying.subject]
             self._remember(held.saying)
             self.once(held.saying)
+        for held in [held for held in self._again.values() if held.due_at <= now]:
+            self.once(held.saying)
+
+    def _take_back(self, subject: Subject) -> bool:
+        """Whether something about the subject was about to be written."""
+        self._held.pop(subject, None)
+        was_due = self._again.pop(subject, None) is not None
+        return self._outbox.remove(subject) is not None or was_due
+
+    def _is_under_way(self, subject: Subject) -> bool:
+        return subject in self._outbox or subject in self._again or self._outbox.is_under_way(subject)
 
     def _remember(self, saying: Saying) -> None:
         self._said[saying.subject] = _Said(saying.gist, saying.detail, self._clock())
@@ -191,21 +198,16 @@ class Publisher:
         while True:
             await self._news.wait()
             await self._let_traffic_pass()
-            saying = self._next()
+            saying = self._outbox.take()
             if saying is None:
                 self._news.clear()
                 continue
-            self._sending.add(saying.subject)
             try:
                 await self._send(saying)
             finally:
-                self._sending.discard(saying.subject)
-            if self._queue:
+                self._outbox.finished(saying.subject)
+            if self._outbox:
                 self._news.set()
-
-    def _next(self) -> Saying | None:
-        subject = next((subject for subject in self._queue if subject not in self._sending), None)
-        return None if subject is None else self._queue.pop(subject)
 
     async def _let_traffic_pass(self) -> None:
         if self._traffic.backlog:
@@ -216,22 +218,37 @@ class Publisher:
                 return
 
     async def _send(self, saying: Saying) -> None:
-        for pause in (*_RETRY_SECONDS, None):
-            if not self._fence.may_write() or saying.subject in self._queue:
-                # Not ours to say any more, or there is something newer to say.
-                return
-            try:
-                await saying.send()
-            except ApiFailure as failure:
-                if failure.status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
-                    # The object is gone, or this very event exists already.
-                    return
-                if failure.retryable and pause is not None:
-                    await asyncio.sleep(pause)
-                    continue
-                self.failures += 1
-                self._said.pop(saying.subject, None)
-                _log.warning("could not be told", subject=str(saying.subject), failure=str(failure))
-                return
-            self.writes += 1
+        if not self._fence.may_write() or saying.subject in self._outbox:
+            # Not ours to say any more, or there is something newer to say.
             return
+        try:
+            await saying.send()
+        except ApiFailure as failure:
+            self._failed(saying, failure)
+        except Exception as failure:  # noqa: BLE001 — a writer that ends tells nobody anything any more
+            self._contained.note("write", "/".join(saying.subject), failure)
+            self._failed(saying, None)
+        else:
+            self.writes += 1
+            self._setbacks.passed(saying.subject)
+
+    def _failed(self, saying: Saying, failure: ApiFailure | None) -> None:
+        now = self._clock()
+        course, again_at = self._setbacks.failed(saying, failure, now)
+        if course is Course.DROP:
+            return
+        if course is Course.SOON:
+            # The writer goes on meanwhile: who is not answered must not keep others waiting.
+            if saying.subject not in self._outbox:
+                self._again[saying.subject] = _Held(saying, now, again_at)
+            return
+        self.failures += 1
+        if course is Course.LATER:
+            self._said.pop(saying.subject, None)
+        _log.warning(
+            "could not be told",
+            subject=str(saying.subject),
+            namespace=saying.namespace,
+            again=course.value,
+            failure=shown(str(failure)),
+        )

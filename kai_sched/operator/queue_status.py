@@ -14,8 +14,9 @@ from kai_sched.model.ids import PodGroupKey, QueueName
 from kai_sched.model.plan import Blocker, Outcome, Plan, Verdict
 from kai_sched.model.queues import QUOTA_RESOURCES, QueueShare, QuotaVector
 from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.texts import QUEUE_TEXT, shown
 from kai_sched.model.workloads import PodGroup
-from kai_sched.operator.conditions import Condition, merged_conditions
+from kai_sched.operator.conditions import TOLD, Condition, entries_of, merged_conditions
 from kai_sched.operator.tally import GroupTally, is_running
 
 _WORST_FIRST: Final = (
@@ -104,17 +105,17 @@ def queue_status(name: QueueName, view: QueueView, present: Document, now: float
             "ParentNotFound" if is_orphan else "ParentFound",
             problem if is_orphan else "",
         ),
+        TOLD,
     )
     status: Document = {
-        "conditions": merged_conditions(present.get("conditions") or (), conditions, now),
+        "conditions": merged_conditions(entries_of(present.get("conditions")), conditions, now),
         "childQueues": list(view.children.get(name, ())),
     }
     tally = view.tallies[name]
     ours: Document = {
         "pendingGangs": tally.pending,
         "runningGangs": tally.running,
-        "waitingReason": tally.worst.blocker.value if tally.worst and tally.worst.blocker else "",
-        "waitingMessage": tally.worst.message if tally.worst else "",
+        **_reason(name, view, tally),
     }
     share = view.shares.get(name)
     if share is not None:
@@ -124,6 +125,18 @@ def queue_status(name: QueueName, view: QueueView, present: Document, now: float
         ours["resources"] = _rows(share)
     status["kaiSched"] = ours
     return status
+
+
+def _reason(name: QueueName, view: QueueView, tally: QueueTally) -> Document:
+    """Why a queue can have no workloads; else what holds most of its gangs up."""
+    problem = view.tree.problems.get(name)
+    if problem is not None:
+        reason, message = view.tree.kinds[name].value, problem
+    elif tally.worst is not None and tally.worst.blocker is not None:
+        reason, message = tally.worst.blocker.value, tally.worst.message
+    else:
+        reason = message = ""
+    return {"waitingReason": reason, "waitingMessage": shown(message, QUEUE_TEXT)}
 
 
 def resource_list(vector: QuotaVector) -> Document:

@@ -17,6 +17,7 @@ from kai_sched.api.shard_policy import base_policy
 from kai_sched.binder.execute import Binder
 from kai_sched.binder.outcomes import Outcome
 from kai_sched.binder.wait import DeviceWait
+from kai_sched.cluster.contained import Contained
 from kai_sched.cluster.following import Following
 from kai_sched.cluster.kube.client import KubeClient
 from kai_sched.cluster.kube.resources import SHARDS
@@ -90,8 +91,9 @@ class Operator:
         self._shard_problem = ""
         self._outdated = asyncio.Event()
         self._telemetry = Telemetry()
+        contained = Contained(self._telemetry.contained)
         self._grouper = WorkloadGrouper(policy)
-        self._mirror = Mirror(options.settings.scheduler_name, self._grouper)
+        self._mirror = Mirror(options.settings.scheduler_name, self._grouper, contained)
         self._leadership = Leadership(options.lease, client) if options.lease is not None else None
         self._fence = self._leadership or AlwaysOpen()
         self._solver = SolverProcess()
@@ -99,9 +101,9 @@ class Operator:
         self._binder = Binder(
             client, MirrorKnowledge(self._mirror), self._fence, self._ended, device_wait=wait
         )
-        self._publisher = Publisher(self._binder, self._fence, time.monotonic)
+        self._publisher = Publisher(self._binder, self._fence, time.monotonic, contained)
         self._group_writer = GroupWriter(client, self._publisher, time.monotonic)
-        self._narrator = Narrator(client, self._publisher, self._voice())
+        self._narrator = Narrator(client, self._publisher, self._voice(), contained)
         crew = Crew(
             mirror=self._mirror,
             solver=self._solver,
@@ -109,6 +111,7 @@ class Operator:
             narrator=self._narrator,
             telemetry=self._telemetry,
             write_groups=self._write_groups,
+            contained=contained,
         )
         self._loop = CycleLoop(crew, self._policy, options.pace)
         self._following = Following(client, self._mirror, owners=self._grouper.kinds, compared=WATCHED.keys())
@@ -251,7 +254,8 @@ class Operator:
         return sorted({str(kind) for kind in (*self._following.blind, *self._kopf.blind)})
 
     def _metrics(self) -> bytes:
-        self._telemetry.traffic(self._binder.backlog, self._publisher.writes)
+        publisher = self._publisher
+        self._telemetry.traffic(self._binder.backlog, publisher.writes, publisher.failures)
         self._telemetry.blind(self._blind(), self._kopf.starts)
         return self._telemetry.text()
 

@@ -61,6 +61,7 @@ class StatusTeller:
         is_shown = _says(present, ours)
         saying = Saying(
             subject=(resource.plural, document["metadata"]["uid"]),
+            namespace=key.rpartition("/")[0],
             gist=gist,
             detail=orjson.dumps(kept, option=orjson.OPT_SORT_KEYS),
             send=send,

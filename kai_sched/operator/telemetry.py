@@ -125,6 +125,17 @@ class Telemetry:
             "kai_sched_waiting_gangs", "Gangs that wait, by reason", ["blocker"], registry=registry
         )
         self._pending = Gauge("kai_sched_commands_in_flight", "Commands not finished", registry=registry)
+        self._contained = Counter(
+            "kai_sched_contained_failures",
+            "Failures that cost one object only, by what was being done about it",
+            ["kind"],
+            registry=registry,
+        )
+        self._told_not = Gauge(
+            "kai_sched_failed_status_writes",
+            "Status and event writes that the API server refused, so far",
+            registry=registry,
+        )
         self._told = Gauge("kai_sched_status_writes", "Status and event writes, so far", registry=registry)
         self._broken = Gauge(
             "kai_sched_broken_invariants",
@@ -147,10 +158,15 @@ class Telemetry:
         """Whether this process decides and writes."""
         self._leading.set(1 if is_leading else 0)
 
-    def traffic(self, in_flight: int, told: int) -> None:
+    def traffic(self, in_flight: int, told: int, failed: int) -> None:
         """The state of the writers."""
         self._pending.set(in_flight)
         self._told.set(told)
+        self._told_not.set(failed)
+
+    def contained(self, kind: str) -> None:
+        """A failure that cost one object only."""
+        self._contained.labels(kind).inc()
 
     def blind(self, kinds: Iterable[str], starts: int) -> None:
         """The kinds whose changes are not heard at the moment, and how often kopf was started on one."""

@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import orjson
 import pytest
 
+from tests.documents import a_node_document, a_pod_document, a_queue_document
 from tests.unit.cli.conftest import Run
 
 KUBECONFIGS = {
@@ -116,3 +118,25 @@ def test_ctrl_c_ends_a_command_quietly(tmp_path: Path):
         out, err = process.communicate(timeout=30)
 
     assert (process.returncode, out, err) == (130, b"", b"")
+
+
+def hostile_names() -> list[dict[str, object]]:
+    """A pod whose group and another whose queue are called by what a terminal obeys."""
+    pods = [
+        a_pod_document("p0", annotations={"pod-group-name": "\x1b]0;pwned\x07\x1b[31mRED\nFAKE LINE Placed"}),
+        a_pod_document("p1", labels={"kai.scheduler/queue": "q\x1b[2Jx"}),
+        a_pod_document("p2", spec={"tolerations": "\x1b[2J"}),
+    ]
+    return [a_node_document("n\x1b[31m1"), a_queue_document(), *pods]
+
+
+@pytest.mark.parametrize("form", ["table", "json", "yaml"])
+def test_no_name_paints_the_terminal_or_forges_a_line(run: Run, tmp_path: Path, form: str) -> None:
+    file = tmp_path / "world.json"
+    file.write_bytes(orjson.dumps({"apiVersion": "v1", "kind": "List", "items": hostile_names()}))
+
+    answer = run("plan", "-f", file, "-o", form)
+
+    assert answer.code == 0
+    assert not any(ord(one) < 32 and one != "\n" for one in answer.out + answer.err)
+    assert not any(line.startswith("FAKE LINE") for line in answer.out.splitlines())

@@ -19,6 +19,7 @@ def a_loop(wake: asyncio.Event) -> CycleLoop:
         narrator=unused,
         telemetry=unused,
         write_groups=None,
+        contained=None,
     )
     return CycleLoop(cast("Crew", crew), lambda: None, Pace())
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from kai_sched.cluster.contained import Contained
 from kai_sched.errors import ApiFailure
+from kai_sched.operator.outbox import WRITERS, Outbox
 from kai_sched.operator.publisher import Publisher, Saying
 
 
@@ -34,10 +38,11 @@ class Desk:
         self.now = 100.0
         self.traffic = Traffic()
         self.written: list[str] = []
-        self.publisher = Publisher(self.traffic, Open(), lambda: self.now)
+        self.contained = Contained()
+        self.publisher = Publisher(self.traffic, Open(), lambda: self.now, self.contained)
 
     def saying(
-        self, text: str, *, gist: str = "", uid: str = "u1", send: Callable | None = None, **how: float
+        self, text: str, *, gist: str = "", uid: str = "u1", send: Callable | None = None, **how: Any
     ) -> Saying:
         async def write() -> None:
             if send is not None:
@@ -46,10 +51,11 @@ class Desk:
 
         return Saying(subject=("pod", uid), gist=gist or text, detail=text, send=write, **how)
 
-    async def settle(self) -> list[str]:
-        """What is written once everything that is due has been."""
+    async def settle(self, after: float = 0.0) -> list[str]:
+        """What is written once everything that is due so many seconds later has been."""
+        self.now += after
         self.publisher.release_held()
-        for _ in range(20):
+        for _ in range(200):
             await asyncio.sleep(0)
         return self.written
 
@@ -57,7 +63,7 @@ class Desk:
 @pytest.fixture
 async def desk():
     desk = Desk()
-    writers = [asyncio.create_task(desk.publisher._write()) for _ in range(2)]
+    writers = [asyncio.create_task(desk.publisher._write()) for _ in range(WRITERS)]
     yield desk
     for writer in writers:
         writer.cancel()
@@ -161,7 +167,142 @@ async def test_what_is_refused_for_good_is_said_again_when_it_is_offered_again(d
 
     desk.publisher.offer(desk.saying("full"))
 
+    assert await desk.settle(after=1.5) == ["full"]
+
+
+async def test_without_a_right_the_pauses_between_tries_grow(desk: Desk):
+    tries: list[float] = []
+
+    async def forbid() -> None:
+        tries.append(desk.now)
+        raise ApiFailure("forbidden", status=403, retryable=False)
+
+    for _ in range(1200):
+        desk.publisher.offer(desk.saying("full", send=forbid))
+        await desk.settle(after=1.0)
+
+    pauses = [round(later - earlier) for earlier, later in itertools.pairwise(tries)]
+    assert pauses[:4] == [1, 2, 5, 15]
+    assert pauses[4:] == sorted(pauses[4:])
+    assert len(tries) < 10
+
+
+async def test_a_right_that_comes_back_is_used_and_its_loss_forgotten(desk: Desk):
+    is_forbidden = True
+
+    async def maybe() -> None:
+        if is_forbidden:
+            raise ApiFailure("forbidden", status=403, retryable=False)
+
+    for _ in range(10):
+        desk.publisher.offer(desk.saying("full", send=maybe))
+        await desk.settle(after=1.0)
+    is_forbidden = False
+    desk.publisher.offer(desk.saying("full", send=maybe))
+    assert await desk.settle(after=60.0) == ["full"]
+
+    desk.publisher.offer(desk.saying("limit", send=maybe))
+
+    assert await desk.settle() == ["full", "limit"]
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable", "message"),
+    [
+        (413, False, "Request entity too large: limit is 3145728"),
+        (422, False, 'PodGroup "g" is invalid: status.message: Too long: may not be more than 32768 bytes'),
+        (500, True, "etcdserver: request is too large"),
+    ],
+)
+async def test_what_is_too_large_is_never_written_again_as_it_is(
+    desk: Desk, status: int, retryable: bool, message: str
+):
+    tries = 0
+
+    async def refuse() -> None:
+        nonlocal tries
+        tries += 1
+        raise ApiFailure(message, status=status, retryable=retryable)
+
+    for _ in range(100):
+        desk.publisher.offer(desk.saying("x" * 1000, gist="full", send=refuse, repair_seconds=5))
+        await desk.settle(after=60.0)
+    assert tries == 1
+
+    desk.publisher.offer(desk.saying("short", gist="full", send=None))
+
+    assert await desk.settle(after=400.0) == ["short"]
+
+
+async def test_a_server_that_is_busy_is_asked_again_without_keeping_others_waiting(desk: Desk):
+    tries = 0
+
+    async def busy() -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise ApiFailure("try again", status=503, retryable=True)
+
+    for number in range(40):
+        desk.publisher.offer(
+            desk.saying(
+                "slow", uid=f"u{number}", namespace="greedy", send=busy if number == 0 else refuse_for_now
+            )
+        )
+    desk.publisher.offer(desk.saying("status of another", uid="other", namespace="team"))
+
+    assert await desk.settle() == ["status of another"]
+    await desk.settle(after=0.3)
+    assert await desk.settle(after=1.1) == ["status of another", "slow"]
+
+
+async def refuse_for_now() -> None:
+    raise ApiFailure("try again", status=503, retryable=True)
+
+
+async def test_namespaces_take_turns(desk: Desk):
+    gate = asyncio.Event()
+    for number in range(50):
+        desk.publisher.offer(
+            desk.saying(f"greedy {number}", uid=f"g{number}", namespace="greedy", send=gate.wait)
+        )
+    await desk.settle()
+    for number in range(3):
+        desk.publisher.offer(desk.saying(f"team {number}", uid=f"t{number}", namespace="team"))
+
+    # Its writes are not answered at all: they never have all the writers.
+    assert await desk.settle() == ["team 0", "team 1", "team 2"]
+    gate.set()
+    await desk.settle()
+    assert len(desk.written) == 53
+
+
+async def test_a_write_that_fails_with_an_error_of_ours_ends_no_writer(desk: Desk):
+    async def broken() -> None:
+        raise TypeError("Integer exceeds 64-bit range")
+
+    for number in range(10):
+        desk.publisher.offer(desk.saying("odd", uid=f"u{number}", send=broken))
+    await desk.settle()
+
+    desk.publisher.offer(desk.saying("full", uid="fine"))
+
     assert await desk.settle() == ["full"]
+    assert desk.contained.counts == {"write": 10}
+
+
+async def test_a_full_outbox_drops_the_oldest_of_whoever_has_most(monkeypatch: pytest.MonkeyPatch):
+    outbox = Outbox(most=4)
+    desk = Desk()
+    for number in range(3):
+        outbox.put(desk.saying(f"g{number}", uid=f"g{number}", namespace="greedy"))
+    outbox.put(desk.saying("t0", uid="t0", namespace="team"))
+
+    dropped = outbox.put(desk.saying("t1", uid="t1", namespace="team"))
+
+    assert dropped is not None
+    assert dropped.detail == "g0"
+    assert len(outbox) == 4
 
 
 async def test_an_object_that_is_gone_is_no_failure(desk: Desk):
@@ -198,7 +339,7 @@ async def test_little_that_is_remembered_is_not_looked_through(desk: Desk):
 async def test_what_was_dropped_from_a_full_queue_is_written_when_it_is_offered_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("kai_sched.operator.publisher.MAX_QUEUED", 2)
+    monkeypatch.setattr(desk.publisher, "_outbox", Outbox(most=2))
     sayings = [desk.saying(f"{number} waits", uid=f"u{number}") for number in range(3)]
     for saying in sayings:
         desk.publisher.offer(saying)

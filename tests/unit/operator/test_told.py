@@ -10,7 +10,7 @@ from kai_sched.model.plan import Blocker, Outcome, QuotaConflict, Verdict
 from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.workloads import PodGroup
 from kai_sched.operator.conditions import Condition, merged_conditions
-from kai_sched.operator.events import Told, event_document, event_path
+from kai_sched.operator.events import About, Event, event_document, event_path
 from kai_sched.operator.group_status import group_status
 from kai_sched.operator.tally import GroupTally
 
@@ -44,7 +44,9 @@ def test_conditions_of_others_stay_and_what_never_was_is_not_denied():
 
 
 def test_an_event_that_says_the_same_has_the_same_name_and_lies_beside_its_object():
-    told = Told(about=PODS, key="team/p0", uid="u", reason="Unschedulable", note="full", action="Scheduling")
+    told = Event(
+        about=About.of(PODS), key="team/p0", uid="u", reason="Unschedulable", note="full", action="Scheduling"
+    )
     first, again = (
         event_document(told, scheduler_name="kai-scheduler", instance=name, now=now)
         for name, now in (("a", NOW), ("b", LATER))
@@ -56,7 +58,7 @@ def test_an_event_that_says_the_same_has_the_same_name_and_lies_beside_its_objec
     assert (
         "namespace"
         not in event_document(
-            Told(about=QUEUES, key="q", uid="u", reason="R", note="n", action="A"),
+            Event(about=About.of(QUEUES), key="q", uid="u", reason="R", note="n", action="A"),
             scheduler_name="s",
             instance="i",
             now=NOW,
@@ -65,9 +67,14 @@ def test_an_event_that_says_the_same_has_the_same_name_and_lies_beside_its_objec
 
 
 def test_a_long_note_is_cut_to_what_the_api_takes():
-    told = Told(about=PODS, key="team/p", uid="u", reason="R", note="x" * 5000, action="A")
+    told = Event(
+        about=About.of(PODS), key="team/p", uid="u", reason="R", note="\U0001f600" * 5000, action="A"
+    )
 
-    assert len(event_document(told, scheduler_name="s", instance="i", now=NOW)["note"]) == 1000
+    note = event_document(told, scheduler_name="s", instance="i", now=NOW)["note"]
+
+    assert len(note.encode()) <= 1000
+    assert note.endswith("more characters)")
 
 
 def test_a_waiting_group_has_the_condition_of_its_node_pool_beside_those_of_others():
