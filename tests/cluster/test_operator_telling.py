@@ -152,8 +152,12 @@ def test_a_waiting_gang_is_told_why_once_and_told_nothing_more_when_it_runs(
     assert status["schedulingConditions"] == []
     assert (status["kaiSched"]["verdict"], status["kaiSched"]["pendingPods"]) == ("Placed", 0)
     assert status["resourcesStatus"] == {"requested": asked, "allocated": asked}
-    operator.wait_until(lambda: len(events_about(cluster, "p0", namespace)) == 1)
-    assert events_about(cluster, "p0", namespace)[0]["reason"] == "Scheduled"
+    operator.wait_until(
+        lambda: (
+            {event["reason"] for event in events_about(cluster, "p0", namespace)}
+            == {"FailedScheduling", "Scheduled"}
+        )
+    )
 
 
 def test_devices_of_claims_are_listed_and_what_others_write_there_stays(
@@ -305,3 +309,48 @@ def test_metrics_and_probes_answer(cluster: LocalCluster, namespace: str, operat
     cycle = next(entry for entry in operator.entries("cycle") if entry["binds"])
     assert cycle["solver"]
     assert cycle["objective"].keys() == cycle["bound"].keys() != set()
+
+
+def test_the_pods_of_a_job_that_waits_say_so_themselves_and_so_does_the_job(
+    cluster: LocalCluster, namespace: str, operator: RunningOperator
+) -> None:
+    with_nodes(cluster, plugin=1, gpus=2)
+    cluster.api.create(a_queue())
+    cluster.api.create(a_job("train", namespace, pods=2, gpus=4))
+
+    def pods() -> list[Document]:
+        return cluster.api.list("Pod", namespace)
+
+    operator.wait_until(
+        lambda: (
+            len(pods()) == 2
+            and all(condition_of(cluster, pod["metadata"]["name"], namespace) for pod in pods())
+        )
+    )
+    operator.wait_until(lambda: events_about(cluster, "train", namespace) != [])
+
+    (group,) = cluster.api.list("PodGroup", namespace)
+    (scheduling,) = group["status"]["schedulingConditions"]
+    sentences = {condition_of(cluster, pod["metadata"]["name"], namespace)["message"] for pod in pods()}
+    assert sentences == {scheduling["message"]}
+    for pod in pods():
+        assert pod["metadata"]["annotations"]["kai-sched.dev/pod-group"] == group["metadata"]["name"]
+
+    def told() -> set[tuple[str, str, str]]:
+        return {
+            (event["involvedObject"]["kind"], event["reason"], event["message"])
+            for event in events_about(cluster, "", namespace)
+            if event["reason"] in {"FailedScheduling", "Unschedulable"}
+        }
+
+    wanted = {
+        (kind, reason, scheduling["message"])
+        for kind, reason in (
+            ("Job", "FailedScheduling"),
+            ("Pod", "FailedScheduling"),
+            ("PodGroup", "Unschedulable"),
+        )
+    }
+    operator.wait_until(lambda: told() == wanted, f"the events; they were {told()}")
+    # The condition and the annotation were one write.
+    assert len(operator.writes("pods/status")) == 2
