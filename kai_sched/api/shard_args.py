@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kai_sched.api.keys import QUEUE
+from kai_sched.api.shard_notes import NotServed
 from kai_sched.api.times import parse_duration
 from kai_sched.api.translate.fields import INT32
 from kai_sched.model.integers import parse_int64
@@ -67,13 +68,13 @@ def _name(text: str) -> str:
 
 def _full_hierarchy(text: str) -> Changes:
     if not _boolean(text):
-        raise ValueError("false is not supported: fairness always looks at the whole tree")
+        raise NotServed("false is not supported: fairness always looks at the whole tree")
     return {}
 
 
 def _queue_label(text: str) -> Changes:
     if text != QUEUE:
-        raise ValueError(f"only {QUEUE} is supported, is {text!r}")
+        raise NotServed(f"only {QUEUE} is supported, is {text!r}")
     return {}
 
 

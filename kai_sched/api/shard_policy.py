@@ -1,14 +1,15 @@
 """SchedulingShard (kai.scheduler/v1) → Policy: KAI's names and defaults, and ours beside them.
 
-What is not known, or known and not supported, is an error that names the key: an admin must never believe that a knob
-works which does not. Knobs of KAI that only tune how its processes run are accepted and listed by ``ineffective_keys``.
+What is not known, or known and not served, is left out and named: an admin must never believe that a knob works which
+does not, and the rest of the shard holds all the same. Knobs of KAI that only tune how its processes run are accepted
+and listed as without effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
 
 from kai_sched.api import kinds
 from kai_sched.api.kinds import Raw
@@ -23,12 +24,17 @@ from kai_sched.api.shard_fields import (
     apply_queue_depth,
     apply_strategy,
 )
+from kai_sched.api.shard_notes import Note, NotServed, ShardNotes
 from kai_sched.api.translate.fields import FieldError, key_text, number, section, text
 from kai_sched.errors import InvalidInput
 from kai_sched.model.policy import ConfidentialRules, GpuClassRule, Policy, StageName
 
 _INEFFECTIVE: Final = frozenset({"scenarioSearchBudgets", "goMemLimitRatio", "goMemLimit"})
 _UNSUPPORTED: Final = {"usageDBConfig": "time-based fair share is not supported yet"}
+_SAY_WHICH_NODES: Final = frozenset(
+    {"spec.args", "spec.args.partition-label-value", "spec.args.nodepool-label-key"}
+)
+"""Without these nobody can say which nodes the shard is for."""
 _KNOWN: Final = frozenset(
     {
         "args",
@@ -44,14 +50,48 @@ _KNOWN: Final = frozenset(
 )
 
 
-def policy_of(objects: ObjectSet, settings: Settings, shard: str | None = None) -> Policy:
-    """The policy of a named shard, else of the only one, else of the one named like the settings' shard, else defaults.
+@dataclass(frozen=True, slots=True)
+class ShardReading:
+    """The policy of a shard as far as it can be served, and what of it does not hold."""
+
+    policy: Policy
+    not_served: tuple[Note, ...] = ()
+    """Keys that we do not know or cannot do."""
+    wrong: tuple[Note, ...] = ()
+    """Keys with a value that they cannot have."""
+    without_effect: tuple[str, ...] = ()
+    """Keys that are accepted and change nothing here."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is left out, for a person."""
+        left_out = tuple(str(note) for note in self.not_served)
+        without = f"without effect here: {', '.join(self.without_effect)}" if self.without_effect else ""
+        return (*left_out, without) if without else left_out
+
+
+def reading_of(objects: ObjectSet, settings: Settings, shard: str | None = None) -> ShardReading:
+    """Of a named shard, else of the only one, else of the one named like the settings' shard, else the defaults.
 
     Raises:
-        InvalidInput: the shard does not exist or a key of it is unknown or wrong.
+        InvalidInput: the shard does not exist, or a value in it is wrong.
     """
     raw = _chosen(objects, settings, shard)
-    return base_policy(settings) if raw is None else policy_of_shard(raw, settings)
+    if raw is None:
+        return ShardReading(base_policy(settings))
+    reading = read_shard(raw, settings)
+    for note in reading.wrong:
+        raise InvalidInput(note.reason, obj=f"SchedulingShard {key_text(raw)}", field=note.field)
+    return reading
+
+
+def policy_of(objects: ObjectSet, settings: Settings, shard: str | None = None) -> Policy:
+    """The policy of ``reading_of``.
+
+    Raises:
+        InvalidInput: the shard does not exist, or a value in it is wrong.
+    """
+    return reading_of(objects, settings, shard).policy
 
 
 def base_policy(settings: Settings) -> Policy:
@@ -80,24 +120,32 @@ def base_policy(settings: Settings) -> Policy:
     )
 
 
-def policy_of_shard(raw: Raw, settings: Settings) -> Policy:
-    """The policy of one SchedulingShard.
+def read_shard(raw: Raw, settings: Settings) -> ShardReading:
+    """One SchedulingShard: what of it can be served, and what cannot.
 
     Raises:
-        InvalidInput: names the shard, the key and the reason.
+        InvalidInput: nothing of it holds, because nobody can say which nodes it is for.
     """
+    notes = ShardNotes()
     try:
-        return _policy(raw, base_policy(settings))
+        spec = section(raw, "spec")
+        policy = replace(
+            base_policy(settings),
+            shard=key_text(raw),
+            partition_value=text(spec, "partitionLabelValue", "spec"),
+        )
     except FieldError as error:
         raise InvalidInput(error.reason, obj=f"SchedulingShard {key_text(raw)}", field=error.field) from error
-
-
-def ineffective_keys(raw: Raw) -> tuple[str, ...]:
-    """Keys that are accepted and change nothing here, to be said once."""
-    spec = section(raw, "spec")
-    args = section(spec, "args", "spec")
-    found = [f"spec.{key}" for key in sorted(_INEFFECTIVE & spec.keys())]
-    return (*found, *(f"spec.args.{key}" for key in sorted(INEFFECTIVE_ARGS & args.keys())))
+    policy = _applied(spec, policy, notes)
+    for note in notes.wrong:
+        if note.field in _SAY_WHICH_NODES:
+            raise InvalidInput(note.reason, obj=f"SchedulingShard {key_text(raw)}", field=note.field)
+    return ShardReading(
+        policy=policy,
+        not_served=tuple(notes.not_served),
+        wrong=tuple(notes.wrong),
+        without_effect=_without_effect(spec),
+    )
 
 
 def _chosen(objects: ObjectSet, settings: Settings, shard: str | None) -> Raw | None:
@@ -112,52 +160,56 @@ def _chosen(objects: ObjectSet, settings: Settings, shard: str | None) -> Raw | 
     return found
 
 
-def _policy(raw: Raw, base: Policy) -> Policy:
-    spec = section(raw, "spec")
-    _refuse_unknown(spec)
-    policy = replace(
-        base,
-        shard=key_text(raw),
-        partition_value=text(spec, "partitionLabelValue", "spec"),
-        k_value=_k_value(spec, base),
-    )
-    policy = apply_strategy(spec, policy)
-    policy = apply_min_runtime(spec, policy)
-    policy = apply_queue_depth(spec, policy)
-    policy = apply_plugins(spec, policy)
-    policy = apply_kai_sched(spec, policy)
-    # KAI merges the arguments last: they win over the fields.
-    policy = _apply_args(section(spec, "args", "spec"), policy)
-    return apply_actions(spec, policy)
+_Apply = Callable[[Raw, Policy, ShardNotes], Policy]
 
 
-def _refuse_unknown(spec: Raw) -> None:
+def _applied(spec: Raw, policy: Policy, notes: ShardNotes) -> Policy:
     for key in spec:
         if key in _UNSUPPORTED and spec[key] is not None:
-            raise FieldError(f"spec.{key}", _UNSUPPORTED[key])
-        if key not in _KNOWN | _INEFFECTIVE | _UNSUPPORTED.keys():
-            raise FieldError(f"spec.{key}", "unknown key")
+            notes.not_served.append(Note(f"spec.{key}", _UNSUPPORTED[key]))
+        elif key not in _KNOWN | _INEFFECTIVE | _UNSUPPORTED.keys():
+            notes.not_served.append(Note(f"spec.{key}", "unknown key"))
+    # KAI merges the arguments after the fields: they win over them.
+    parts: tuple[tuple[str, _Apply], ...] = (
+        ("kValue", _apply_k_value),
+        ("placementStrategy", apply_strategy),
+        ("minRuntime", apply_min_runtime),
+        ("queueDepthPerAction", apply_queue_depth),
+        ("plugins", apply_plugins),
+        ("kaiSched", apply_kai_sched),
+        ("args", _apply_args),
+        ("actions", apply_actions),
+    )
+    for key, apply in parts:
+        with notes.each(f"spec.{key}"):
+            policy = apply(spec, policy, notes)
+    return policy
 
 
-def _k_value(spec: Raw, base: Policy) -> float:
+def _without_effect(spec: Raw) -> tuple[str, ...]:
+    args = spec.get("args")
+    found = [f"spec.{key}" for key in sorted(_INEFFECTIVE & spec.keys())]
+    named = INEFFECTIVE_ARGS & args.keys() if isinstance(args, dict) else ()
+    return (*found, *(f"spec.args.{key}" for key in sorted(named)))
+
+
+def _apply_k_value(spec: Raw, policy: Policy, _: ShardNotes) -> Policy:
     value = number(spec, "kValue", "spec")
     if value is not None and value < 0:
         raise FieldError("spec.kValue", f"must be at least 0, is {value:g}")
-    return base.k_value if value is None else value
+    return policy if value is None else replace(policy, k_value=value)
 
 
-def _apply_args(args: Mapping[str, Any], policy: Policy) -> Policy:
+def _apply_args(spec: Raw, policy: Policy, notes: ShardNotes) -> Policy:
+    args = section(spec, "args", "spec")
     for key in sorted(args):
         path = f"spec.args.{key}"
         if key in INEFFECTIVE_ARGS:
             continue
-        if key not in ARGS:
-            raise FieldError(path, "unknown key")
-        value = _argument(args[key], path)
-        try:
-            policy = replace(policy, **ARGS[key](value))
-        except ValueError as error:
-            raise FieldError(path, str(error)) from error
+        with notes.each(path):
+            if key not in ARGS:
+                raise NotServed("unknown key")
+            policy = replace(policy, **ARGS[key](_argument(args[key], path)))
     return policy
 
 

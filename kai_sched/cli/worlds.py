@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.settings import Bandwidths, load_settings
-from kai_sched.api.shard_policy import policy_of
+from kai_sched.api.shard_policy import reading_of
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.api.snapshot_file import read_snapshot, snapshot_time
 from kai_sched.api.times import parse_time
@@ -57,13 +57,15 @@ def world_of(objects: ObjectSet, options: WorldOptions, source: str) -> World:
         InvalidInput: the shard or an option is wrong.
     """
     settings = load_settings(options.config)
-    policy = policy_of(objects, settings, shard=options.shard)
-    policy = replace(policy, stages=_stages(options.stages, policy))
+    reading = reading_of(objects, settings, shard=options.shard)
+    policy = replace(reading.policy, stages=_stages(options.stages, reading.policy))
     snapshot = snapshot_of(
         objects, now=_now(options.now, objects, source), policy=policy, group=group_objects
     )
     for remark in (*objects.remarks, *(f"{source}: {problem}" for problem in snapshot.unreadable)):
         warn(remark)
+    for remark in reading.remarks:
+        warn(f"{source}: SchedulingShard {policy.shard}: {remark}")
     return World(snapshot, policy, link_speeds(settings.bandwidths))
 
 

@@ -6,9 +6,11 @@ does each in a guard of its own. Failures are counted by kind, and each is said 
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -18,6 +20,15 @@ from kai_sched.model.texts import PROBLEM, shown
 _log = structlog.get_logger(__name__)
 
 _MOST_REMEMBERED: Final = 1000
+_MOST_FRAMES: Final = 6
+
+
+@dataclass(slots=True)
+class Attempt:
+    """How the block of a guard ended."""
+
+    failure: str = ""
+    """What failed, in a line; "" if nothing did."""
 
 
 class Contained:
@@ -30,11 +41,13 @@ class Contained:
         self._said: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     @contextmanager
-    def guard(self, kind: str, subject: str) -> Iterator[None]:
-        """Whatever fails in the block about this subject is its own failure."""
+    def guard(self, kind: str, subject: str) -> Iterator[Attempt]:
+        """Whatever fails in the block about this subject is its own failure; afterwards the attempt says which."""
+        attempt = Attempt()
         try:
-            yield
-        except Exception as failure:  # noqa: BLE001 — the others are to be told all the same
+            yield attempt
+        except Exception as failure:  # noqa: BLE001 — others must not pay for it
+            attempt.failure = told(failure)
             self.note(kind, subject, failure)
 
     def note(self, kind: str, subject: str, failure: BaseException | str) -> None:
@@ -47,8 +60,10 @@ class Contained:
         self._said[kind, subject] = text
         if len(self._said) > _MOST_REMEMBERED:
             self._said.popitem(last=False)
-        cause = failure if isinstance(failure, BaseException) else None
-        _log.error("a failure was contained", kind=kind, subject=shown(subject), failure=text, exc_info=cause)
+        frames = traceback.format_tb(failure.__traceback__) if isinstance(failure, BaseException) else []
+        # Without the message, which may repeat megabytes of somebody's object.
+        where = "".join(frames[-_MOST_FRAMES:])
+        _log.error("a failure was contained", kind=kind, subject=shown(subject), failure=text, where=where)
 
 
 def told(failure: BaseException) -> str:

@@ -16,7 +16,7 @@ from kai_sched.api.keys import SCHEDULER_NAME
 from kai_sched.api.kinds import Kind
 from kai_sched.api.membership import keys_alone
 from kai_sched.api.translate import TranslateContext
-from kai_sched.cluster.contained import Contained, told
+from kai_sched.cluster.contained import Contained
 from kai_sched.cluster.overlay import Overlay
 from kai_sched.cluster.pod_shelf import PodShelf
 from kai_sched.cluster.ports import Document, PodGrouper
@@ -130,11 +130,11 @@ class Mirror:
         key = PodKey(change.key)
         before = self.pods.records.get(key)
         assumed = self._overlay.node_of(key)
-        try:
+        effect = Effect.MATERIAL
+        with self._contained.guard("reading", f"Pod {key}") as attempt:
             effect = self.pods.apply(change)
-        except Exception as failure:  # noqa: BLE001 — a bug about one pod must not hide the others
-            self._contained.note("reading", f"Pod {key}", failure)
-            effect = self.pods.give_up(change, told(failure))
+        if attempt.failure:
+            effect = self.pods.give_up(change, attempt.failure)
         after = self.pods.records.get(key)
         self._overlay.pod_seen(key, after)
         if effect is not Effect.MATERIAL:

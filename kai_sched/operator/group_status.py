@@ -17,7 +17,6 @@ from kai_sched.operator.conditions import (
     entries_of,
     merged_conditions,
     stamp,
-    telling_failed,
 )
 from kai_sched.operator.queue_status import resource_list
 from kai_sched.operator.sentences import is_waiting, sentence_of
@@ -79,21 +78,6 @@ def _entries_of(
             entries = entries_of(present.get("schedulingConditions"))
             return [entry for entry in entries if entry.get("nodePool") == node_pool]
     return [_scheduling_condition(group, verdict, shares, present, now, node_pool)]
-
-
-def invalid_status(problem: str, present: Document, now: float) -> Document:
-    """The status of an object by whether it can be read: its condition only."""
-    condition = Condition("Invalid", bool(problem), "InvalidSpec" if problem else "Valid", problem)
-    return {"conditions": merged_conditions(entries_of(present.get("conditions")), (condition, TOLD), now)}
-
-
-def failed_status(failure: str, present: Document, now: float) -> Document:
-    """The status of an object of which nothing else can be told."""
-    return {
-        "conditions": merged_conditions(
-            entries_of(present.get("conditions")), (telling_failed(failure),), now
-        )
-    }
 
 
 def _verdict_part(tally: GroupTally, verdict: Verdict | None) -> Document:

@@ -44,7 +44,9 @@ def configure_logs(form: LogFormat, level: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form is LogFormat.JSON
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     closing = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
     if form is LogFormat.JSON:

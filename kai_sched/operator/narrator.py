@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.cluster.contained import Contained
-from kai_sched.cluster.contained import told as told_failure
 from kai_sched.cluster.kube.resources import POD_GROUPS, QUEUES, SHARDS, Resource
 from kai_sched.cluster.ports import Document
 from kai_sched.model.commands import BindGang
@@ -20,7 +19,8 @@ from kai_sched.model.snapshot import ClusterSnapshot, Unreadable
 from kai_sched.model.workloads import PodGroup
 from kai_sched.operator.claim_counts import DeviceCounts
 from kai_sched.operator.group_resources import GroupResources
-from kai_sched.operator.group_status import failed_status, group_status, invalid_status
+from kai_sched.operator.group_status import group_status
+from kai_sched.operator.object_status import failed_status, invalid_status, shard_status
 from kai_sched.operator.pod_teller import PodCalls, PodTeller, Speaker
 from kai_sched.operator.pruning import PRUNED, Pruning, first_root, without_it
 from kai_sched.operator.publisher import Publisher
@@ -113,13 +113,16 @@ class Narrator:
         if document is not None:
             self._publisher.withdraw((POD_GROUPS.plural, document["metadata"]["uid"]))
 
-    def tell_shard(self, name: str, document: Document, problem: str, now: float) -> None:
-        """Before its cycle: whether the SchedulingShard can be used as it stands."""
+    def tell_shard(
+        self, name: str, document: Document, problem: str, remarks: Collection[str], now: float
+    ) -> None:
+        """Before its cycle: what is wrong in the SchedulingShard, and what of it is left out."""
         self._has_shard = True
-        status = invalid_status(problem, document.get("status") or {}, now)
-        status["conditions"] = self._pruning.said_on(status["conditions"], now)
-        gist = (problem, self._pruning.definitions)
-        self._statuses.tell(SHARDS, name, document, status, gist, GROUP_CALM)
+        with self._contained.guard("shard_status", name):
+            status = shard_status(problem, remarks, document.get("status") or {}, now)
+            status["conditions"] = self._pruning.said_on(status["conditions"], now)
+            gist = (problem, *remarks, self._pruning.definitions)
+            self._statuses.tell(SHARDS, name, document, status, gist, GROUP_CALM)
 
     def _tell_queues(
         self,
@@ -135,12 +138,11 @@ class Narrator:
             document = documents.get(queue.name)
             if document is None:
                 continue
-            try:
-                self._tell_queue(
-                    QueueName(queue.name), document, view, plan.now, is_spokesman=queue.name == spokesman
-                )
-            except Exception as failure:  # noqa: BLE001 — the other queues are to be told all the same
-                self._telling_failed(QUEUES, queue.name, document, failure, plan.now)
+            is_spokesman = queue.name == spokesman
+            with self._contained.guard("queue_status", queue.name) as attempt:
+                self._tell_queue(QueueName(queue.name), document, view, plan.now, is_spokesman=is_spokesman)
+            if attempt.failure:
+                self._telling_failed(QUEUES, queue.name, document, attempt.failure, plan.now)
 
     def _tell_queue(
         self, name: QueueName, document: Document, view: QueueView, now: float, *, is_spokesman: bool
@@ -176,12 +178,12 @@ class Narrator:
             record, document = records.get(key), documents.get(key)
             if record is None or document is None:
                 continue
-            try:
+            is_told = False
+            with self._contained.guard("podgroup_status", key) as attempt:
                 status = cycle.status(record, tallies.get(key, NOBODY), verdicts.get(key), document)
                 is_told = self._tell_group(key, document, status, verdicts.get(key), told.get(key))
-            except Exception as failure:  # noqa: BLE001 — the other groups are to be told all the same
-                is_told = False
-                self._telling_failed(POD_GROUPS, key, document, failure, plan.now)
+            if attempt.failure:
+                self._telling_failed(POD_GROUPS, key, document, attempt.failure, plan.now)
             if not is_told:
                 self._owed.add(key)
         self._told_groups = {key for key, verdict in verdicts.items() if is_waiting(verdict)}
@@ -200,14 +202,12 @@ class Narrator:
         return self._statuses.tell(POD_GROUPS, key, document, status, _group_gist(verdict), calm)
 
     def _telling_failed(
-        self, resource: Resource, key: str, document: Document, failure: Exception, now: float
+        self, resource: Resource, key: str, document: Document, failure: str, now: float
     ) -> None:
         """Have the object say at least that."""
-        self._contained.note(f"{resource.kind.lower()}_status", key, failure)
         with self._contained.guard("failure_status", key):
-            text = told_failure(failure)
-            status = failed_status(text, document.get("status") or {}, now)
-            self._statuses.tell(resource, key, document, status, ("failed", text), GROUP_CALM)
+            status = failed_status(failure, document.get("status") or {}, now)
+            self._statuses.tell(resource, key, document, status, ("failed", failure), GROUP_CALM)
 
     def _tell_unreadable(
         self,

@@ -221,16 +221,17 @@ class Publisher:
         if not self._fence.may_write() or saying.subject in self._outbox:
             # Not ours to say any more, or there is something newer to say.
             return
-        try:
-            await saying.send()
-        except ApiFailure as failure:
-            self._failed(saying, failure)
-        except Exception as failure:  # noqa: BLE001 — a writer that ends tells nobody anything any more
-            self._contained.note("write", "/".join(saying.subject), failure)
+        with self._contained.guard("write", "/".join(saying.subject)) as attempt:
+            try:
+                await saying.send()
+            except ApiFailure as failure:
+                self._failed(saying, failure)
+            else:
+                self.writes += 1
+                self._setbacks.passed(saying.subject)
+        if attempt.failure:
+            # A writer that ended would tell nobody anything any more.
             self._failed(saying, None)
-        else:
-            self.writes += 1
-            self._setbacks.passed(saying.subject)
 
     def _failed(self, saying: Saying, failure: ApiFailure | None) -> None:
         now = self._clock()

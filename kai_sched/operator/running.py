@@ -88,7 +88,7 @@ class Operator:
         self._client = client
         self._partition = policy.partition_value
         self._shard = ShardPolicy(options.settings)
-        self._shard_problem = ""
+        self._shard_said: tuple[str, ...] = ("",)
         self._outdated = asyncio.Event()
         self._telemetry = Telemetry()
         contained = Contained(self._telemetry.contained)
@@ -216,11 +216,14 @@ class Operator:
     def _tell_shard(self, document: Document | None) -> None:
         problem = self._shard.problem
         if document is not None:
-            self._narrator.tell_shard(self._shard.name, document, problem, time.time())
-        if problem != self._shard_problem:
-            self._shard_problem = problem
+            self._narrator.tell_shard(self._shard.name, document, problem, self._shard.remarks, time.time())
+        said = (problem, *self._shard.remarks)
+        if said != self._shard_said:
+            self._shard_said = said
             if problem:
-                _log.error("the shard cannot be used", shard=self._shard.name, problem=problem)
+                _log.error("the shard is wrong", shard=self._shard.name, problem=problem)
+            for remark in self._shard.remarks:
+                _log.warning("a key of the shard is left out", shard=self._shard.name, remark=remark)
 
     def _voice(self) -> Voice:
         options = self._options

@@ -1,7 +1,8 @@
 """The policy that holds now, from the SchedulingShard of our name as it stands in the cluster.
 
-A shard that cannot be used harms only itself: the last good policy goes on, and the shard is told why. A shard of a
-name of its own that does not exist is no policy at all, else two operators would decide about the same nodes.
+A key that cannot be served costs itself only: the rest of the shard is in force, also after a restart, and the shard is
+told. Where nobody can say which nodes a shard is for, the last good policy goes on. A shard of a name of its own that
+does not exist is no policy at all, else two operators would decide about the same nodes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kai_sched.api.settings import Settings
-from kai_sched.api.shard_policy import base_policy, policy_of_shard
+from kai_sched.api.shard_policy import base_policy, read_shard
 from kai_sched.cluster.ports import Document
 from kai_sched.errors import InvalidInput
 from kai_sched.model.policy import Policy
@@ -27,7 +28,9 @@ class ShardPolicy:
         self._policy: Policy | None = None
         self._is_first = True
         self.problem = ""
-        """Why the shard cannot be used as it stands."""
+        """What is wrong in the shard, or why nothing of it can be used."""
+        self.remarks: tuple[str, ...] = ()
+        """What of the shard is left out because it is not to be had here."""
 
     @property
     def name(self) -> str:
@@ -44,19 +47,20 @@ class ShardPolicy:
         return self._policy
 
     def _changed(self, document: Document | None) -> Policy | None:
-        self.problem = ""
+        self.problem, self.remarks = "", ()
         if document is None:
             if self.name == DEFAULT_SHARD:
                 return self._limited(base_policy(self._settings))
             self.problem = f"SchedulingShard {self.name} does not exist"
             return None
         try:
-            return self._limited(policy_of_shard(document, self._settings))
+            reading = read_shard(document, self._settings)
         except InvalidInput as problem:
             self.problem = f"{problem.field}: {problem.reason}" if problem.field else problem.reason
-            return self._policy or (
-                self._limited(base_policy(self._settings)) if self.name == DEFAULT_SHARD else None
-            )
+            return self._policy
+        self.problem = "; ".join(str(note) for note in reading.wrong)
+        self.remarks = reading.remarks
+        return self._limited(reading.policy)
 
     def _limited(self, policy: Policy) -> Policy:
         """To the stages that there are, and to fractions only where something realises them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
+from math import isfinite, isnan
 from typing import Any, Final, ParamSpec, TypeVar
 
 from kai_sched.api.kinds import Raw
@@ -152,7 +152,7 @@ def number(owner: Raw, key: str, path: str = "") -> float | None:
     value = owner.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 (NaN)
+    if isinstance(value, bool) or not isinstance(value, int | float) or isnan(value):
         raise _wrong(path, key, "a number", value)
     if abs(value) > INT64 + 1:
         raise FieldError(at(path, key), f"must lie between -{INT64} and {INT64}")

@@ -6,9 +6,10 @@ import orjson
 import pytest
 
 from kai_sched.api.dra import translate_claim
+from kai_sched.api.objects import ObjectSet
 from kai_sched.api.plan_document import share_documents
 from kai_sched.api.settings import load_settings
-from kai_sched.api.shard_policy import policy_of_shard
+from kai_sched.api.shard_policy import policy_of
 from kai_sched.api.translate import SpecInterner, TranslateContext, translate_pod, translate_queue
 from kai_sched.api.translate.fields import readable
 from kai_sched.errors import InvalidInput
@@ -80,7 +81,7 @@ def test_a_shard_takes_no_number_that_is_none(number: str) -> None:
         {"plugins": {"proportion": {"arguments": {"kValue": number}}}},
     ):
         with pytest.raises(InvalidInput):
-            policy_of_shard(a_shard_document(**spec), load_settings(None))
+            policy_of(ObjectSet([a_shard_document(**spec)]), load_settings(None))
 
 
 def terms(count: int) -> dict[str, object]:

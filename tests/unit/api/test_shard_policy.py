@@ -8,7 +8,7 @@ import pytest
 
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.settings import Settings
-from kai_sched.api.shard_policy import base_policy, ineffective_keys, policy_of, policy_of_shard
+from kai_sched.api.shard_policy import base_policy, policy_of, reading_of
 from kai_sched.errors import InvalidInput
 from kai_sched.model.policy import DeviceChoice, Policy, StageName, Strategy
 
@@ -25,7 +25,7 @@ def a_shard(name: str = "default", **spec: Any) -> dict[str, Any]:
 
 
 def read(**spec: Any) -> Policy:
-    return policy_of_shard(a_shard(**spec), SETTINGS)
+    return policy_of(objects(a_shard(**spec)), SETTINGS)
 
 
 def refusal(**spec: Any) -> str:
@@ -121,45 +121,62 @@ def test_spreading_turns_consolidation_off_unless_it_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ({"placementStrateg": {}}, "spec.placementStrateg: unknown key"),
-        ({"placementStrategy": {"gpus": "spread"}}, "spec.placementStrategy.gpus: unknown key"),
         ({"placementStrategy": {"gpu": "pack"}}, "spec.placementStrategy.gpu: must be binpack or spread"),
-        ({"args": {"no-such-flag": "1"}}, "spec.args.no-such-flag: unknown key"),
         ({"args": {"use-scheduling-signatures": "maybe"}}, "spec.args.use-scheduling-signatures"),
         ({"args": {"max-consolidation-preemptees": "-2"}}, "must be at least -1"),
         ({"args": {"max-consolidation-preemptees": "all"}}, "must be a whole number"),
         ({"args": {"device-choice": "best"}}, "topology, reference"),
         ({"args": {"default-staleness-grace-period": "soon"}}, "spec.args.default-staleness-grace-period"),
-        ({"args": {"full-hierarchy-fairness": "false"}}, "not supported"),
-        ({"args": {"queue-label-key": "mine"}}, "only kai.scheduler/queue is supported"),
         ({"minRuntime": {"preemptMinRuntime": "5 minutes"}}, "spec.minRuntime.preemptMinRuntime"),
         ({"kValue": -1}, "spec.kValue: must be at least 0"),
         ({"queueDepthPerAction": {"allocate": 0}}, "spec.queueDepthPerAction.allocate: must be at least 1"),
-        ({"queueDepthPerAction": {"guess": 1}}, "spec.queueDepthPerAction.guess: unknown key"),
-        ({"plugins": {"mine": {}}}, "spec.plugins.mine: unknown plugin"),
-        ({"plugins": {"predicates": {"enabled": False}}}, "cannot be turned off"),
-        ({"plugins": {"proportion": {"arguments": {"x": "1"}}}}, "unknown argument"),
         ({"plugins": {"proportion": {"arguments": {"kValue": "big"}}}}, "must be a number"),
-        ({"actions": {"guess": {}}}, "spec.actions.guess: unknown key"),
-        ({"actions": {"preempt": {"priority": 900}}}, "another order of actions is not supported"),
-        ({"usageDBConfig": {"clientType": "prometheus"}}, "time-based fair share is not supported yet"),
         ({"kaiSched": {"deviceChoice": "best"}}, "spec.kaiSched.deviceChoice"),
-        ({"kaiSched": {"solver": {"seeds": 1}}}, "spec.kaiSched.solver.seeds: unknown key"),
         ({"kaiSched": {"solver": {"seed": -1}}}, "spec.kaiSched.solver.seed: must be at least 0"),
     ],
 )
-def test_what_is_unknown_or_wrong_is_refused_by_its_path(spec: dict[str, Any], said: str) -> None:
+def test_what_is_wrong_is_refused_by_its_path(spec: dict[str, Any], said: str) -> None:
     message = refusal(**spec)
 
     assert "SchedulingShard default" in message
     assert said in message
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"placementStrateg": {}}, "spec.placementStrateg: unknown key"),
+        ({"placementStrategy": {"gpus": "spread"}}, "spec.placementStrategy.gpus: unknown key"),
+        ({"args": {"no-such-flag": "1"}}, "spec.args.no-such-flag: unknown key"),
+        ({"args": {"full-hierarchy-fairness": "false"}}, "not supported"),
+        ({"args": {"queue-label-key": "mine"}}, "only kai.scheduler/queue is supported"),
+        ({"queueDepthPerAction": {"guess": 1}}, "spec.queueDepthPerAction.guess: unknown key"),
+        ({"plugins": {"mine": {}}}, "spec.plugins.mine: unknown plugin"),
+        ({"plugins": {"predicates": {"enabled": False}}}, "cannot be turned off"),
+        ({"plugins": {"proportion": {"arguments": {"x": "1"}}}}, "unknown argument"),
+        ({"actions": {"guess": {}}}, "spec.actions.guess: unknown key"),
+        ({"actions": {"preempt": {"priority": 900}}}, "another order of actions is not supported"),
+        ({"usageDBConfig": {"clientType": "prometheus"}}, "time-based fair share is not supported yet"),
+        ({"kaiSched": {"solver": {"seeds": 1}}}, "spec.kaiSched.solver.seeds: unknown key"),
+    ],
+)
+def test_what_is_not_served_is_left_out_and_named(spec: dict[str, Any], said: str) -> None:
+    reading = reading_of(objects(a_shard(partitionLabelValue="pool-a", **spec)), SETTINGS)
+
+    assert reading.policy == read(partitionLabelValue="pool-a")
+    (note,) = reading.not_served
+    assert said in str(note)
+    assert reading.remarks == (str(note),)
+
+
 def test_knobs_of_kais_process_are_accepted_and_listed() -> None:
     shard = a_shard(args={"qps": "50", "v": "3", "bug-compatible": "true"}, goMemLimitRatio=0.8)
 
-    assert policy_of_shard(shard, SETTINGS).bug_compatible
-    assert ineffective_keys(shard) == ("spec.goMemLimitRatio", "spec.args.qps", "spec.args.v")
+    reading = reading_of(objects(shard), SETTINGS)
+
+    assert reading.policy.bug_compatible
+    assert reading.without_effect == ("spec.goMemLimitRatio", "spec.args.qps", "spec.args.v")
+    assert reading.remarks == ("without effect here: spec.goMemLimitRatio, spec.args.qps, spec.args.v",)
 
 
 def test_the_only_shard_is_taken_and_among_several_the_one_named() -> None:
@@ -189,7 +206,7 @@ def test_settings_of_the_process_are_the_ground_of_the_policy() -> None:
         }
     )
 
-    policy = policy_of_shard(a_shard(), settings)
+    policy = policy_of(objects(a_shard()), settings)
 
     assert (policy.scheduler_name, policy.partition_label, policy.default_queue) == ("mine", "pool", "q")
     assert [(rule.device_class, rule.selector, rule.weight) for rule in policy.gpu_classes] == [

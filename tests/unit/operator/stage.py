@@ -106,6 +106,7 @@ class Stage:
         self.verdicts: tuple[Verdict, ...] = ()
         self.pods = [a_pod(f"p{number}", group="g") for number in range(3)]
         self.has_shard = False
+        self.remarks: tuple[str, ...] = ()
         self.api.add(GANG, "g")
         for name in self.queues:
             self.api.add(QUEUES.item(name), name)
@@ -123,7 +124,7 @@ class Stage:
         self.now += after
         before = len(self.api.writes)
         if self.has_shard:
-            self.narrator.tell_shard("default", self.api.objects[SHARD], "", NOW)
+            self.narrator.tell_shard("default", self.api.objects[SHARD], "", self.remarks, NOW)
         snapshot = a_snapshot(
             pods=self.pods,
             groups=(a_group("g", min_member=3),),
