@@ -97,7 +97,9 @@ class QueueKaiSchedStatus(WireModel):
     resources: QueueShares | None = Field(default=None, description="Shares of the last cycle by resource.")
     pending_gangs: Int32 | None = Field(default=None, description="Gangs that wait, here and below.")
     running_gangs: Int32 | None = Field(default=None, description="Gangs that run, here and below.")
-    waiting_reason: str | None = Field(default=None, description="The worst reason of those that wait.")
+    waiting_reason: str | None = Field(
+        default=None, description="What is wrong with the queue, else the worst reason of gangs that wait."
+    )
     waiting_message: str | None = Field(default=None, description="That reason in words.")
 
 
@@ -123,6 +125,9 @@ class Queue(WireModel):
     status: QueueStatus | None = Field(default=None, description="What the queue has.")
 
 
+_OURS = ".status.kaiSched"
+_GPUS = f"{_OURS}.resources.gpu"
+
 QUEUE = CustomResource(
     model=Queue,
     group="scheduling.run.ai",
@@ -130,18 +135,21 @@ QUEUE = CustomResource(
     plural="queues",
     is_namespaced=False,
     columns=(
+        # KAI's four, in its order; those that hold lists or any text are wide.
         Column("Priority", "integer", ".spec.priority"),
         Column("Parent", "string", ".spec.parentQueue"),
-        Column("Children", "string", ".status.childQueues"),
-        Column("DisplayName", "string", ".spec.displayName"),
-        Column("Quota", "number", ".spec.resources.gpu.quota", "GPUs deserved; -1: unlimited."),
-        Column("FairShare", "number", ".status.kaiSched.resources.gpu.fairShare", "GPUs of its fair share."),
-        Column("Allocated", "number", ".status.kaiSched.resources.gpu.allocated", "GPUs in use."),
+        Column("Children", "string", ".status.childQueues", priority=1),
+        Column("DisplayName", "string", ".spec.displayName", priority=1),
+        Column("GPU-Quota", "number", ".spec.resources.gpu.quota", "GPUs deserved; -1: unlimited."),
+        Column("GPU-Fair", "number", f"{_GPUS}.fairShare", "GPUs of its fair share.", priority=1),
+        Column("GPU-Used", "number", f"{_GPUS}.allocated", "GPUs in use."),
+        Column("GPU-Asked", "number", f"{_GPUS}.requested", "GPUs in use or waited for.", priority=1),
+        Column("GPU-Limit", "number", f"{_GPUS}.limit", "GPUs allowed; -1: no limit.", priority=1),
+        Column("Gangs-Run", "integer", f"{_OURS}.runningGangs", "Gangs that run.", priority=1),
+        Column("Gangs-Wait", "integer", f"{_OURS}.pendingGangs", "Gangs that wait."),
         Column(
-            "Requested", "number", ".status.kaiSched.resources.gpu.requested", "GPUs in use or waited for."
+            "Reason", "string", f"{_OURS}.waitingReason", "What is wrong with it, or holds most gangs up."
         ),
-        Column("Pending", "integer", ".status.kaiSched.pendingGangs", "Gangs that wait."),
-        Column("Running", "integer", ".status.kaiSched.runningGangs", "Gangs that run."),
-        Column("Reason", "string", ".status.kaiSched.waitingReason", "The worst reason for waiting."),
+        Column("Message", "string", f"{_OURS}.waitingMessage", "That reason in words.", priority=1),
     ),
 )

@@ -205,29 +205,35 @@ def test_kubectl_shows_queues_with_kais_columns_first_and_ours_after_them(cluste
     status = {
         "childQueues": ["a", "b"],
         "kaiSched": {
-            "resources": {"gpu": {"fairShare": 6.5, "allocated": 2, "requested": 8}},
+            "resources": {"gpu": {"fairShare": 6.5, "allocated": 2, "requested": 8, "limit": 9}},
             "pendingGangs": 3,
             "runningGangs": 1,
             "waitingReason": "Capacity",
+            "waitingMessage": "full",
         },
     }
     cluster.api.patch("Queue", "team", body={"status": status}, subresource="status")
 
     header, row = cluster.kubectl("get", "queues").splitlines()
 
+    assert header.split() == ["NAME", "PRIORITY", "PARENT", "GPU-QUOTA", "GPU-USED", "GANGS-WAIT", "REASON"]
+    assert row.split() == ["team", "200", "dept", "4", "2", "3", "Capacity"]
+    header, row = cluster.kubectl("get", "queues", "-o", "wide").splitlines()
     assert header.split() == [
         "NAME",
         "PRIORITY",
         "PARENT",
         "CHILDREN",
         "DISPLAYNAME",
-        "QUOTA",
-        "FAIRSHARE",
-        "ALLOCATED",
-        "REQUESTED",
-        "PENDING",
-        "RUNNING",
+        "GPU-QUOTA",
+        "GPU-FAIR",
+        "GPU-USED",
+        "GPU-ASKED",
+        "GPU-LIMIT",
+        "GANGS-RUN",
+        "GANGS-WAIT",
         "REASON",
+        "MESSAGE",
     ]
     assert row.split() == [
         "team",
@@ -239,9 +245,11 @@ def test_kubectl_shows_queues_with_kais_columns_first_and_ours_after_them(cluste
         "6.5",
         "2",
         "8",
-        "3",
+        "9",
         "1",
+        "3",
         "Capacity",
+        "full",
     ]
 
 
@@ -268,7 +276,8 @@ def test_kubectl_shows_pod_groups_under_their_short_name(cluster: LocalCluster) 
     assert "MESSAGE" not in header
     assert {"g", "team-a", "Unplaced", "Topology"} <= set(row.split())
     assert "no rack" in cluster.kubectl("get", "pg", "-o", "wide")
-    assert cluster.kubectl("get", "podgroups.scheduling.run.ai").splitlines()[0] == header
+    for name in ("podgroups.scheduling.run.ai", "pg.scheduling.run.ai"):
+        assert cluster.kubectl("get", name).splitlines()[0] == header
 
 
 def test_a_status_is_written_by_its_subresource_only(cluster: LocalCluster) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import pytest
 
 from kai_sched.localcluster import LocalCluster
 from tests.cluster.objects import a_claim_template, a_job, a_pod, a_pod_group, a_queue, with_nodes
-from tests.cluster.operators import RunningOperator
+from tests.cluster.operators import RunningOperator, StartOperator
 
 Document = dict[str, Any]
 
@@ -49,7 +50,7 @@ def test_kubectl_get_queues_shows_shares_and_the_worst_reason(
     cluster.api.create(a_pod("waits", namespace, gpus=2))
 
     def rows() -> dict[str, list[str]]:
-        lines = cluster.kubectl("get", "queues").splitlines()
+        lines = cluster.kubectl("get", "queues", "-o", "wide").splitlines()
         head = lines[0].split()
         assert head == [
             "NAME",
@@ -57,23 +58,26 @@ def test_kubectl_get_queues_shows_shares_and_the_worst_reason(
             "PARENT",
             "CHILDREN",
             "DISPLAYNAME",
-            "QUOTA",
-            "FAIRSHARE",
-            "ALLOCATED",
-            "REQUESTED",
-            "PENDING",
-            "RUNNING",
+            "GPU-QUOTA",
+            "GPU-FAIR",
+            "GPU-USED",
+            "GPU-ASKED",
+            "GPU-LIMIT",
+            "GANGS-RUN",
+            "GANGS-WAIT",
             "REASON",
+            "MESSAGE",
         ]
         starts = [lines[0].index(title) for title in head] + [None]
         return {
-            line.split()[0]: [line[a:b].strip() for a, b in itertools.pairwise(starts)] for line in lines[1:]
+            line.split()[0]: [line[a:b].strip() for a, b in itertools.pairwise(starts)][:-1]
+            for line in lines[1:]
         }
 
     wanted = {
-        "all": ["all", "", "", '["team-a","team-b"]', "", "8", "5", "3", "5", "1", "1", "QueueLimit"],
-        "team-a": ["team-a", "120", "all", "[]", "", "4", "4", "3", "5", "1", "1", "QueueLimit"],
-        "team-b": ["team-b", "", "all", "[]", "", "4", "0", "0", "0", "0", "0", ""],
+        "all": ["all", "", "", '["team-a","team-b"]', "", "8", "5", "3", "5", "-1", "1", "1", "QueueLimit"],
+        "team-a": ["team-a", "120", "all", "[]", "", "4", "4", "3", "5", "4", "1", "1", "QueueLimit"],
+        "team-b": ["team-b", "", "all", "[]", "", "4", "0", "0", "0", "-1", "0", "0", ""],
     }
     operator.wait_until(lambda: rows() == wanted, f"the table of queues; it was {rows()}")
 
@@ -354,3 +358,52 @@ def test_the_pods_of_a_job_that_waits_say_so_themselves_and_so_does_the_job(
     operator.wait_until(lambda: told() == wanted, f"the events; they were {told()}")
     # The condition and the annotation were one write.
     assert len(operator.writes("pods/status")) == 2
+
+
+def test_a_broken_queue_says_what_is_wrong_in_the_table(
+    cluster: LocalCluster, namespace: str, operator: RunningOperator
+) -> None:
+    cluster.api.create(a_queue("orphan", parentQueue="nowhere"))
+    cluster.api.create(a_queue("one", parentQueue="other"))
+    cluster.api.create(a_queue("other", parentQueue="one"))
+    cluster.api.create(a_queue("tight", gpu_quota=4, gpu_limit=2))
+
+    def reasons() -> dict[str, str]:
+        lines = cluster.kubectl("get", "queues").splitlines()
+        assert max(map(len, lines)) <= 100
+        return {line.split()[0]: line.split()[-1] for line in lines[1:]}
+
+    wanted = {
+        "orphan": "ParentNotFound",
+        "one": "ParentCycle",
+        "other": "ParentCycle",
+        "tight": "LimitBelowQuota",
+    }
+    operator.wait_until(lambda: wanted.items() <= reasons().items(), f"the reasons; they were {reasons()}")
+
+
+def test_a_shard_with_a_key_that_is_not_served_keeps_its_pool_after_a_restart(
+    cluster: LocalCluster, namespace: str, start_operator: StartOperator
+) -> None:
+    shard = {
+        "apiVersion": "kai.scheduler/v1",
+        "kind": "SchedulingShard",
+        "metadata": {"name": "default"},
+        "spec": {"partitionLabelValue": "pool-a", "usageDBConfig": {"clientType": "prometheus"}},
+    }
+    with_nodes(cluster, plugin=1, gpus=8)
+    cluster.api.create(a_queue())
+    cluster.api.create(shard)
+
+    def condition() -> Document:
+        conditions = cluster.api.get("SchedulingShard", "default").get("status", {}).get("conditions", [])
+        return next((one for one in conditions if one["type"] == "KeysNotServed"), {})
+
+    cluster.api.create(a_pod("of-others", namespace))
+    for _ in range(2):
+        operator = start_operator().wait_leading()
+        operator.wait_until(lambda: condition().get("status") == "True")
+        assert condition()["message"].startswith("spec.usageDBConfig: ")
+        time.sleep(3)
+        assert cluster.api.get("Pod", "of-others", namespace)["spec"].get("nodeName") is None
+        operator.stop()

@@ -16,6 +16,8 @@ from kai_sched.api.pod_group import POD_GROUP
 from kai_sched.api.queue import QUEUE
 from kai_sched.api.schema import CustomResource, crd_document
 from kai_sched.api.topology import TOPOLOGY
+from kai_sched.fairness.tree import ProblemKind
+from kai_sched.model.plan import Blocker
 
 ROOT = Path(__file__).parents[3]
 BY_NAME = {resource.name: resource for resource in RESOURCES}
@@ -119,6 +121,19 @@ def test_kais_printer_columns_keep_name_and_order_and_ours_follow() -> None:
 
     assert names[:4] == ["Priority", "Parent", "Children", "DisplayName"]
     assert POD_GROUP.short_names == ("pg",)
+
+
+def test_the_table_of_queues_fits_a_hundred_columns_and_says_what_it_counts() -> None:
+    """kubectl puts three spaces between columns, and pads each to its longest entry."""
+    longest_reason = max((*Blocker, *ProblemKind), key=len)
+    usual = {"Priority": 8, "Parent": 10, "Reason": len(longest_reason)}
+    narrow = [column.name for column in QUEUE.columns if not column.priority]
+
+    width = 14 + sum(3 + max(len(name), usual.get(name, 0)) for name in narrow)
+
+    assert width <= 100
+    counting = [name for name in narrow if name not in usual]
+    assert all(name.startswith(("GPU-", "Gangs-")) for name in counting)
 
 
 @pytest.mark.parametrize("name", BY_NAME)
