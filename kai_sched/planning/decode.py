@@ -8,6 +8,7 @@ from kai_sched.model.ids import PodKey, Uid
 from kai_sched.model.plan import ClaimPlacement, Placement, VolumePlacement
 from kai_sched.model.policy import DeviceChoice
 from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.world import Seat, World
 from kai_sched.topology.devices import preferred_ordinals
 
@@ -21,9 +22,9 @@ def decode(world: World) -> tuple[tuple[Placement, ...], tuple[Placement, ...]]:
         tuple(
             _placement(world, seat, ordinals.take(seat), releasing)
             for seat in world.seats
-            if seat.in_future is in_future
+            if seat.horizon is horizon
         )
-        for in_future in (False, True)
+        for horizon in (Horizon.NOW, Horizon.LATER)
     )
     return now, later
 
@@ -35,7 +36,7 @@ def _placement(
     pod = base.pods[seat.pod]
     if pod.group is None:
         raise AssertionError(f"{pod.key} belongs to another scheduler")
-    waits = releasing.get(seat.node, ()) if seat.in_future and _lacks_room(world, seat) else ()
+    waits = releasing.get(seat.node, ()) if seat.horizon is Horizon.LATER and _lacks_room(world, seat) else ()
     return Placement(
         pod=pod.key,
         uid=pod.uid,
@@ -79,7 +80,7 @@ def _claims(world: World, seat: Seat, pod: Pod) -> tuple[ClaimPlacement, ...]:
 
 def _volumes(world: World, seat: Seat) -> tuple[VolumePlacement, ...]:
     """The seats of a world decide together; what a seat in the future will get is decided when it is bound."""
-    if seat.in_future or not seat.shape.spec.volume_claims:
+    if seat.horizon is Horizon.LATER or not seat.shape.spec.volume_claims:
         return ()
     dynamic = world.now.dynamic
     return tuple(
@@ -128,7 +129,7 @@ class _Ordinals:
             whole = 0  # The node serves them by DRA: the claim says which.
         if not whole and not groups:
             return ()
-        taken = self._taken_on(seat.node, include_releasing=not seat.in_future)
+        taken = self._taken_on(seat.node, include_releasing=seat.horizon is Horizon.NOW)
         found = (*self._places_of(seat.node, groups, taken), *self._chosen(seat.node, taken, whole))
         self._taken_on(seat.node, include_releasing=False).update(found)
         return found

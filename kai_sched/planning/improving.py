@@ -19,6 +19,7 @@ from kai_sched.placement.reduction.tenants import Tenant, is_arrangeable
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.seating.greedy import place_core
 from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.world import World
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 
@@ -72,7 +73,7 @@ class Improver:
 
     def _is_refused_alone(self, gang: Gang) -> bool:
         """Whether the gang is provably too much even where nothing of this cycle is seated."""
-        alone = place_core(Boards(self.pristine.fork()), gang)
+        alone = place_core(Ground(Boards(self.pristine.fork())), gang)
         return alone is not None and alone.is_proof
 
     def tenants(self, state: CycleState) -> list[Tenant]:

@@ -19,6 +19,8 @@ from kai_sched.placement.site.base import FleetCache
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.build import build_world
+from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.world import World
 from kai_sched.planning.cycle import plan_cycle
 from kai_sched.planning.demand import select_demand
@@ -38,16 +40,16 @@ def wrong_in(boards: Boards, pods: dict[Shape, int]) -> list[str]:
     world = boards.world
     fresh = Boards(world)
     found = []
-    for in_future in (False, True) if world.has_future else (False,):
+    for horizon in Horizon if world.has_future else (Horizon.NOW,):
         for shape, pod in pods.items():
-            at_hand, anew = (each.slots(shape, in_future=in_future) for each in (boards, fresh))
-            costs = (each.board(shape, in_future=in_future).cost for each in (boards, fresh))
+            at_hand, anew = (each.slots(shape, horizon) for each in (boards, fresh))
+            costs = (each.board(shape, horizon).cost for each in (boards, fresh))
             if not (next(costs) == next(costs)).all():
                 found.append(f"cost of {shape.index}")
             least = []
             for node in (anew > 0).nonzero()[0]:
                 trial = world.fork()
-                seat = trial.take(pod, shape, int(node), in_future=in_future)
+                seat = trial.take(pod, shape, int(node), horizon)
                 is_refused = isinstance(seat, DeviceRefusal)
                 if at_hand[node] != anew[node] and not (is_refused and at_hand[node] == 0):
                     found.append(f"{at_hand[node]} instead of {anew[node]} slots of {shape.index} on {node}")
@@ -55,7 +57,7 @@ def wrong_in(boards: Boards, pods: dict[Shape, int]) -> list[str]:
                     least.append(concession_of(seat.allocations, world.base.claims))
             if (at_hand > anew).any():
                 found.append(f"more slots of {shape.index} than there are")
-            if least and boards.conceded(shape, in_future=in_future) > min(least):
+            if least and boards.conceded(shape, horizon) > min(least):
                 found.append(f"{shape.index} need not concede so much")
     return found
 
@@ -74,8 +76,8 @@ def wander(snapshot: ClusterSnapshot, data: st.DataObject) -> list[str]:
             free = [gang for gang in gangs if seated.isdisjoint(gang.core_pods())]
             if free:
                 gang = data.draw(st.sampled_from(free))
-                in_future = world.has_future and data.draw(st.booleans())
-                place_core(boards, gang, in_future=in_future)
+                horizon = data.draw(st.sampled_from(Horizon))
+                place_core(Ground(boards, horizon), gang)
         seated = {seat.pod for seat in world.seats}
         waiting = [pod for gang in gangs for pod in gang.core_pods() if pod not in seated]
         found += wrong_in(boards, {world.base.shape_of(pod): pod for pod in waiting})

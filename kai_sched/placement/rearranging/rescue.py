@@ -24,6 +24,7 @@ from kai_sched.placement.solver.arrange import fit_all
 from kai_sched.placement.solver.cpsat import Limits, Status
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.world import World
 
 NEIGHBOURHOOD_UNITS = 24
@@ -75,7 +76,7 @@ class Refuted:
 
 def seat_nodes(world: World) -> dict[int, int]:
     """Node index of every pod seated now (pipelined ones left out)."""
-    return {seat.pod: seat.node for seat in world.seats if not seat.in_future}
+    return {seat.pod: seat.node for seat in world.seats if seat.horizon is Horizon.NOW}
 
 
 def movable_of(boards: Boards, tenants: Sequence[Tenant]) -> list[Tenant]:
@@ -115,7 +116,7 @@ def realise(bare: Boards, reduction: Reduction, arrangement: Arrangement) -> boo
         if cut and not seat_pieces(bare, cut, reduction.pieces.boxes[unit], chosen, reduction.pieces.keys):
             return False
         others = [pod for pod in pods if base.shape_of(pod).pieces is None]
-        if seat_pods(Ground(bare, mask), others) < len(others):
+        if seat_pods(Ground(bare, allowed=mask), others) < len(others):
             return False
     return True
 
@@ -177,7 +178,7 @@ class Rescuer:
         taken: dict[int, int] = {}
         shapes: dict[int, Shape] = {shape.index: shape for shape in counts}
         for seat in boards.world.seats:
-            if seat.in_future:
+            if seat.horizon is Horizon.LATER:
                 continue
             taken[seat.shape.index] = taken.get(seat.shape.index, 0) + 1
             shapes[seat.shape.index] = seat.shape
@@ -253,7 +254,7 @@ class Neighbours:
 
     def room_now(self, shape: Shape) -> NDArray[np.int64]:
         """Slots by unit with everybody seated as they are."""
-        slots = self.boards.slots(shape, in_future=False)
+        slots = self.boards.slots(shape, Horizon.NOW)
         return np.array([int(slots[nodes].sum()) for nodes in self.whole.nodes], dtype=np.int64)
 
     def room_at_most(self, shape: Shape) -> NDArray[np.int64]:

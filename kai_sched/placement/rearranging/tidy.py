@@ -29,6 +29,7 @@ from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.solver.arrange import Tidied, tidy
 from kai_sched.placement.solver.cpsat import Status
 from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.world import World
 
 NEIGHBOURHOOD_UNITS = 10
@@ -72,7 +73,7 @@ class Ruler:
         devices = self.pristine.world.now.devices
         opened: set[Box] = set()
         for seat in world.seats:
-            if seat.shape.pieces is None or seat.in_future:
+            if seat.shape.pieces is None or seat.horizon is Horizon.LATER:
                 continue
             partitions = partitions_of(world.base.device_index)
             for _, allocation in seat.allocations:
@@ -85,7 +86,7 @@ class Ruler:
     def _least_boxes(self, world: World) -> int:
         counts: dict[PieceKey, int] = {}
         for seat in world.seats:
-            for need in () if seat.in_future else seat.shape.pieces or ():
+            for need in () if seat.horizon is Horizon.LATER else seat.shape.pieces or ():
                 counts[need.key] = counts.get(need.key, 0) + need.count
         if not counts:
             return 0
@@ -125,7 +126,7 @@ class Ruler:
         for shape, count in counts.items():
             if self.pristine.one_at_a_time(shape):
                 continue
-            slots = self.pristine.slots(shape, in_future=False)
+            slots = self.pristine.slots(shape, Horizon.NOW)
             by_domain = np.bincount(codes + 1, weights=slots).astype(np.int64)
             filled = np.cumsum(np.sort(by_domain)[::-1])
             least = max(least, int(np.searchsorted(filled, count)) + 1)
@@ -133,7 +134,7 @@ class Ruler:
 
     def _least_opened(self, world: World) -> int:
         """What partly used nodes cannot take must go to whole ones, filled to their end."""
-        seats = [seat for seat in world.seats if not seat.in_future]
+        seats = [seat for seat in world.seats if seat.horizon is Horizon.NOW]
         shapes = _shapes_of(world)
         lanes = lanes_of(self.pristine, shapes)
         is_whole = whole_nodes(lanes, len(world.base.all_nodes))
@@ -297,5 +298,5 @@ def _splits_boxes(boards: Boards, tenants: Sequence[Tenant]) -> bool:
 
 
 def _shapes_of(world: World) -> list[Shape]:
-    shapes = {seat.shape.index: seat.shape for seat in world.seats if not seat.in_future}
+    shapes = {seat.shape.index: seat.shape for seat in world.seats if seat.horizon is Horizon.NOW}
     return list(shapes.values())

@@ -17,19 +17,19 @@ from kai_sched.placement.reasons.explain_shares import share_refusal
 from kai_sched.placement.refusal import Failure, Refusal
 from kai_sched.placement.site.backing import UNLIMITED
 from kai_sched.placement.site.shapes import Shape
-from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.spans import shapes_of, slots_by_domain
 from kai_sched.placement.world.world import MAX_CONSUMERS
 
 Mask = NDArray[np.bool_]
 
 
-def explain(boards: Boards, failure: Failure, *, in_future: bool) -> Refusal:
+def explain(ground: Ground, failure: Failure) -> Refusal:
     """The dominant reason of a failed attempt, judged on the world as it was before the attempt."""
     if failure.by_domain:
-        refusal = _explain_domains(boards, failure, in_future=in_future)
+        refusal = _explain_domains(ground, failure)
     else:
-        refusal = _explain_pods(boards, failure.pods, failure.seated, failure.allowed, in_future=in_future)
+        refusal = _explain_pods(ground, failure.pods, failure.seated, failure.allowed)
     node = failure.node
     if not node.name:
         return refusal
@@ -41,26 +41,23 @@ def explain(boards: Boards, failure: Failure, *, in_future: bool) -> Refusal:
     )
 
 
-def _explain_pods(
-    boards: Boards, pods: Sequence[int], seated: int, allowed: Mask | None, *, in_future: bool
-) -> Refusal:
+def _explain_pods(ground: Ground, pods: Sequence[int], seated: int, allowed: Mask | None) -> Refusal:
     """Why only ``seated`` of these pods found a place, judged on the worst shape."""
-    counts = shapes_of(boards, pods)
-    everywhere = boards.world.base.everywhere if allowed is None else allowed
+    counts = shapes_of(ground.world, pods)
+    everywhere = ground.world.base.everywhere if allowed is None else allowed
     for shape, wanted in counts.items():
-        refusal = _explain_shape(boards, shape, wanted, pods, everywhere, in_future=in_future)
+        refusal = _explain_shape(ground, shape, wanted, pods, everywhere)
         if refusal is not None:
             return refusal
     claiming = next((shape for shape in counts if shape.own and counts[shape] > 1), None)
     if claiming is not None:
         return supply_refusal(
-            boards,
+            ground,
             claiming,
             counts[claiming],
             min(seated, counts[claiming]),
             pods,
             everywhere,
-            in_future=in_future,
         )
     return Refusal(
         blocker=Blocker.CAPACITY,
@@ -72,10 +69,10 @@ def _explain_pods(
     )
 
 
-def _explain_domains(boards: Boards, failure: Failure, *, in_future: bool) -> Refusal:
+def _explain_domains(ground: Ground, failure: Failure) -> Refusal:
     """Why no single domain of the required level holds the pods; a plain lack of room is said as such."""
     node, pods, allowed = failure.node, failure.pods, failure.allowed
-    base = boards.world.base
+    base = ground.world.base
     constraint = node.constraint
     if constraint is None:
         raise AssertionError("only constrained nodes are explained by domains")
@@ -91,10 +88,10 @@ def _explain_domains(boards: Boards, failure: Failure, *, in_future: bool) -> Re
             message=f"{subject} already runs in {len(homes)} domains of required level {label}",
             next_step="delete its running pods, so that it can start again in one domain",
         )
-    for shape, wanted in shapes_of(boards, pods).items():
+    for shape, wanted in shapes_of(ground.world, pods).items():
         if homes:
             break
-        refusal = _explain_shape(boards, shape, wanted, pods, everywhere, in_future=in_future)
+        refusal = _explain_shape(ground, shape, wanted, pods, everywhere)
         if refusal is not None:
             return refusal
     if not (codes >= 0).any():
@@ -111,18 +108,18 @@ def _explain_domains(boards: Boards, failure: Failure, *, in_future: bool) -> Re
     usable = (codes >= 0) & everywhere
     if homes:
         usable &= codes == homes[0]
-    best, code = _best_domain(boards, pods, codes, usable, in_future=in_future)
+    best, code = _best_domain(ground, pods, codes, usable)
     name = base.domains.level(constraint.topology, level).names[code] if code >= 0 else "none"
     message = f"{subject} needs one {label} for {counted(len(pods), 'pod')}: the roomiest, {name}, holds {best} of them"
     if best >= len(pods):
         message = f"no single {label} holds the {counted(len(pods), 'pod')} of {subject} together"
         if failure.inner is not None:
-            message += f" ({explain(boards, failure.inner, in_future=in_future).message})"
+            message += f" ({explain(ground, failure.inner).message})"
     return Refusal(
         blocker=Blocker.TOPOLOGY,
         message=message,
         next_step=f"free room for {counted(max(1, len(pods) - best), 'more pod')} inside one {label}, or relax the required level",
-        is_proof=best < len(pods) and _is_one_counted_shape(boards, pods),
+        is_proof=best < len(pods) and _is_one_counted_shape(ground, pods),
         fitted=best,
         wanted=len(pods),
         bound=Bound(
@@ -135,25 +132,23 @@ def _explain_domains(boards: Boards, failure: Failure, *, in_future: bool) -> Re
     )
 
 
-def _is_one_counted_shape(boards: Boards, pods: Sequence[int]) -> bool:
-    counts = shapes_of(boards, pods)
-    return len(counts) == 1 and all(map(boards.is_counted, counts))
+def _is_one_counted_shape(ground: Ground, pods: Sequence[int]) -> bool:
+    counts = shapes_of(ground.world, pods)
+    return len(counts) == 1 and all(map(ground.boards.is_counted, counts))
 
 
 def _best_domain(
-    boards: Boards,
+    ground: Ground,
     pods: Sequence[int],
     codes: NDArray[np.int32],
     usable: Mask,
-    *,
-    in_future: bool,
 ) -> tuple[int, int]:
     """(pods, code) of the domain that holds the most of these pods."""
     where = np.flatnonzero(usable)
     size = int(codes.max(initial=-1)) + 1
     fitted = np.zeros(size, dtype=np.int64)
-    for shape, wanted in shapes_of(boards, pods).items():
-        room = slots_by_domain(boards, shape, codes, where, size, in_future=in_future)
+    for shape, wanted in shapes_of(ground.world, pods).items():
+        room = slots_by_domain(ground, shape, codes, where, size)
         fitted += np.minimum(room, wanted)
     code = int(fitted.argmax()) if size else -1
     if code < 0:
@@ -162,39 +157,39 @@ def _best_domain(
 
 
 def _explain_shape(
-    boards: Boards, shape: Shape, wanted: int, pods: Sequence[int], everywhere: Mask, *, in_future: bool
+    ground: Ground, shape: Shape, wanted: int, pods: Sequence[int], everywhere: Mask
 ) -> Refusal | None:
     """The reason if this shape alone cannot be seated ``wanted`` times, else None."""
-    base = boards.world.base
+    base = ground.world.base
     static = base.static_mask(shape)
     if not (static.allowed & everywhere).any():
         return _static_refusal(static.explain(), wanted)
-    refusal = _consumer_refusal(boards, shape, wanted)
+    refusal = _consumer_refusal(ground, shape, wanted)
     if refusal is not None:
         return refusal
-    homes = boards.world.homes
+    homes = ground.world.homes
     if shape.fabric is not None and homes.cliques(shape.fabric):
         everywhere = everywhere & homes.mask(shape.fabric)
-        if int(boards.slots(shape, in_future=in_future)[everywhere].sum()) < wanted:
-            return _home_refusal(boards, shape, wanted, everywhere, in_future=in_future)
-    free = boards.world.free_for(in_future=in_future)
-    by_resource = _room_by_resource(boards, shape, free, static.allowed & everywhere)
+        if int(ground.slots(shape)[everywhere].sum()) < wanted:
+            return _home_refusal(ground, shape, wanted, everywhere)
+    free = ground.free()
+    by_resource = _room_by_resource(ground, shape, free, static.allowed & everywhere)
     fitted = int(np.minimum.reduce(list(by_resource.values())).sum()) if by_resource else wanted
     if fitted < wanted:
         usable = static.allowed & everywhere
-        return _capacity_refusal(boards, shape, wanted, fitted, by_resource, usable, static.explain())
-    slots = boards.slots(shape, in_future=in_future)
+        return _capacity_refusal(ground, shape, wanted, fitted, by_resource, usable, static.explain())
+    slots = ground.slots(shape)
     seats = int(slots[everywhere].sum())
-    refusal = None if seats else held_refusal(boards, shape, wanted, static.allowed & everywhere, free)
+    refusal = None if seats else held_refusal(ground, shape, wanted, static.allowed & everywhere, free)
     if refusal is None and shape.backed and seats < wanted:
-        refusal = _backing_refusal(boards, shape, wanted, seats, everywhere, in_future=in_future)
+        refusal = _backing_refusal(ground, shape, wanted, seats, everywhere)
     if refusal is not None:
         return refusal
-    if shape.own or any(boards.world.allocation_of(key) is None for key in shape.named):
-        return device_refusal(boards, shape, wanted, seats, pods, everywhere, in_future=in_future)
+    if shape.own or any(ground.world.allocation_of(key) is None for key in shape.named):
+        return device_refusal(ground, shape, wanted, seats, pods, everywhere)
     if seats:
         return None
-    refusal = share_refusal(boards, shape, wanted, static.allowed & everywhere, in_future=in_future)
+    refusal = share_refusal(ground, shape, wanted, static.allowed & everywhere)
     return refusal or Refusal(
         blocker=Blocker.NODE_CONSTRAINTS,
         message="every node with room is excluded by pods already there "
@@ -205,11 +200,11 @@ def _explain_shape(
     )
 
 
-def _consumer_refusal(boards: Boards, shape: Shape, wanted: int) -> Refusal | None:
+def _consumer_refusal(ground: Ground, shape: Shape, wanted: int) -> Refusal | None:
     """More pods than a claim may serve: what it can be reserved for, or one if it has confidential GPUs."""
     for key in shape.named:
         is_alone = key in shape.terms.alone
-        count = boards.world.consumer_count(key) + wanted
+        count = ground.world.consumer_count(key) + wanted
         if count <= (1 if is_alone else MAX_CONSUMERS):
             continue
         why = (
@@ -236,14 +231,14 @@ def _consumer_refusal(boards: Boards, shape: Shape, wanted: int) -> Refusal | No
     return None
 
 
-def _home_refusal(boards: Boards, shape: Shape, wanted: int, home: Mask, *, in_future: bool) -> Refusal:
+def _home_refusal(ground: Ground, shape: Shape, wanted: int, home: Mask) -> Refusal:
     """The fabric runs in a clique that has no room left."""
-    base = boards.world.base
+    base = ground.world.base
     label = base.policy.clique_label
     level = base.domains.level("", label)
     assert shape.fabric is not None
-    names = [level.names[code] for code in boards.world.homes.cliques(shape.fabric) if code >= 0]
-    fitted = min(wanted, int(boards.slots(shape, in_future=in_future)[home].sum()))
+    names = [level.names[code] for code in ground.world.homes.cliques(shape.fabric) if code >= 0]
+    fitted = min(wanted, int(ground.slots(shape)[home].sum()))
     return Refusal(
         blocker=Blocker.TOPOLOGY,
         message=f"its fabric already runs in {', '.join(names) or 'nodes without ' + label}, "
@@ -266,9 +261,9 @@ def _static_refusal(eliminated: str, wanted: int) -> Refusal:
 
 
 def _room_by_resource(
-    boards: Boards, shape: Shape, free: NDArray[np.int64], usable: Mask
+    ground: Ground, shape: Shape, free: NDArray[np.int64], usable: Mask
 ) -> dict[str, NDArray[np.int64]]:
-    axis = boards.world.base.table.axis
+    axis = ground.world.base.table.axis
     return {
         axis[column]: np.where(usable, np.maximum(free[:, column], 0) // shape.request[column], 0)
         for column in np.flatnonzero(shape.request)
@@ -276,7 +271,7 @@ def _room_by_resource(
 
 
 def _capacity_refusal(
-    boards: Boards,
+    ground: Ground,
     shape: Shape,
     wanted: int,
     fitted: int,
@@ -284,7 +279,7 @@ def _capacity_refusal(
     usable: Mask,
     eliminated: str,
 ) -> Refusal:
-    table = boards.world.base.table
+    table = ground.world.base.table
     tightest = _tightest(by_resource)
     column = table.axis.index(tightest)
     each = int(shape.request[column])
@@ -327,14 +322,12 @@ def _tightest(by_resource: dict[str, NDArray[np.int64]]) -> str:
     )
 
 
-def _backing_refusal(
-    boards: Boards, shape: Shape, wanted: int, seats: int, everywhere: Mask, *, in_future: bool
-) -> Refusal:
+def _backing_refusal(ground: Ground, shape: Shape, wanted: int, seats: int, everywhere: Mask) -> Refusal:
     """Neither kind of node has enough of an extended resource that a device class stands for."""
-    base, world = boards.world.base, boards.world
+    base, world = ground.world.base, ground.world
     nodes = np.flatnonzero(base.static_mask(shape).allowed & everywhere)
-    free = world.free_for(in_future=in_future)[nodes]
-    devices = world.room(in_future=in_future).devices
+    free = ground.free()[nodes]
+    devices = world.room(ground.horizon).devices
     parts: list[str] = []
     for name in shape.backed:
         column = free[:, base.backing.columns[name]]

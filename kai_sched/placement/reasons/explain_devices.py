@@ -20,36 +20,34 @@ from kai_sched.model.resources import amount_text
 from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.site.shapes import Shape
-from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.ground import Ground
 
 Mask = NDArray[np.bool_]
 _ELSEWHERE: Final = "end the claim's other users, so that it can be allocated elsewhere"
 
 
 def device_refusal(
-    boards: Boards,
+    ground: Ground,
     shape: Shape,
     wanted: int,
     seats: int,
     pods: Sequence[int],
     everywhere: Mask,
-    *,
-    in_future: bool,
 ) -> Refusal | None:
     """Why not ``wanted`` pods of a shape get devices; None if it cannot be told from one pod."""
     if shape.is_countable and seats >= wanted:
         return None
-    base = boards.world.base
-    claims = _claims(boards, shape, pods)
+    base = ground.world.base
+    claims = _claims(ground, shape, pods)
     if not claims:
         return None
-    devices = boards.world.room(in_future=in_future).devices
-    nodes = _nodes(boards, shape, everywhere)
+    devices = ground.world.room(ground.horizon).devices
+    nodes = _nodes(ground, shape, everywhere)
     found = explain_claims(base.device_index, devices, nodes, claims, base.options_of(shape))
     if found is None:
         if not shape.is_countable:
             return None
-        refusal = supply_refusal(boards, shape, wanted, seats, pods, everywhere, in_future=in_future)
+        refusal = supply_refusal(ground, shape, wanted, seats, pods, everywhere)
         return replace(refusal, is_proof=True)
     is_fatal = found.kind is RefusalKind.FATAL
     fitted = 0 if is_fatal else min(seats, wanted)
@@ -68,12 +66,12 @@ def device_refusal(
 
 
 def held_refusal(
-    boards: Boards, shape: Shape, wanted: int, allowed: Mask, free: NDArray[np.int64]
+    ground: Ground, shape: Shape, wanted: int, allowed: Mask, free: NDArray[np.int64]
 ) -> Refusal | None:
     """A claim of the pods has its devices already, and where they can be used there is no place."""
-    base = boards.world.base
+    base = ground.world.base
     for key in shape.named:
-        allocation = boards.world.allocation_of(key)
+        allocation = ground.world.allocation_of(key)
         if allocation is None or allocation.node_selector is None:
             continue
         there = base.table.match(allocation.node_selector)
@@ -99,22 +97,20 @@ def held_refusal(
 
 
 def supply_refusal(
-    boards: Boards,
+    ground: Ground,
     shape: Shape,
     wanted: int,
     seats: int,
     pods: Sequence[int],
     everywhere: Mask,
-    *,
-    in_future: bool,
 ) -> Refusal:
     """One pod would get devices, but not all of them."""
-    base = boards.world.base
+    base = ground.world.base
     text = explain_supply(
         base.device_index,
-        boards.world.room(in_future=in_future).devices,
-        _nodes(boards, shape, everywhere),
-        _claims(boards, shape, pods),
+        ground.world.room(ground.horizon).devices,
+        _nodes(ground, shape, everywhere),
+        _claims(ground, shape, pods),
         wanted,
         shape.terms.closure,
     )
@@ -147,13 +143,13 @@ def _bound(found: DeviceRefusal, wanted: int, fitted: int) -> Bound:
     return Bound(fact=Fact.DEVICES, resource="pods", asked=wanted, there=fitted)
 
 
-def _claims(boards: Boards, shape: Shape, pods: Sequence[int]) -> Sequence[Claim]:
+def _claims(ground: Ground, shape: Shape, pods: Sequence[int]) -> Sequence[Claim]:
     """The claims of one pod of the shape that nobody has allocated."""
-    pod = next(pod for pod in pods if boards.world.base.shape_of(pod) is shape)
-    return boards.world.unallocated_claims(pod)
+    pod = next(pod for pod in pods if ground.world.base.shape_of(pod) is shape)
+    return ground.world.unallocated_claims(pod)
 
 
-def _nodes(boards: Boards, shape: Shape, everywhere: Mask) -> list[Node]:
-    base = boards.world.base
+def _nodes(ground: Ground, shape: Shape, everywhere: Mask) -> list[Node]:
+    base = ground.world.base
     allowed = base.static_mask(shape).allowed & everywhere
     return [base.table.nodes[node] for node in np.flatnonzero(allowed)]

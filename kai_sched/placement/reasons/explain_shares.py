@@ -10,23 +10,21 @@ from kai_sched.model.plan import Blocker
 from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.site.shapes import Shape
-from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.gpu_shares import portion_of
+from kai_sched.placement.world.ground import Ground
 
 
-def share_refusal(
-    boards: Boards, shape: Shape, wanted: int, usable: NDArray[np.bool_], *, in_future: bool
-) -> Refusal | None:
+def share_refusal(ground: Ground, shape: Shape, wanted: int, usable: NDArray[np.bool_]) -> Refusal | None:
     """The reason if no usable node has the parts for one pod; None if some have."""
     share = shape.spec.gpu_share
-    world, base = boards.world, boards.world.base
+    world, base = ground.world, ground.world.base
     if share is None:
         return None
     part = f"{share.portion_micros / 10**6:g}" if share.portion_micros else f"{share.memory_mib} MiB"
-    shares, free = world.room(in_future=in_future).shares, world.free_for(in_future=in_future)
+    shares, free = world.room(ground.horizon).shares, ground.free()
     best, most, tells_memory = 0, 0, False
     for node in np.flatnonzero(usable):
-        if world.choose_share(shape, int(node), in_future=in_future) is not None:
+        if world.choose_share(shape, int(node), ground.horizon) is not None:
             return None
         column = base.gpu_column_of[node]
         portion = portion_of(share, base.table.nodes[node])

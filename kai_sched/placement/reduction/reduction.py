@@ -19,6 +19,7 @@ from kai_sched.placement.reduction.tenants import ItemPods, Level, Tenant, items
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.solver.aggregate import AggregatedProblem, Arrangement, CapacityRow, Unit
 from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.horizon import Horizon
 
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -76,7 +77,7 @@ def reduce_world(
     """
     items, pods, shapes, levels = items_of(boards, tenants)
     lanes = lanes_of(boards, shapes)
-    slots = [boards.slots(shape, in_future=False) for shape in shapes]
+    slots = [boards.slots(shape, Horizon.NOW) for shape in shapes]
     usable = np.zeros(len(boards.world.base.all_nodes), dtype=bool)
     for each in slots:
         usable |= each > 0
@@ -157,7 +158,7 @@ def lanes_of(boards: Boards, shapes: Sequence[Shape]) -> list[Lane]:
     """The kinds of GPU that the shapes ask for."""
     world = boards.world
     base = world.base
-    free = world.free_for(in_future=False)
+    free = world.free_for(Horizon.NOW)
     lanes = [
         Lane(
             np.maximum(free[:, column], 0),
@@ -228,7 +229,7 @@ def _lane_rows(lanes: Sequence[Lane], sums: _Sums, is_whole: Mask) -> Iterator[l
 def _loose_columns(boards: Boards, shapes: Sequence[Shape], lanes: Sequence[Lane], sums: _Sums) -> list[int]:
     """Resources besides GPUs that could run out before the GPUs of some unit do."""
     world = boards.world
-    free = np.maximum(world.free_for(in_future=False), 0)
+    free = np.maximum(world.free_for(Horizon.NOW), 0)
     gpus = sums.matrix([lane.free for lane in lanes])
     found: list[int] = []
     for column in range(free.shape[1]):
@@ -258,7 +259,7 @@ def _loose_rows(
     boards: Boards, shapes: Sequence[Shape], sums: _Sums, columns: Sequence[int]
 ) -> Iterator[list[CapacityRow]]:
     """Each kind of row, by unit."""
-    free = np.maximum(boards.world.free_for(in_future=False), 0)
+    free = np.maximum(boards.world.free_for(Horizon.NOW), 0)
     for column in columns:
         asked = [int(shape.request[column]) for shape in shapes]
         yield [_scaled_row(asked, limit) for limit in sums.of(free[:, column])]

@@ -20,12 +20,12 @@ def seat_preferring(ground: Ground, shape: Shape, pods: Sequence[int]) -> int:
 
     Where a pod had to concede something, pods like it concede as much without looking further.
     """
-    boards, in_future = ground.boards, ground.in_future
+    boards, horizon = ground.boards, ground.horizon
     # Inside other bounds more may have to be conceded than elsewhere.
-    is_open = ground.allowed is None and not boards.pinned
+    is_open = ground.allowed is None and not ground.pinned
     inside: tuple[Moment, int] | None = None
     for done, pod in enumerate(pods):
-        conceded = boards.conceded(shape, in_future=in_future)
+        conceded = boards.conceded(shape, horizon)
         if inside is not None and boards.still_holds(inside[0], [shape]):
             conceded = max(conceded, inside[1])
         before = boards.world.moment()
@@ -34,7 +34,7 @@ def seat_preferring(ground: Ground, shape: Shape, pods: Sequence[int]) -> int:
             return done
         inside = (before, max(conceded, found))
         if is_open:
-            boards.concede(shape, *inside, in_future=in_future)
+            boards.concede(shape, horizon, *inside)
     return len(pods)
 
 
@@ -46,7 +46,7 @@ def concessions(ground: Ground, shape: Shape, pod: int, nodes: Sequence[int]) ->
     world = ground.world
     for node in nodes[:MAX_TRIALS]:
         mark = world.checkpoint()
-        seat = world.take(pod, shape, node, in_future=ground.in_future)
+        seat = world.take(pod, shape, node, ground.horizon)
         if not isinstance(seat, DeviceRefusal):
             found[node] = concession_of(seat.allocations, world.base.claims)
             world.rollback(mark)

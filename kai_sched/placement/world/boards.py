@@ -13,6 +13,7 @@ from kai_sched.devices.counting import matching_free
 from kai_sched.model.policy import Strategy
 from kai_sched.placement.site.backing import UNLIMITED
 from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.moments import Moment, Refused
 from kai_sched.placement.world.world import Room, World
 
@@ -42,69 +43,64 @@ class Boards:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._boards: dict[tuple[int, bool], Board] = {}
-        self._refused: dict[tuple[int, bool], Refused] = {}
-        self._conceded: dict[tuple[int, bool], tuple[Moment, int]] = {}
-        self.pinned: dict[object, NDArray[np.bool_]] = {}
-        """Shared claim or fabric -> nodes that its users are kept to while a gang is tried there."""
+        self._boards: dict[tuple[int, Horizon], Board] = {}
+        self._refused: dict[tuple[int, Horizon], Refused] = {}
+        self._conceded: dict[tuple[int, Horizon], tuple[Moment, int]] = {}
 
-    def board(self, shape: Shape, *, in_future: bool) -> Board:
+    def board(self, shape: Shape, horizon: Horizon) -> Board:
         """The up-to-date board of a shape. Do not change its arrays."""
-        key = (shape.index, in_future)
+        key = (shape.index, horizon)
         board = self._boards.get(key)
         touched = self.world.touched
         if board is None:
-            slots, cost = self._compute(shape, None, in_future=in_future)
+            slots, cost = self._compute(shape, None, horizon)
             board = Board(slots, cost, len(touched))
             self._boards[key] = board
         elif board.seen < len(touched):
             fresh = touched[board.seen :]
             nodes = np.array(fresh if len(fresh) == 1 else sorted(set(fresh)), dtype=np.intp)
-            board.slots[nodes], board.cost[nodes] = self._compute(shape, nodes, in_future=in_future)
+            board.slots[nodes], board.cost[nodes] = self._compute(shape, nodes, horizon)
             board.seen = len(touched)
             if key in self._refused:
                 self._refused[key].forget(set(fresh))
         return board
 
-    def slots(self, shape: Shape, *, in_future: bool) -> NDArray[np.int64]:
+    def slots(self, shape: Shape, horizon: Horizon) -> NDArray[np.int64]:
         """int64[N]: pods of this shape that each node takes now, every rule counted that counting can count.
 
         Shapes that need a look after every seat (dynamic rules, searched claims, named claims, shared GPUs) show at
         most one slot a node, except that claims-by-name do not limit themselves, and pieces of shared hardware are
         counted kind by kind.
         """
-        slots = self.board(shape, in_future=in_future).slots
-        dynamic = self._dynamic_mask(shape, in_future=in_future)
+        slots = self.board(shape, horizon).slots
+        dynamic = self._dynamic_mask(shape, horizon)
         if dynamic is not None:
             slots = np.where(dynamic, np.minimum(slots, 1), 0)
         if shape.named:
             slots = np.where(self._named_mask(shape), slots, 0)
         if shape.fabric is not None:
             slots = np.where(self.world.homes.mask(shape.fabric), slots, 0)
-        for key in (*shape.named, shape.fabric) if self.pinned else ():
-            if key in self.pinned:
-                slots = np.where(self.pinned[key], slots, 0)
-        refused = self._refused_nodes(shape, in_future=in_future)
+        refused = self._refused_nodes(shape, horizon)
         if refused:
             slots = slots.copy()
             slots[refused] = 0
         return slots
 
-    def refuse(self, shape: Shape, node: int, *, in_future: bool) -> None:
+    def refuse(self, shape: Shape, node: int, horizon: Horizon) -> None:
         """Remember that the claims of this shape found no devices on a node, for as long as that is certain."""
-        refused = self._refused.setdefault((shape.index, in_future), Refused())
+        refused = self._refused.setdefault((shape.index, horizon), Refused())
         refused.add(node, self.world.moment())
 
-    def conceded(self, shape: Shape, *, in_future: bool) -> int:
+    def conceded(self, shape: Shape, horizon: Horizon) -> int:
         """What a pod of this shape has to concede at least (``site.alternatives``), as far as it is known."""
-        known = self._conceded.get((shape.index, in_future))
+        known = self._conceded.get((shape.index, horizon))
         if known is None or not self.still_holds(known[0], [shape]):
             return 0
         return known[1]
 
-    def concede(self, shape: Shape, moment: Moment, conceded: int, *, in_future: bool) -> None:
+    def concede(self, shape: Shape, horizon: Horizon, moment: Moment, conceded: int) -> None:
         """Remember that no node gave a pod of this shape more than so."""
-        self._conceded[shape.index, in_future] = (moment, conceded)
+        self._conceded[shape.index, horizon] = (moment, conceded)
 
     def still_holds(self, moment: Moment, shapes: Iterable[Shape]) -> bool:
         """Whether what such pods could not have at a moment is out of their reach still, whoever came since."""
@@ -113,8 +109,8 @@ class Boards:
             return self.world.is_as_at(moment)
         return self.world.stands(moment)
 
-    def _refused_nodes(self, shape: Shape, *, in_future: bool) -> list[int]:
-        refused = self._refused.get((shape.index, in_future))
+    def _refused_nodes(self, shape: Shape, horizon: Horizon) -> list[int]:
+        refused = self._refused.get((shape.index, horizon))
         if refused is None:
             return []
         # Neighbours do not matter: who reaches a claim that another pod was given could have been given it, too.
@@ -126,9 +122,9 @@ class Boards:
         """Whether preferences beyond tightness order the nodes of this shape."""
         return self.world.now.dynamic.has_soft_score(shape.spec)
 
-    def soft_score(self, shape: Shape, *, in_future: bool) -> NDArray[np.float64] | None:
+    def soft_score(self, shape: Shape, horizon: Horizon) -> NDArray[np.float64] | None:
         """float64[N], higher is better; None where the shape prefers nothing."""
-        return self.world.room(in_future=in_future).dynamic.soft_score(shape.spec)
+        return self.world.room(horizon).dynamic.soft_score(shape.spec)
 
     def one_at_a_time(self, shape: Shape) -> bool:
         """Whether a seat of this shape can change where the next one may go."""
@@ -146,29 +142,27 @@ class Boards:
         return shape.is_packable and not self._touches(shape, self.world.now)
 
     def _compute(
-        self, shape: Shape, nodes: NDArray[np.intp] | None, *, in_future: bool
+        self, shape: Shape, nodes: NDArray[np.intp] | None, horizon: Horizon
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         world, base = self.world, self.world.base
-        everything = (
-            world.free_for(in_future=in_future) if nodes is None else self._rows(nodes, in_future=in_future)
-        )
+        everything = world.free_for(horizon) if nodes is None else self._rows(nodes, horizon)
         allowed = base.static_mask(shape).allowed
         allowed = allowed if nodes is None else allowed[nodes]
         slots = np.where(allowed, np.int64(1) << 30, 0)
         for column in np.flatnonzero(shape.request):
             np.minimum(slots, everything[:, column] // shape.request[column], out=slots)
         np.maximum(slots, 0, out=slots)
-        devices = self._limit_by_devices(shape, nodes, slots, in_future=in_future)
+        devices = self._limit_by_devices(shape, nodes, slots, horizon)
         if shape.backed:
-            devices_of = world.room(in_future=in_future).devices
+            devices_of = world.room(horizon).devices
             base.backing.limit(
                 shape.spec, shape.backed, self._named_nodes(nodes), devices_of, slots, shape.terms.closure
             )
         opened: NDArray[np.int64] | None = None
         if shape.spec.gpu_share is not None:
-            opened = self._limit_by_shares(shape, nodes, slots, in_future=in_future)
+            opened = self._limit_by_shares(shape, nodes, slots, horizon)
         elif shape.pieces is not None:
-            self._limit_by_pieces(shape, nodes, slots, in_future=in_future)
+            self._limit_by_pieces(shape, nodes, slots, horizon)
         elif shape.plain is None:
             np.minimum(slots, 1, out=slots)
         cost = self._cost(shape, everything, devices, nodes)
@@ -176,14 +170,14 @@ class Boards:
             cost += opened * _OPENED_GPU
         return slots, cost
 
-    def _rows(self, nodes: NDArray[np.intp], *, in_future: bool) -> NDArray[np.int64]:
+    def _rows(self, nodes: NDArray[np.intp], horizon: Horizon) -> NDArray[np.int64]:
         world = self.world
-        if in_future or not world.has_future:
+        if horizon is Horizon.LATER or not world.has_future:
             return world.future.free[nodes]
         return np.minimum(world.now.free[nodes], world.future.free[nodes])
 
     def _limit_by_devices(
-        self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], *, in_future: bool
+        self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], horizon: Horizon
     ) -> NDArray[np.int64] | None:
         if not shape.plain:
             return None
@@ -191,7 +185,7 @@ class Boards:
         wanted: dict[object, int] = {}
         for need in shape.plain:
             wanted[need.key] = wanted.get(need.key, 0) + need.count
-        room: Room = self.world.room(in_future=in_future)
+        room: Room = self.world.room(horizon)
         for need in {need.key: need for need in shape.plain}.values():
             free = matching_free(self.world.base.device_index, room.devices, need, self._named_nodes(nodes))
             first = free if first is None else first
@@ -199,10 +193,10 @@ class Boards:
         return first
 
     def _limit_by_pieces(
-        self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], *, in_future: bool
+        self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], horizon: Horizon
     ) -> None:
         partitions = partitions_of(self.world.base.device_index)
-        devices = self.world.room(in_future=in_future).devices
+        devices = self.world.room(horizon).devices
         for position, node in enumerate(self._named_nodes(nodes)):
             for need in shape.pieces or ():
                 if slots[position] <= 0:
@@ -214,14 +208,14 @@ class Boards:
         return self.world.base.all_nodes if nodes is None else nodes
 
     def _limit_by_shares(
-        self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], *, in_future: bool
+        self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], horizon: Horizon
     ) -> NDArray[np.int64]:
         """One pod where it fits; returns how many whole GPUs it would open on each node."""
         opened = np.zeros_like(slots)
         for position, node in enumerate(self._named_nodes(nodes)):
             if slots[position] <= 0:
                 continue
-            choice = self.world.choose_share(shape, int(node), in_future=in_future)
+            choice = self.world.choose_share(shape, int(node), horizon)
             slots[position] = 0 if choice is None else 1
             opened[position] = 0 if choice is None else choice.opened
         return opened
@@ -268,8 +262,8 @@ class Boards:
         found = [count for count in counts if count is not None]
         return np.maximum.reduce(found) if found else np.zeros(len(named), dtype=np.int64)
 
-    def _dynamic_mask(self, shape: Shape, *, in_future: bool) -> NDArray[np.bool_] | None:
-        room = self.world.room(in_future=in_future)
+    def _dynamic_mask(self, shape: Shape, horizon: Horizon) -> NDArray[np.bool_] | None:
+        room = self.world.room(horizon)
         return room.dynamic.mask(shape.spec) if self._touches(shape, room) else None
 
     def _touches(self, shape: Shape, room: Room) -> bool:

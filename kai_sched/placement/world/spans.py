@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from kai_sched.model.ids import NodeName
 from kai_sched.model.workloads import TopologyConstraint
 from kai_sched.placement.site.shapes import Shape
-from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.world import World
 from kai_sched.topology.domains import DomainIndex
 
 
@@ -33,69 +34,57 @@ def outward_levels(domains: DomainIndex, constraint: TopologyConstraint) -> tupl
     return tuple(order[position] for position in range(preferred, outermost, -1))
 
 
-def shapes_of(boards: Boards, pods: Sequence[int]) -> dict[Shape, int]:
+def shapes_of(world: World, pods: Sequence[int]) -> dict[Shape, int]:
     """How many of the pods have each shape, in order of first sight."""
     counts: dict[Shape, int] = {}
     for pod in pods:
-        shape = boards.world.base.shape_of(pod)
+        shape = world.base.shape_of(pod)
         counts[shape] = counts.get(shape, 0) + 1
     return counts
 
 
 def domain_choices(
-    boards: Boards,
-    topology: str,
-    level: str,
-    pods: Sequence[int],
-    allowed: NDArray[np.bool_] | None,
-    active_on: Sequence[NodeName],
-    *,
-    in_future: bool,
+    ground: Ground, topology: str, level: str, pods: Sequence[int], active_on: Sequence[NodeName]
 ) -> Iterator[DomainChoice]:
     """Domains of a level that pass the counting test, tightest (least total slots) first, then by code.
 
     Where pods are active already only their domain counts; pods in several domains leave no choice. Room is counted
     before the first choice is looked at, and not again.
     """
-    base = boards.world.base
+    base = ground.world.base
     codes = base.domains.codes(topology, level)
-    usable = codes >= 0 if allowed is None else (codes >= 0) & allowed
+    usable = (codes >= 0) & ground.everywhere()
     if active_on:
         homes = {int(codes[base.table.index_of[node]]) for node in active_on if node in base.table.index_of}
         if len(homes) != 1 or -1 in homes:
             return iter(())
         home = homes.pop()
         return iter((DomainChoice(home, usable & (codes == home)),))
-    room = domain_room(boards, codes, pods, usable, in_future=in_future)
+    room = domain_room(ground, codes, pods, usable)
     return (DomainChoice(code, usable & (codes == code)) for code in room)
 
 
 def domain_room(
-    boards: Boards,
-    codes: NDArray[np.int32],
-    pods: Sequence[int],
-    usable: NDArray[np.bool_],
-    *,
-    in_future: bool,
+    ground: Ground, codes: NDArray[np.int32], pods: Sequence[int], usable: NDArray[np.bool_]
 ) -> list[int]:
     """Codes of domains that could hold the pods by counting: the tightest first, of equal ones the cheapest."""
-    counts = shapes_of(boards, pods)
+    counts = shapes_of(ground.world, pods)
     size = int(codes.max(initial=-1)) + 1
     fits = np.ones(size, dtype=bool)
     spare = np.zeros(size, dtype=np.int64)
     cost = np.zeros(size)
-    weights = np.zeros(len(boards.world.base.table.axis), dtype=np.int64)
+    weights = np.zeros(len(ground.world.base.table.axis), dtype=np.int64)
     where = np.flatnonzero(usable)
     for shape, count in counts.items():
-        total = slots_by_domain(boards, shape, codes, where, size, in_future=in_future)
-        limit = count if boards.is_counted(shape) else min(count, 1)
+        total = slots_by_domain(ground, shape, codes, where, size)
+        limit = count if ground.boards.is_counted(shape) else min(count, 1)
         fits &= total >= limit
         spare += total
-        costs = boards.board(shape, in_future=in_future).cost[where]
+        costs = ground.costs(shape)[where]
         cost += np.bincount(codes[where], weights=costs, minlength=size)
         weights += shape.request * count
     if len(counts) > 1:
-        free = boards.world.free_for(in_future=in_future)
+        free = ground.free()
         for column in np.flatnonzero(weights):
             sums = np.bincount(codes[where], weights=np.maximum(free[where, column], 0), minlength=size)
             fits &= sums >= weights[column]
@@ -104,14 +93,8 @@ def domain_room(
 
 
 def slots_by_domain(
-    boards: Boards,
-    shape: Shape,
-    codes: NDArray[np.int32],
-    where: NDArray[np.intp],
-    size: int,
-    *,
-    in_future: bool,
+    ground: Ground, shape: Shape, codes: NDArray[np.int32], where: NDArray[np.intp], size: int
 ) -> NDArray[np.int64]:
     """int64[D]: slots of a shape summed over the usable nodes of each domain."""
-    slots = boards.slots(shape, in_future=in_future)
+    slots = ground.slots(shape)
     return np.bincount(codes[where], weights=slots[where], minlength=size).astype(np.int64)

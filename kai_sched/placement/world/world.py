@@ -32,6 +32,7 @@ from kai_sched.placement.site.custody import NO_TERMS
 from kai_sched.placement.site.fabrics import Homes
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.gpu_shares import GpuShares, ShareChoice
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.moments import Moment
 
 MAX_CONSUMERS = 256
@@ -58,7 +59,7 @@ class Seat:
     pod: int
     shape: Shape
     node: int
-    in_future: bool
+    horizon: Horizon
     allocations: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
     share: ShareChoice | None = None
     special: SpecialClaim | None = None
@@ -101,12 +102,12 @@ class World:
             consumers=dict(self.consumers),
         )
 
-    def room(self, *, in_future: bool) -> Room:
-        return self.future if in_future else self.now
+    def room(self, horizon: Horizon) -> Room:
+        return self.future if horizon is Horizon.LATER else self.now
 
-    def free_for(self, *, in_future: bool) -> NDArray[np.int64]:
+    def free_for(self, horizon: Horizon) -> NDArray[np.int64]:
         """int64[N, R] that a new pod may use."""
-        if in_future or not self.has_future:
+        if horizon is Horizon.LATER or not self.has_future:
             return self.future.free
         return np.minimum(self.now.free, self.future.free)
 
@@ -147,11 +148,11 @@ class World:
         for seat in reversed(gone):
             self._undo(seat)
 
-    def take(self, pod: int, shape: Shape, node: int, *, in_future: bool) -> Seat | DeviceRefusal:
+    def take(self, pod: int, shape: Shape, node: int, horizon: Horizon) -> Seat | DeviceRefusal:
         """Seat one pod on a node whose counted resources fit; its claims are allocated here."""
         share = None
         if shape.spec.gpu_share is not None:
-            share = self.choose_share(shape, node, in_future=in_future)
+            share = self.choose_share(shape, node, horizon)
             if share is None:
                 return _no_devices("no GPU has the asked share free")
         granted: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
@@ -165,7 +166,7 @@ class World:
         if problem:
             return _no_devices(problem)
         if wanted:
-            found = self._allocate(shape, wanted, node, in_future=in_future)
+            found = self._allocate(shape, wanted, node, horizon)
             if isinstance(found, DeviceRefusal):
                 return found
             granted = tuple((claim.key, allocation) for claim, allocation in zip(wanted, found, strict=True))
@@ -173,7 +174,7 @@ class World:
             pod=pod,
             shape=shape,
             node=node,
-            in_future=in_future,
+            horizon=horizon,
             allocations=granted,
             share=share,
             special=special,
@@ -198,7 +199,7 @@ class World:
         if found is None:
             return False
         granted = tuple((claim.key, allocation) for claim, allocation in zip(wanted, found, strict=True))
-        self._apply(Seat(pod=pod, shape=shape, node=node, in_future=False, allocations=granted))
+        self._apply(Seat(pod=pod, shape=shape, node=node, horizon=Horizon.NOW, allocations=granted))
         return True
 
     def has_room(self, shape: Shape, node: int) -> bool:
@@ -239,28 +240,28 @@ class World:
         )
 
     def _allocate(
-        self, shape: Shape, wanted: Sequence[Claim], node: int, *, in_future: bool
+        self, shape: Shape, wanted: Sequence[Claim], node: int, horizon: Horizon
     ) -> tuple[ClaimAllocation, ...] | DeviceRefusal:
         base = self.base
         return allocate(
             base.device_index,
-            self.room(in_future=in_future).devices,
+            self.room(horizon).devices,
             base.table.nodes[node],
             wanted,
             base.options_of(shape, self._held_gpus(shape) if shape.terms.closure != OPEN else frozenset()),
         )
 
-    def choose_share(self, shape: Shape, node: int, *, in_future: bool) -> ShareChoice | None:
+    def choose_share(self, shape: Shape, node: int, horizon: Horizon) -> ShareChoice | None:
         """The GPUs of a node that a pod of this shape would take parts of; None where it does not fit."""
         column = self.base.gpu_column_of[node]
         share = shape.spec.gpu_share
         if share is None or column < 0:
             return None
-        free_gpus = int(self.free_for(in_future=in_future)[node, column])
-        shares, there = self.room(in_future=in_future).shares, self.base.table.nodes[node]
+        free_gpus = int(self.free_for(horizon)[node, column])
+        shares, there = self.room(horizon).shares, self.base.table.nodes[node]
         strategy = self.base.policy.gpu_strategy
         choice = shares.choose(share, there, node, free_gpus, strategy)
-        if choice is None or in_future or not self.has_future:
+        if choice is None or horizon is Horizon.LATER or not self.has_future:
             return choice
         # Groups whose pods all leave have no GPU in the future, unless this pod keeps it: it may be promised.
         ending = set(choice.groups) - self.future.shares.groups_on(node).keys()
@@ -280,7 +281,7 @@ class World:
             for _, allocation in seat.allocations:
                 room.devices.take(allocation)
             if seat.share is not None:
-                is_promise = seat.in_future and room is self.now and self.has_future
+                is_promise = self._is_promise(seat, room)
                 opened = room.shares.take(seat.node, seat.share, is_promise=is_promise)
                 self._count_gpus(room, seat, -opened)
             if self.base.has_dynamic_rules:
@@ -311,13 +312,17 @@ class World:
 
     def _count(self, seat: Seat, sign: int) -> None:
         """Counted resources: a pipelined pod takes room of the future only, ``free_for`` minds both."""
-        rooms = (self.future,) if seat.in_future else self._every_room()
+        rooms = (self.future,) if seat.horizon is Horizon.LATER else self._every_room()
         for room in rooms:
             room.free[seat.node] += sign * seat.shape.request
 
+    def _is_promise(self, seat: Seat, room: Room) -> bool:
+        """Whether the seat takes what another still has."""
+        return seat.horizon is Horizon.LATER and room is self.now and self.has_future
+
     def _count_gpus(self, room: Room, seat: Seat, change: int) -> None:
         """Whole GPUs that groups take or leave."""
-        if not (seat.in_future and room is self.now and self.has_future):
+        if not self._is_promise(seat, room):
             room.free[seat.node, self.base.gpu_column_of[seat.node]] += change
 
 

@@ -15,6 +15,7 @@ from kai_sched.model.plan import Blocker
 from kai_sched.model.queues import QuotaResource
 from kai_sched.model.workloads import HOLDS_ROOM, Pod
 from kai_sched.placement.world.boards import Boards
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.planning.outlook.counterfactual import group_of
 from kai_sched.planning.outlook.remedies import Case, Counts
 
@@ -182,7 +183,7 @@ def _held_share(boards: Boards) -> NDArray[np.float64]:
     """float64[N]: how full a node is, by its fullest resource."""
     world = boards.world
     total = np.maximum(world.base.table.allocatable, 1)
-    free = np.clip(world.free_for(in_future=False), 0, total)
+    free = np.clip(world.free_for(Horizon.NOW), 0, total)
     share: NDArray[np.float64] = (1.0 - free / total).max(axis=1, initial=0.0)
     return share
 

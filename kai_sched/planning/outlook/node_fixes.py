@@ -19,6 +19,7 @@ from kai_sched.placement.rules.matching import (
 )
 from kai_sched.placement.rules.static import selector_requirements
 from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.planning.cycle_state import CycleState
 
 _Fix = tuple[ActionKind, str, str]
@@ -32,7 +33,7 @@ def node_fixes(state: CycleState, shapes: Mapping[Shape, int]) -> Iterator[tuple
     base = state.boards.world.base
     for shape, wanted in shapes.items():
         mask = base.static_mask(shape).allowed
-        slots = state.boards.slots(shape, in_future=False)
+        slots = state.boards.slots(shape, Horizon.NOW)
         missing = max(1, wanted - int(slots.sum()))
         columns = [column for column in np.flatnonzero(shape.request) if column not in _backed(state, shape)]
         by_fix: dict[tuple[_Fix, ...], list[tuple[int, NodeName]]] = {}

@@ -19,6 +19,7 @@ from kai_sched.model.queues import QUOTA_RESOURCES, UNLIMITED, QuotaVector
 from kai_sched.placement.gangs import GangNode
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.site.shapes import Shape
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.spans import shapes_of
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.outlook.node_fixes import node_fixes
@@ -45,7 +46,7 @@ class Case:
 
     def shapes(self) -> dict[Shape, int]:
         """The gang's shapes in the busy world, the bulkiest first."""
-        counts = shapes_of(self.state.boards, self.core)
+        counts = shapes_of(self.state.boards.world, self.core)
         gpus = self.state.boards.world.base.gpu_columns
         return dict(
             sorted(
@@ -56,7 +57,7 @@ class Case:
 
     def slots(self, shape: Shape) -> Counts:
         """int64[N]: pods of a shape that each node takes beside everybody else."""
-        return self.state.boards.slots(shape, in_future=False)
+        return self.state.boards.slots(shape, Horizon.NOW)
 
     def empty_slots(self, shape: Shape) -> Counts:
         """int64[N]: the same without anybody else."""
@@ -66,7 +67,7 @@ class Case:
             for index, pod in enumerate(boards.world.base.pods)
             if pod.group == self.record.gang.group.key and pod.spec == shape.spec and pod.node is None
         )
-        return boards.slots(boards.world.base.shape_of(position), in_future=False)
+        return boards.slots(boards.world.base.shape_of(position), Horizon.NOW)
 
     def constrained(self) -> GangNode | None:
         """The part of the gang whose required level was not met, the gang itself if it is not said."""

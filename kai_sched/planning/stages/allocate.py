@@ -23,6 +23,7 @@ from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.seating.greedy import place_core, place_extra
 from kai_sched.placement.seating.pods import seat_pods
 from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.moments import Moment
 from kai_sched.placement.world.spans import shapes_of
 from kai_sched.placement.world.world import Seat
@@ -96,11 +97,11 @@ class _Allocation:
         if signature is not None and (known := self._known_refusal(signature, record.gang)) is not None:
             return known
         before = self.state.boards.world.moment()
-        refusal = self._place(record, is_core=is_core, in_future=record.waits)
+        refusal = self._place(record, Horizon.LATER if record.waits else Horizon.NOW, is_core=is_core)
         if refusal is not None and is_core:
             refusal = self._rescue(record, refusal)
         if refusal is not None and self.state.boards.world.has_future and not record.waits:
-            later = self._place(record, is_core=is_core, in_future=True)
+            later = self._place(record, Horizon.LATER, is_core=is_core)
             refusal = None if later is None else refusal
         if refusal is not None and signature is not None and refusal.blocker not in _OF_THE_QUEUE:
             self.failed[signature] = (before, refusal)
@@ -112,16 +113,16 @@ class _Allocation:
         if moment is None or refusal is None:
             return None
         boards = self.state.boards
-        if boards.still_holds(moment, shapes_of(boards, gang.core_pods())):
+        if boards.still_holds(moment, shapes_of(boards.world, gang.core_pods())):
             return refusal
         # What no arrangement of this cycle's pods can change outlives that they were rearranged.
         is_final = refusal.is_proof and self.state.rescuer is not None and not boards.world.has_future
         return refusal if is_final else None
 
-    def _place(self, record: GangRecord, *, is_core: bool, in_future: bool) -> Refusal | None:
+    def _place(self, record: GangRecord, horizon: Horizon, *, is_core: bool) -> Refusal | None:
         first: Refusal | None = None
         for gang in self._orders(record.gang) if is_core else (record.gang,):
-            refusal = self._place_as(gang, record, is_core=is_core, in_future=in_future)
+            refusal = self._place_as(gang, record, horizon, is_core=is_core)
             if refusal is None:
                 return None
             first = first or refusal
@@ -135,7 +136,7 @@ class _Allocation:
         if gang.root.has_choice:
             yield gang.lightest_first(lambda pods: astuple(self.state.request_of(pods)))
 
-    def _place_as(self, gang: Gang, record: GangRecord, *, is_core: bool, in_future: bool) -> Refusal | None:
+    def _place_as(self, gang: Gang, record: GangRecord, horizon: Horizon, *, is_core: bool) -> Refusal | None:
         state, boards = self.state, self.state.boards
         mark = boards.world.checkpoint()
         breach: Refusal | None = None
@@ -144,19 +145,19 @@ class _Allocation:
             if breach is not None:
                 return replace(breach, is_proof=False)
         for allowed in self._grounds(gang, is_core=is_core):
+            ground = Ground(boards, horizon, allowed)
             if is_core:
-                refusal = place_core(boards, gang, allowed=allowed, in_future=in_future)
+                refusal = place_core(ground, gang)
             else:
-                may = partial(self._may, gang.group)
-                refusal = place_extra(boards, gang, may=may, allowed=allowed, in_future=in_future)
+                refusal = place_extra(ground, gang, may=partial(self._may, gang.group))
             if refusal is not None:
                 return breach or refusal
             seats = boards.world.seats[mark:]
             breach = self._over_bounds(gang.group, state.request_on(seats))
             if breach is None:
                 record.gang = gang
-                record.waits |= in_future and gang.needs_any({seat.pod for seat in seats})
-                _record_seats(state, record, seats, in_future=in_future)
+                record.waits |= horizon is Horizon.LATER and gang.needs_any({seat.pod for seat in seats})
+                _record_seats(state, record, seats, horizon)
                 return None
             boards.world.rollback(mark)
         return breach
@@ -190,7 +191,7 @@ class _Allocation:
         if left is None:
             wanted = set(core)
             seats = [seat for seat in state.boards.world.seats if seat.pod in wanted]
-            _record_seats(state, record, seats, in_future=False)
+            _record_seats(state, record, seats, Horizon.NOW)
         return left
 
     def _over_bounds(self, group: PodGroup, request: QuotaVector) -> Refusal | None:
@@ -235,11 +236,11 @@ class _Allocation:
             record.refusal = self._serve(record, job)
 
 
-def _record_seats(state: CycleState, record: GangRecord, seats: Sequence[Seat], *, in_future: bool) -> None:
+def _record_seats(state: CycleState, record: GangRecord, seats: Sequence[Seat], horizon: Horizon) -> None:
     pods = tuple(seat.pod for seat in seats)
     nodes = state.boards.world.base.table.nodes
     request = state.request_on(seats)
-    (record.pipelined if in_future else record.placed).extend(pods)
+    (record.pipelined if horizon is Horizon.LATER else record.placed).extend(pods)
     state.ledger.charge(record.gang.group.queue, request, is_preemptible=record.gang.group.is_preemptible)
     state.accounting.note_placed(pods)
     record.gang = record.gang.after({seat.pod: nodes[seat.node].name for seat in seats})

@@ -16,6 +16,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.build import build_world
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.planning.cycle import plan_cycle
 from tests.documents import a_queue_document
 from tests.fuzz.node_rules.cases import random_case
@@ -92,7 +93,7 @@ def _our_answer(objects: ObjectSet, key: str) -> Ours:
     cache = FleetCache()
     world = build_world(snapshot, POLICY, cache)
     boards = Boards(world)
-    slots = boards.slots(world.base.shape_of(position), in_future=False)
+    slots = boards.slots(world.base.shape_of(position), Horizon.NOW)
     names = [node.name for node in world.base.table.nodes]
     plan = plan_cycle(snapshot, POLICY, cache)
     told = [f"{verdict.blocker}: {verdict.message}" for verdict in plan.verdicts]

@@ -12,6 +12,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.build import build_world
+from kai_sched.placement.world.horizon import Horizon
 from tests.unit.devices.dra import a_class
 from tests.unit.placement.confidential import (
     GPU,
@@ -89,7 +90,7 @@ def test_closed_devices_are_counted_for_nobody(fleet, nodes, claim, slots):
         snapshot, _ = decided([*objects, claim, a_pod("p", "claim")], policy)
         pod = replace(snapshot.pods[0], claims=(replace(snapshot.pods[0].claims[0], is_own=True),))
         world = build_world(replace(snapshot, pods=PodTable.sorted_by_key([pod])), policy, FleetCache())
-        found = Boards(world).slots(world.base.shape_of(0), in_future=False)
+        found = Boards(world).slots(world.base.shape_of(0), Horizon.NOW)
         return [int(found[world.base.table.index_of[NodeName(node)]]) for node in nodes]
 
     assert counted(POLICY) == slots
@@ -107,7 +108,7 @@ def test_closed_devices_are_not_counted_behind_a_resource_either():
     world = build_world(snapshot, POLICY, FleetCache())
     boards, shape = Boards(world), world.base.shape_of(0)
 
-    assert boards.slots(shape, in_future=False).tolist() == [8, 0]
+    assert boards.slots(shape, Horizon.NOW).tolist() == [8, 0]
     assert len(plan.binds) == 8
     (message,) = [verdict.message for verdict in plan.verdicts if verdict.blocker is not None]
     assert "0 free by device plugin, 0 free devices of class pgpu" in message

@@ -13,6 +13,8 @@ from kai_sched.placement.seating.greedy import place_core
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.build import build_world
+from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.world import World
 from kai_sched.planning.cycle import plan_cycle
 from tests.builders import a_spec
@@ -50,10 +52,10 @@ def test_boards_show_again_what_a_rollback_gave_back():
     gang = build_gang(snapshot.pod_groups[0], [0, 1], snapshot.pods, lambda _: True)
     shape = world.base.shape_of(0)
 
-    assert place_core(boards, gang) is not None
+    assert place_core(Ground(boards), gang) is not None
 
-    anew = Boards(world).slots(shape, in_future=False)
-    assert boards.slots(shape, in_future=False).tolist() == anew.tolist() == [1, 1]
+    anew = Boards(world).slots(shape, Horizon.NOW)
+    assert boards.slots(shape, Horizon.NOW).tolist() == anew.tolist() == [1, 1]
 
 
 def test_after_a_hopeless_gang_the_first_alternative_is_given_where_it_is_free():
