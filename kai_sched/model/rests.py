@@ -13,10 +13,11 @@ from kai_sched.model.ids import PodGroupKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rest:
-    """One gang that is not tried in this cycle. ``reason``: what refused it, in its own words."""
+    """One gang that is not tried in this cycle. ``reason``: why, with the words of what refused it."""
 
     pod_group: PodGroupKey
     reason: str
+    next_step: str = ""
     keeps_room: bool = False
     """Its pods that are not bound yet count as being bound: another attempt is under way, or a part of the gang runs
     already, so that it may only be completed."""

@@ -16,12 +16,12 @@ from typing import Final
 
 from kai_sched.binder.outcomes import Outcome, Result
 from kai_sched.model.commands import BindGang, Command, UndoReservation
-from kai_sched.model.ids import PodGroupKey, PodKey, Uid
+from kai_sched.model.ids import PodGroupKey, PodKey
 from kai_sched.model.plan import Outcome as GangOutcome
 from kai_sched.model.plan import Plan, Verdict
 from kai_sched.model.rests import Rest
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.model.workloads import Pod, PodGroup, PodSpec, PodState
+from kai_sched.operator.subjects import MAY_BE_BOUND, Subject, subjects_of
 from kai_sched.planning.demand import resting
 
 REFUSED_PAUSES: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
@@ -30,7 +30,6 @@ UNANSWERED_PAUSES: Final = (0.5, 1.0, 2.0, 5.0)
 FREE_STALE_TRIES: Final = 3
 """The world changed and the mirror hears of it at once: no reason to wait, unless it goes on like that."""
 
-_MAY_BE_BOUND = frozenset({PodState.PENDING, PodState.GATED, PodState.BINDING})
 _SAME_AGAIN = frozenset({Result.FAILED, Result.RETRY, Result.UNANSWERED})
 """Where the very same command may succeed later; after the others there is something to decide anew."""
 
@@ -61,9 +60,8 @@ class _Failure:
     is_resting: bool = False
     to_complete: BindGang | None = None
     """What is left of the command, where the gang keeps its room."""
-    group: PodGroup | None = None
-    waiting: frozenset[tuple[Uid, PodSpec]] = frozenset()
-    """The pod group and its waiting pods as they were: when they change, another attempt may end differently."""
+    subject: Subject | None = None
+    """When it changes, another attempt may end differently."""
 
 
 @dataclass(slots=True)
@@ -128,31 +126,23 @@ class Attempts:
         """Let go of what is gone, and end the rest of gangs that changed."""
         if not self._failed and not self._failed_undos:
             return
-        records = {group.key: group for group in snapshot.pod_groups}
-        waiting: dict[PodGroupKey, list[Pod]] = {key: [] for key in self._failed if key in records}
-        alive: set[PodKey] = set()
-        for pod in snapshot.pods:
-            if pod.state in _MAY_BE_BOUND and pod.group is not None:
-                if pod.group in waiting:
-                    waiting[pod.group].append(pod)
-                if pod.key in self._failed_undos:
-                    alive.add(pod.key)
-        self._failed = {key: self._failed[key] for key in waiting}
-        self._failed_undos = {key: self._failed_undos[key] for key in alive}
-        for key, pods in waiting.items():
-            failure, group = self._failed[key], _as_written_by_users(records[key])
-            now_waiting = frozenset((pod.uid, pod.spec) for pod in pods)
-            is_changed = failure.group != group or not now_waiting <= failure.waiting
-            if failure.group is not None and is_changed:
+        subjects = subjects_of(snapshot, self._failed.keys())
+        self._failed = {key: self._failed[key] for key in subjects}
+        for key, subject in subjects.items():
+            failure = self._failed[key]
+            if failure.subject is not None and subject.is_news_after(failure.subject):
                 failure.failures, failure.until = 0, self.clock()
-            failure.group, failure.waiting = group, now_waiting
+            failure.subject = subject
+        if self._failed_undos:
+            alive = {pod.key for pod in snapshot.pods if pod.state in MAY_BE_BOUND}
+            self._failed_undos = {key: one for key, one in self._failed_undos.items() if key in alive}
 
     def rests(self) -> tuple[Rest, ...]:
         """The gangs that are not to be tried now, in key order."""
         return tuple(
-            Rest(
-                pod_group=key,
-                reason=failure.reason,
+            _rest_after(
+                key,
+                failure.reason,
                 keeps_room=key in self._gangs or failure.to_complete is not None,
             )
             for key, failure in sorted(self._failed.items())
@@ -188,7 +178,7 @@ class Attempts:
             reason = again.get(verdict.pod_group)
             if reason is None or verdict.outcome is not GangOutcome.PLACED or verdict.pod_group not in groups:
                 return verdict
-            return resting(groups[verdict.pod_group], Rest(pod_group=verdict.pod_group, reason=reason))
+            return resting(groups[verdict.pod_group], _rest_after(verdict.pod_group, reason))
 
         return replace(plan, verdicts=tuple(map(verdict_of, plan.verdicts)))
 
@@ -221,6 +211,10 @@ def _rest_of(command: BindGang, outcome: Outcome) -> BindGang:
     )
 
 
-def _as_written_by_users(group: PodGroup) -> PodGroup:
-    """Without what changes when we write its status."""
-    return replace(group, given_up_on="", last_start_at=None, stale_since=None, resource_version="")
+def _rest_after(group: PodGroupKey, reason: str, *, keeps_room: bool = False) -> Rest:
+    return Rest(
+        pod_group=group,
+        reason=f"it was placed and could not be started: {reason}",
+        next_step="mend what refused it; it is tried again after growing pauses",
+        keeps_room=keeps_room,
+    )

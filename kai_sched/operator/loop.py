@@ -39,7 +39,8 @@ _log = structlog.get_logger(__name__)
 class Solver(Protocol):
     """Who decides."""
 
-    stats: SolvingStats
+    @property
+    def stats(self) -> SolvingStats: ...
 
     async def decide(
         self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float
@@ -163,7 +164,7 @@ class CycleLoop:
 
     def _adapt_deadline(self, decision: Decision) -> None:
         pace = self._pace
-        if decision.plan is None and decision.ending is Ending.DEADLINE:
+        if decision.plan is None and decision.ending is Ending.DEADLINE and decision.was_asked:
             self._decide_seconds = min(2 * self._decide_seconds, pace.longest_decide_seconds)
         elif decision.plan is not None:
             self._decide_seconds = max(pace.decide_seconds, 2 * (decision.first_plan_seconds or 0.0))

@@ -26,6 +26,7 @@ from kai_sched.cluster.ports import Document
 from kai_sched.errors import ApiFailure, KaiSchedError
 from kai_sched.grouping import WorkloadGrouper
 from kai_sched.model.policy import Policy
+from kai_sched.operator.containing import Containing
 from kai_sched.operator.group_writer import GroupWriter
 from kai_sched.operator.known import MirrorKnowledge
 from kai_sched.operator.kopf_watch import WATCHED, KopfWatch
@@ -106,7 +107,7 @@ class Operator:
         self._narrator = Narrator(client, self._publisher, self._voice(), contained)
         crew = Crew(
             mirror=self._mirror,
-            solver=self._solver,
+            solver=Containing(self._solver, time.monotonic),
             binder=self._binder,
             narrator=self._narrator,
             telemetry=self._telemetry,

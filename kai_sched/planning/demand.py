@@ -81,8 +81,8 @@ def resting(group: PodGroup, rest: Rest) -> Verdict:
         queue=group.queue,
         outcome=Outcome.UNPLACED,
         blocker=Blocker.DELAYED,
-        message=f"it was placed and could not be started: {rest.reason}",
-        next_step="mend what refused it; it is tried again after growing pauses",
+        message=rest.reason,
+        next_step=rest.next_step,
     )
 
 

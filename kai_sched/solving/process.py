@@ -1,16 +1,13 @@
 """SolverProcess: the parent's side of the solving child. It decides within a deadline, whatever the child does.
 
-The child is a fresh interpreter in a process group of its own. It is killed and replaced when it is late, silent or
-talks nonsense; the next child starts at once, so that the next decision finds it ready.
+A child that is late, silent or talks nonsense is killed, and another takes over at once (``nursery``). What it was
+deciding is decided by that one, greedily: the second time there is nothing to gain by a better plan and everything to
+lose by none.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,41 +19,28 @@ from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.planning.checks.plan_checker import PlanChecker
-from kai_sched.solving.frames import decode, encode, read_frame, size_of
+from kai_sched.solving.frames import encode, size_of
 from kai_sched.solving.incumbent import MOST_RETRIES, Check, Incumbent
-from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready, SnapshotColumns
+from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, SnapshotColumns
+from kai_sched.solving.nursery import Child, Nursery, child_command
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
-NICENESS = 5
-"""The operator's own loop goes first where cores are few."""
-START_SECONDS = 60.0
-
-
-def child_command(niceness: int = NICENESS) -> tuple[str, ...]:
-    """How the child is started."""
-    return (sys.executable, "-m", "kai_sched.solving.child", str(niceness))
+TRIES = 2
+_CHILD_IS_WELL = frozenset({Ending.FINISHED, Ending.FAILED})
 
 
 class SolverProcess:
-    """One child and the decisions it makes, one at a time. An async context manager."""
+    """A child and the decisions it makes, one at a time. An async context manager."""
 
-    def __init__(
-        self,
-        *,
-        check: Check | None = None,
-        command: Sequence[str] | None = None,
-        start_seconds: float = START_SECONDS,
-    ) -> None:
-        self.stats = SolvingStats()
+    def __init__(self, *, check: Check | None = None, command: Sequence[str] | None = None) -> None:
+        self._stats = SolvingStats()
         self._check = check or PlanChecker()
-        self._command = tuple(command or child_command())
-        self._start_seconds = start_seconds
-        self._child: _Child | None = None
+        self._nursery = Nursery(tuple(command or child_command()), self._stats)
         self._number = 0
         self._busy = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        await self._start()
+        await self._nursery.start()
         return self
 
     async def __aexit__(
@@ -64,37 +48,56 @@ class SolverProcess:
     ) -> None:
         await self.close()
 
+    @property
+    def stats(self) -> SolvingStats:
+        """What has happened so far."""
+        return self._stats
+
     async def close(self) -> None:
-        """End the child."""
-        child, self._child = self._child, None
-        if child is not None:
-            await child.kill()
+        """End the children."""
+        await self._nursery.close()
 
     @property
     def process_id(self) -> int | None:
-        """The child's process, None while there is none."""
-        return None if self._child is None else self._child.process.pid
+        """The process of the child that decides next, None while there is none."""
+        return self._nursery.process_id
 
-    async def decide(self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float) -> Decision:
-        """The best plan that arrives in time and that the checker passes."""
+    async def decide(
+        self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float, *, tries: int = TRIES
+    ) -> Decision:
+        """The best plan that arrives in time and that the checker passes.
+
+        Each of the ``tries`` has the time of the deadline; there is a second one where a child failed at the first
+        before it had any plan.
+        """
         async with self._busy:
-            self.stats.decisions += 1
-            began = time.perf_counter()
-            attempt, ending, reason = await self._attempt(snapshot, policy, deadline_seconds)
-            refused, last = attempt.incumbent.refused_places, ending
-            for _ in range(MOST_RETRIES):
-                left = deadline_seconds - (time.perf_counter() - began)
-                if not refused or last is not Ending.FINISHED or left <= 0:
+            self._stats.decisions += 1
+            decision = first = await self._try(snapshot, policy, deadline_seconds)
+            for _ in range(1, tries):
+                if decision.plan is not None or decision.ending in _CHILD_IS_WELL or not decision.was_asked:
                     break
-                # A refused place is not the end: the group may have another one.
-                elsewhere = replace(snapshot, refused_places=refused)
-                again, last, _ = await self._attempt(elsewhere, policy, left)
-                if again.incumbent.replaces(attempt.incumbent):
-                    attempt = again
-                refused = (
-                    (*refused, *again.incumbent.refused_places) if again.incumbent.refused_places else ()
-                )
-            return self._conclude(attempt, ending, reason)
+                decision = await self._try(snapshot, replace(policy, use_solver=False), deadline_seconds)
+            if decision is not first and decision.plan is not None:
+                # What there was to tell of the first one is told; its plan is the second's.
+                decision = replace(decision, ending=first.ending, reason=first.reason)
+            self._stats.without_plan += decision.plan is None
+            return decision
+
+    async def _try(self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float) -> Decision:
+        began = time.perf_counter()
+        attempt, ending, reason = await self._attempt(snapshot, policy, deadline_seconds)
+        refused, last = attempt.incumbent.refused_places, ending
+        for _ in range(MOST_RETRIES):
+            left = deadline_seconds - (time.perf_counter() - began)
+            if not refused or last is not Ending.FINISHED or left <= 0:
+                break
+            # A refused place is not the end: the group may have another one.
+            elsewhere = replace(snapshot, refused_places=refused)
+            again, last, _ = await self._attempt(elsewhere, policy, left)
+            if again.incumbent.replaces(attempt.incumbent):
+                attempt = again
+            refused = (*refused, *again.incumbent.refused_places) if again.incumbent.refused_places else ()
+        return self._conclude(attempt, ending, reason)
 
     async def _attempt(
         self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float
@@ -102,23 +105,29 @@ class SolverProcess:
         self._number += 1
         attempt = _Attempt(self._number, snapshot, policy, Incumbent(snapshot, policy, self._check))
         ending, reason = await self._guarded(attempt, deadline_seconds)
-        if ending is not Ending.FINISHED and ending is not Ending.FAILED:
-            await self._replace_child()
         return attempt, ending, reason
 
     async def _guarded(self, attempt: _Attempt, deadline_seconds: float) -> tuple[Ending, str]:
+        deadline_at = asyncio.get_running_loop().time() + deadline_seconds
+        child: Child | None = None
         try:
-            child = await self._ready_child()
+            async with asyncio.timeout_at(deadline_at):
+                child = await self._nursery.ready_child()
             attempt.started = time.perf_counter()
-            return await self._converse(child, attempt, asyncio.get_running_loop().time() + deadline_seconds)
+            ending, reason = await self._converse(child, attempt, deadline_at)
         except TimeoutError:
-            return Ending.DEADLINE, "the deadline came first"
+            late = "the deadline came first" if child is not None else "no solving child was ready in time"
+            ending, reason = Ending.DEADLINE, late
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            return Ending.DIED, f"the solving child died: {error}"
+            ending, reason = Ending.DIED, f"the solving child died: {error}"
         except SolverFailed as error:
-            return Ending.NONSENSE, str(error)
+            ending, reason = Ending.NONSENSE, str(error)
+        if child is not None and ending not in _CHILD_IS_WELL:
+            await self._nursery.dismiss(child)
+        await self._nursery.have_a_spare()
+        return ending, reason
 
-    async def _converse(self, child: _Child, attempt: _Attempt, deadline_at: float) -> tuple[Ending, str]:
+    async def _converse(self, child: Child, attempt: _Attempt, deadline_at: float) -> tuple[Ending, str]:
         async with asyncio.timeout_at(deadline_at):
             await self._send(child, attempt)
         while True:
@@ -135,7 +144,7 @@ class SolverProcess:
                 case _:
                     raise SolverFailed(f"{type(reply).__name__} is not the reply that is due")
 
-    async def _send(self, child: _Child, attempt: _Attempt) -> None:
+    async def _send(self, child: Child, attempt: _Attempt) -> None:
         fleet = attempt.snapshot.fleet
         is_known = fleet.version != 0 and fleet.version == child.fleet_version
         request_fleet = None if is_known else fleet
@@ -143,25 +152,24 @@ class SolverProcess:
         parts = await asyncio.to_thread(_encode_request, attempt, request_fleet)
         attempt.encoding_seconds = time.perf_counter() - began
         attempt.sent_bytes = size_of(parts)
-        self.stats.sent_bytes += attempt.sent_bytes
-        self.stats.fleets_sent += not is_known
+        self._stats.sent_bytes += attempt.sent_bytes
+        self._stats.fleets_sent += not is_known
         child.fleet_version = fleet.version
         await child.send(parts)
 
     async def _judge(self, attempt: _Attempt, plan: Plan) -> None:
         """Keep a plan if the checker passes it. Not under the deadline: an answer that came in time counts."""
         attempt.plans += 1
-        self.stats.plans += 1
+        self._stats.plans += 1
         if attempt.first_plan_seconds is None:
             attempt.first_plan_seconds = time.perf_counter() - attempt.started
         await asyncio.to_thread(attempt.incumbent.offer, plan)
 
     def _conclude(self, attempt: _Attempt, ending: Ending, reason: str) -> Decision:
-        self.stats.endings[ending] += 1
-        self.stats.refused_plans += attempt.incumbent.refused
+        self._stats.endings[ending] += 1
+        self._stats.refused_plans += attempt.incumbent.refused
         plan = attempt.incumbent.result
         if plan is None:
-            self.stats.without_plan += 1
             reason = reason or "the checker refused every plan"
         elif ending is not Ending.FINISHED:
             plan = replace(plan, solver=replace(plan.solver, reproducible=False))
@@ -177,36 +185,6 @@ class SolverProcess:
             seconds=time.perf_counter() - attempt.started,
             child_memory_bytes=attempt.child_memory_bytes,
         )
-
-    async def _ready_child(self) -> _Child:
-        if self._child is not None and self._child.process.returncode is not None:
-            # It died while idle (out of memory, an admin): nothing was lost, so no decision suffers.
-            self.stats.endings[Ending.DIED] += 1
-            await self.close()
-        child = self._child or await self._start()
-        if not child.is_ready:
-            async with asyncio.timeout(self._start_seconds):
-                reply = await child.receive()
-            if not isinstance(reply, Ready):
-                raise SolverFailed(f"{type(reply).__name__} before the child was ready")
-            child.is_ready = True
-        return child
-
-    async def _replace_child(self) -> None:
-        await self.close()
-        await self._start()
-
-    async def _start(self) -> _Child:
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            process_group=0,
-            limit=1 << 24,
-        )
-        self.stats.starts += 1
-        self._child = _Child(process)
-        return self._child
 
 
 @dataclass(slots=True)
@@ -226,34 +204,6 @@ class _Attempt:
 
     def __post_init__(self) -> None:
         self.started = time.perf_counter()
-
-
-@dataclass(slots=True)
-class _Child:
-    """A running child and what it remembers."""
-
-    process: asyncio.subprocess.Process
-    is_ready: bool = False
-    fleet_version: int = 0
-
-    async def send(self, parts: Sequence[bytes | memoryview]) -> None:
-        stdin = self.process.stdin
-        assert stdin is not None
-        stdin.writelines(parts)
-        await stdin.drain()
-
-    async def receive(self) -> object:
-        stdout = self.process.stdout
-        assert stdout is not None
-        return decode(await read_frame(stdout))
-
-    async def kill(self) -> None:
-        """End the whole process group and reap the child."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        await self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
 
 
 def _encode_request(attempt: _Attempt, fleet: Fleet | None) -> list[bytes | memoryview]:

@@ -53,3 +53,8 @@ class Decision:
     first_plan_seconds: float | None = None
     seconds: float = 0.0
     child_memory_bytes: int = 0
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether a child had the request at all."""
+        return self.sent_bytes > 0

@@ -149,7 +149,7 @@ class RunningOperator:
                     yield entry
 
     def children(self) -> list[int]:
-        """The processes that it started: the one that decides."""
+        """The processes that it started: the one that decides, and its spare."""
         return [
             int(child)
             for task in Path(f"/proc/{self.process.pid}/task").iterdir()

@@ -305,7 +305,7 @@ def test_metrics_and_probes_answer(cluster: LocalCluster, namespace: str, operat
     assert operator.answer("/healthz") == (200, "ok\n")
     assert operator.answer("/readyz") == (200, "ok\n")
     assert operator.metric('kai_queue_deserved_gpus{queue_name="team-a"}') == 4.0
-    assert operator.metric("kai_sched_solver_child_starts") == 1.0
+    assert operator.metric("kai_sched_solver_child_starts") == 2.0
     waiting = operator.answer("/metrics")[1]
     assert "kai_sched_waiting_gangs{blocker=" in waiting
     assert 'kai_podgroups_scheduled_by_action{action="allocate"}' in waiting

@@ -37,7 +37,7 @@ def test_a_resting_gang_says_what_refused_it_and_others_have_its_room():
     assert [bind.pod for bind in plan.binds] == ["team/fine"]
     doomed = verdict_of(plan, "a-doomed")
     assert (doomed.outcome, doomed.blocker) == (Outcome.UNPLACED, Blocker.DELAYED)
-    assert WORDS in doomed.message
+    assert doomed.message == WORDS
     assert PlanChecker()(snapshot, Policy(), plan) == ()
 
 
