@@ -13,6 +13,7 @@ from kai_sched.api import keys
 from kai_sched.api.kinds import POD, PRIORITY_CLASS, Raw
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.translate.fields import instant, reference, section, text
+from kai_sched.api.translate.pods import MOST_NAME_CHARACTERS
 from kai_sched.api.translate.priorities import PriorityTable, is_preemptible
 from kai_sched.model.ids import PodGroupKey, PodKey, QueueName, Uid
 from kai_sched.model.policy import Policy
@@ -100,9 +101,9 @@ def with_membership(pod: Pod, membership: Membership | None) -> Pod:
 
 
 def names_its_group(raw: Raw) -> bool:
-    """Whether a pod carries the annotation that names its pod group."""
-    annotations = section(section(raw, "metadata"), "annotations", "metadata")
-    return bool(annotations.get(keys.POD_GROUP))
+    """Whether a pod carries the annotation that names its pod group; one that is no name says nothing."""
+    group = section(section(raw, "metadata"), "annotations", "metadata").get(keys.POD_GROUP)
+    return bool(group) and len(str(group)) <= MOST_NAME_CHARACTERS
 
 
 def is_scheduled_by(raw: Raw, scheduler_name: str) -> bool:

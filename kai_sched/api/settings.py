@@ -213,6 +213,12 @@ class Settings(Section):
         description="Regular expression of extended resources that are partitions of a GPU; its only group is how many"
         " GPUs one counts as.",
     )
+    partition_strategy_label: str = Field(
+        default=_POLICY.partition_strategy_label, description="Node label: how GPUs are partitioned."
+    )
+    partitions_as_gpus: tuple[str, ...] = Field(
+        default=_POLICY.partitions_as_gpus, description="Its values where plugin GPUs are partitions."
+    )
     gpu_count_label: str = Field(
         default=_POLICY.gpu_count_label,
         description="Node label with its number of GPUs, where a device plugin and slices both offer them.",

@@ -107,6 +107,8 @@ def base_policy(settings: Settings) -> Policy:
         ),
         gpu_resources=settings.gpu_resources,
         partition_resources=settings.partition_resources,
+        partition_strategy_label=settings.partition_strategy_label,
+        partitions_as_gpus=settings.partitions_as_gpus,
         gpu_count_label=settings.gpu_count_label,
         gpu_memory_label=settings.gpu_memory_label,
         confidential=ConfidentialRules(

@@ -109,6 +109,7 @@ def snapshot_of(
         pods=PodTable.sorted_by_key(pods),
         pod_groups=tuple(sorted(groups, key=attrgetter("key"))),
         queues=_sorted(reader.all(kinds.QUEUE, translate_queue, reader.of_shard(kinds.QUEUE)), "name"),
+        queues_elsewhere=queues_elsewhere(objects.of(kinds.QUEUE), policy),
         claims=_claims(reader, namespaces),
         volume_claims=_sorted(reader.all(kinds.VOLUME_CLAIM, translate_volume_claim), "key"),
         volumes=_sorted(reader.all(kinds.VOLUME, translate_volume), "name"),
@@ -127,6 +128,18 @@ def is_of_shard(raw: Raw, policy: Policy) -> bool:
     labels = metadata.get("labels") if isinstance(metadata, dict) else None
     value = labels.get(policy.partition_label) if isinstance(labels, dict) else None
     return (value or "") == policy.partition_value
+
+
+def queues_elsewhere(raws: Iterable[Raw], policy: Policy) -> tuple[tuple[QueueName, str], ...]:
+    """Queues of other shards, by name, with their node pools."""
+    elsewhere = {
+        QueueName(_name(raw)): str(
+            (raw["metadata"].get("labels") or {}).get(policy.partition_label) or "default"
+        )
+        for raw in raws
+        if not is_of_shard(raw, policy)
+    }
+    return tuple(sorted(elsewhere.items()))
 
 
 def with_missing(groups: Iterable[PodGroup], pods: Iterable[Pod]) -> list[PodGroup]:

@@ -122,7 +122,7 @@ def parse_snapshot(content: bytes, *, source: str = "", into: ObjectSet | None =
     for document in documents:
         for place, raw in _objects_in(document, source, objects):
             try:
-                completed = _completed(raw)
+                completed = _completed(_with_texts(raw, source, objects))
                 _remark(completed, source, objects)
                 objects.add(completed)
             except (ValueError, TypeError, AttributeError) as error:
@@ -230,6 +230,34 @@ def _annotations(document: Raw) -> dict[str, str]:
     metadata = document.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     return dict(annotations) if isinstance(annotations, dict) else {}
+
+
+def _with_texts(raw: Raw, source: str, objects: ObjectSet) -> Raw:
+    """Numbers among labels and annotations as the texts that they were meant to be.
+
+    An API server takes texts only, but many a YAML writer leaves ``5e-1`` without quotes.
+    """
+    metadata = raw.get("metadata")
+    for part in ("labels", "annotations"):
+        values = metadata.get(part) if isinstance(metadata, dict) else None
+        numbers = {
+            name: value
+            for name, value in (values.items() if isinstance(values, dict) else ())
+            if isinstance(value, int | float)
+        }
+        for name, value in numbers.items():
+            objects.remarks.append(
+                f"{source}: {raw.get('kind') or 'object'} {key_text(raw)}: metadata.{part}[{name}]: {_text_of(value)} is "
+                "no text; read as one, an API server wants quotes"
+            )
+        if numbers and isinstance(metadata, dict) and isinstance(values, dict):
+            texts = {name: _text_of(value) for name, value in numbers.items()}
+            metadata = {**metadata, part: {**values, **texts}}
+    return raw if metadata is raw.get("metadata") else {**raw, "metadata": metadata}
+
+
+def _text_of(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _completed(raw: Raw) -> Raw:

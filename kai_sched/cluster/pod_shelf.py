@@ -17,6 +17,7 @@ from kai_sched.api.last_resorts import node_taken
 from kai_sched.api.membership import Membership, is_scheduled_by, names_its_group, with_membership
 from kai_sched.api.translate import SpecInterner, TranslateContext, translate_pod
 from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS
+from kai_sched.api.translate.pods import outside_of
 from kai_sched.api.trim import trim
 from kai_sched.cluster.ports import Document, PodGrouper
 from kai_sched.cluster.shelf import Effect
@@ -236,7 +237,7 @@ def quick_reading(known: Pod, raw: Raw, *, is_assigned: bool = False) -> Pod | N
     """
     try:
         metadata, wire, status = raw["metadata"], raw["spec"], raw["status"]
-        if not _same_identity(known, metadata, is_assigned=is_assigned):
+        if not _same_identity(known, metadata, wire, is_assigned=is_assigned):
             return None
         return _with_status(known, metadata, wire, status)
     except (AttributeError, KeyError, TypeError):
@@ -244,7 +245,7 @@ def quick_reading(known: Pod, raw: Raw, *, is_assigned: bool = False) -> Pod | N
         return None
 
 
-def _same_identity(known: Pod, metadata: Raw, *, is_assigned: bool) -> bool:
+def _same_identity(known: Pod, metadata: Raw, wire: Raw, *, is_assigned: bool) -> bool:
     if metadata["generation"] != _UNTOUCHED or metadata["uid"] != known.uid:
         return False
     labels = metadata.get("labels") or {}
@@ -258,7 +259,7 @@ def _same_identity(known: Pod, metadata: Raw, *, is_assigned: bool) -> bool:
     if annotations.get(keys.SHARE_TICKET, "") != known.share_ticket:
         return False
     if known.group is None:
-        return True
+        return known.outside == outside_of(annotations, spec.namespace, wire)
     group = annotations.get(keys.POD_GROUP)
     if group:
         is_own_word = not is_assigned and not known.is_alone
@@ -294,6 +295,7 @@ def _with_status(known: Pod, metadata: Raw, wire: Raw, status: Raw) -> Pod | Non
         known.problem,
         known.share_ticket,
         known.is_alone,
+        known.outside,
     )
 
 

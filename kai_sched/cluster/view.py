@@ -7,7 +7,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 from kai_sched.api.membership import NamesTaken, as_stranger, goes_with
-from kai_sched.api.snapshot import is_of_shard, with_missing
+from kai_sched.api.snapshot import is_of_shard, queues_elsewhere, with_missing
 from kai_sched.api.translate import settled
 from kai_sched.cluster.overlay import Overlay
 from kai_sched.cluster.pod_shelf import PodShelf
@@ -47,6 +47,7 @@ class View:
             pods=pods,
             pod_groups=self._current_groups(policy, pods),
             queues=self._current_queues(policy),
+            queues_elsewhere=queues_elsewhere(stock.queues.documents.values(), policy),
             claims=self._current_claims(),
             volume_claims=stock.volume_claims.in_order(),
             volumes=stock.volumes.in_order(),

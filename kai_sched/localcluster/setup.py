@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -43,7 +44,7 @@ def apply_crds(api: AdminApi, folder: Path) -> None:
         api.apply(document)
     for document in documents:
         name = document["metadata"]["name"]
-        wait_for(lambda name=name: _is_served(api, name), f"CRD {name}")  # type: ignore[misc]
+        wait_for(partial(_is_served, api, name), f"CRD {name}")
 
 
 def service_account_token(api: AdminApi, name: str, namespace: str) -> str:

@@ -106,6 +106,10 @@ class Policy:
     """Extended resources counted as whole GPUs."""
     partition_resources: str = r"nvidia\.com/mig-(\d+)g\b.*"
     """Regular expression of extended resources that are partitions of a GPU; its group is how many GPUs one counts."""
+    partition_strategy_label: str = "nvidia.com/mig.strategy"
+    """Node label that says how its GPUs are partitioned."""
+    partitions_as_gpus: tuple[str, ...] = ("single",)
+    """Its values where each GPU that a device plugin offers is a partition, of which no pod can have a part."""
     gpu_count_label: str = "nvidia.com/gpu.count"
     """Node label that says how many GPUs a node has, where a device plugin and slices both offer them."""
     gpu_memory_label: str = "nvidia.com/gpu.memory"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kai_sched.model.devices import Claim, DeviceClass, DeviceTaintRule, ResourceSlice
-from kai_sched.model.ids import NodeName, PodGroupKey
+from kai_sched.model.ids import NodeName, PodGroupKey, QueueName
 from kai_sched.model.nodes import Node
 from kai_sched.model.pods import PodTable
 from kai_sched.model.queues import Queue
@@ -81,6 +81,8 @@ class ClusterSnapshot:
     storage_capacities: tuple[StorageCapacity, ...] = ()
     config_maps: frozenset[str] | None = None
     """Keys of existing ConfigMaps; None: not known, the check is skipped."""
+    queues_elsewhere: tuple[tuple[QueueName, str], ...] = ()
+    """Queues of other shards, each with its node pool: nobody here can use them."""
     unreadable: tuple[Unreadable, ...] = ()
     """Objects that were left out, each with the field that is wrong."""
     rests: tuple[Rest, ...] = ()

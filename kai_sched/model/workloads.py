@@ -159,6 +159,14 @@ class PodSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """What a pod that another scheduler places says of a pod group of ours."""
+
+    group: PodGroupKey
+    scheduler_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """One pod: identity, membership, state; ``spec`` is shared between alike pods."""
 
@@ -190,6 +198,8 @@ class Pod:
     """Which part of a shared claim is its own (``Claim.parts_millis``)."""
     is_alone: bool = False
     """Names no pod group and belongs to no workload: a group of its own. Names that are equal say nothing of this."""
+    outside: Outside | None = None
+    """The pod group that it names though it is not of our scheduler."""
 
     @property
     def claim_keys(self) -> tuple[ClaimKey, ...]:

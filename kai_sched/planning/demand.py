@@ -7,6 +7,7 @@ enough of its pods exist.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey, QueueName, Uid
@@ -14,11 +15,11 @@ from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.rests import Rest
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.model.words import counted
 from kai_sched.model.workloads import ACTIVE, GroupOrigin, Pod, PodGroup, PodState, TopologyConstraint
-from kai_sched.placement.gangs import Gang, GangNode, build_gang, leaf_names, leaf_of
+from kai_sched.placement.gangs import Gang, build_gang, leaf_names, leaf_of
 from kai_sched.placement.site.fabrics import FabricOf, bound_by_fabric
 from kai_sched.planning.cycle_state import unplaced
+from kai_sched.planning.missing_pods import Outsiders, beyond_its_subgroups, lack_of
 from kai_sched.planning.readiness import ClaimReadiness
 from kai_sched.topology.domains import DomainIndex
 
@@ -36,6 +37,16 @@ def members_by_group(snapshot: ClusterSnapshot) -> dict[PodGroupKey, list[int]]:
     return members
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is known of a snapshot besides its objects."""
+
+    tree: QueueTree
+    domains: DomainIndex
+    claims: ClaimReadiness
+    outsiders: Outsiders
+
+
 def select_demand(
     snapshot: ClusterSnapshot,
     policy: Policy,
@@ -49,17 +60,16 @@ def select_demand(
         (found.kind, found.key): ": ".join(filter(None, (found.field, found.reason)))
         for found in snapshot.unreadable
     }
-    claims = ClaimReadiness(snapshot)
     rests = {rest.pod_group: rest for rest in snapshot.rests}
+    outsiders = Outsiders(snapshot.pods, policy.scheduler_name)
+    facts = _Facts(tree, domains, ClaimReadiness(snapshot), outsiders)
     gangs: list[Gang] = []
     verdicts: list[Verdict] = []
     waiting = members_by_group(snapshot)
     for key, members in sorted(waiting.items()):
         group = groups.get(key) or _missing_group(key, snapshot.pods[members[0]], policy)
-        gang = build_gang(group, members, snapshot.pods, claims.is_placeable)
-        verdict = _refuse_unreadable(gang, damage) or _refuse_early(
-            gang, members, snapshot, policy, tree, domains, claims
-        )
+        gang = build_gang(group, members, snapshot.pods, facts.claims.is_placeable)
+        verdict = _refuse_unreadable(gang, damage) or _refuse_early(gang, members, snapshot, policy, facts)
         if verdict is None and key in rests:
             verdict = resting(group, rests[key])
         if verdict is None:
@@ -101,18 +111,16 @@ def _refuse_early(
     members: Sequence[int],
     snapshot: ClusterSnapshot,
     policy: Policy,
-    tree: QueueTree,
-    domains: DomainIndex,
-    claims: ClaimReadiness,
+    facts: _Facts,
 ) -> Verdict | None:
     pods = [snapshot.pods[position] for position in members]
     return (
         _refuse_object(gang, pods)
-        or _refuse_queue(gang, tree)
+        or _refuse_queue(gang, facts.tree, dict(snapshot.queues_elsewhere), policy)
         or _refuse_again(gang, policy)
-        or _refuse_topology(gang, domains)
+        or _refuse_topology(gang, facts.domains)
         or _refuse_fields(gang, pods, policy)
-        or _refuse_readiness(gang, pods, claims)
+        or _refuse_readiness(gang, pods, facts)
     )
 
 
@@ -153,8 +161,17 @@ def _refuse_object(gang: Gang, pods: Sequence[Pod]) -> Verdict | None:
     return None
 
 
-def _refuse_queue(gang: Gang, tree: QueueTree) -> Verdict | None:
+def _refuse_queue(
+    gang: Gang, tree: QueueTree, elsewhere: Mapping[QueueName, str], policy: Policy
+) -> Verdict | None:
     queue = gang.group.queue
+    if queue in elsewhere and queue not in tree.queues:
+        return unplaced(
+            gang,
+            Blocker.QUEUE_NOT_FOUND,
+            f"queue {queue!r} is in node pool {elsewhere[queue]}, the workload in node pool {policy.node_pool}",
+            f"name a queue of node pool {policy.node_pool}, or move the workload by label {policy.partition_label}",
+        )
     if queue in tree.problems:
         return unplaced(gang, Blocker.INVALID, f"queue {queue}: {tree.problems[queue]}", "correct the queue")
     if queue not in tree.queues:
@@ -223,7 +240,8 @@ def _refuse_fields(gang: Gang, pods: Sequence[Pod], policy: Policy) -> Verdict |
     return None
 
 
-def _refuse_readiness(gang: Gang, pods: Sequence[Pod], claims: ClaimReadiness) -> Verdict | None:
+def _refuse_readiness(gang: Gang, pods: Sequence[Pod], facts: _Facts) -> Verdict | None:
+    claims = facts.claims
     if gang.root.is_ready and gang.pending_pods():
         return None
     gated = [pod for pod in pods if pod.state is PodState.GATED]
@@ -237,6 +255,8 @@ def _refuse_readiness(gang: Gang, pods: Sequence[Pod], claims: ClaimReadiness) -
         return unplaced(
             gang, Blocker.DEVICES, spoilt, "repair the device, or let the claim tolerate the taint"
         )
+    if (impossible := beyond_its_subgroups(gang.root)) is not None:
+        return _not_ready(gang, *impossible)
     leaves = leaf_names(gang.group)
     belonging = [pod for pod in pods if leaf_of(pod, leaves) is not None]
     if gang.stray and not any(pod.state in WAITING for pod in belonging):
@@ -247,21 +267,12 @@ def _refuse_readiness(gang: Gang, pods: Sequence[Pod], claims: ClaimReadiness) -
         f"Job is not ready for scheduling. Waiting for {gang.root.needed_pods} pods, "
         f"currently {existing} exist, {gates} are gated"
     )
+    outside, next_step = facts.outsiders.told(gang.group.key)
     return _not_ready(
         gang,
-        "; ".join(filter(None, (message, _lack(gang.root), gang.stray))),
-        "create the missing pods, or remove their scheduling gates",
+        "; ".join(filter(None, (message, lack_of(gang.root), outside, gang.stray))),
+        next_step or "create the missing pods, or remove their scheduling gates",
     )
-
-
-def _lack(root: GangNode) -> str:
-    """What of its subgroups a gang lacks."""
-    if len(root.children) < root.need_children:
-        return f"{root.need_children} subgroups are needed and there are {len(root.children)}"
-    short = next((leaf for leaf in root.leaves() if leaf.name and not leaf.is_ready), None)
-    if short is None:
-        return ""
-    return f"subgroup {short.name} lacks {counted(short.need_pods - len(short.pending), 'pod')}"
 
 
 def _not_ready(gang: Gang, message: str, next_step: str) -> Verdict:

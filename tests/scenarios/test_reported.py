@@ -19,6 +19,29 @@ REPORTED = {
         "poor quota has reached the allowable limit of GPUs",
     ),
     "claim-of-a-template-labelled-for-no-queue": ("Unplaced QueueLimit", "workload requested 8 GPUs"),
+    "fraction-in-scientific-notation": ("Placed", "1 pod placed"),
+    "member-of-another-scheduler": (
+        "NotReady GangNotReady",
+        "team/p1 of schedulerName default-scheduler does not count; create team/p1 anew with schedulerName kai-scheduler",
+    ),
+    "memory-short-beside-free-gpus": (
+        "Unplaced Capacity",
+        "nodes with free nvidia.com/gpu lack memory, 4Gi on one node each. Held by team/hog",
+    ),
+    "more-subgroups-wanted-than-there-are": (
+        "NotReady GangNotReady",
+        "there are 2 (minSubGroup of the PodGroup); lower minSubGroup of the PodGroup to 2, or add subgroups",
+    ),
+    "part-for-a-container-that-is-not-there": ("Unplaced Invalid", "there is no container 'gone', only main"),
+    "part-of-a-partition": (
+        "Unplaced NodeConstraints",
+        "1 has partitions in place of GPUs (nvidia.com/mig.strategy)",
+    ),
+    "part-of-a-published-device-by-annotation": ("Unplaced SharingNotEnabled", "install the webhook"),
+    "queue-of-another-node-pool": (
+        "Unplaced QueueNotFound",
+        "queue 'q' is in node pool pool-a, the workload in node pool default; name a queue of node pool default",
+    ),
     "running-pod-of-a-lost-group": ("Unplaced QueueLimit", "Limit is 1 GPUs, currently 1 GPUs allocated"),
 }
 """File -> verdict and blocker of its only waiting group, and a part of what it is told."""

@@ -7,7 +7,7 @@ The annotations: ``gpu-fraction`` (a portion of one GPU's memory) or ``gpu-memor
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import Final
 
@@ -44,6 +44,18 @@ def gpu_share_of(annotations: Mapping[str, object], whole_gpus: int) -> tuple[Gp
     if mib is None:
         return None, _problem(GPU_MEMORY, "must be a whole number of MiB above 0")
     return GpuShare(memory_mib=mib, devices=count), ""
+
+
+def lost_container(annotations: Mapping[str, object], containers: Collection[str]) -> str:
+    """What is wrong where the share is for a container that the pod does not have; "" if it has it."""
+    wanted = annotations.get(GPU_FRACTION_CONTAINER)
+    if (
+        wanted is None
+        or wanted in containers
+        or not (GPU_FRACTION in annotations or GPU_MEMORY in annotations)
+    ):
+        return ""
+    return _problem(GPU_FRACTION_CONTAINER, f"there is no container {wanted!r}, only {', '.join(containers)}")
 
 
 def _contradiction(annotations: Mapping[str, object], whole_gpus: int) -> str:

@@ -20,7 +20,7 @@ from kai_sched.api.translate.fields import (
     sections,
     text,
 )
-from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, gpu_share_of
+from kai_sched.api.translate.gpu_share import SHARE_ANNOTATIONS, gpu_share_of, lost_container
 from kai_sched.api.translate.interner import SpecInterner
 from kai_sched.api.translate.pod_spec import MOST_LABELS, TooMuchText, spec_of
 from kai_sched.model.ids import ClaimKey, NodeName, PodGroupKey, PodKey, Uid
@@ -28,7 +28,7 @@ from kai_sched.model.integers import parse_int64
 from kai_sched.model.resources import amount_of
 from kai_sched.model.snapshot import Unreadable
 from kai_sched.model.texts import shown
-from kai_sched.model.workloads import EXTENDED_RESOURCES, Pod, PodClaimRef, PodSpec, PodState
+from kai_sched.model.workloads import EXTENDED_RESOURCES, Outside, Pod, PodClaimRef, PodSpec, PodState
 
 MOST_NAME_CHARACTERS: Final = 253
 """Of any object of Kubernetes."""
@@ -45,6 +45,7 @@ _HELD: Final = (
     "resourceClaims",
 )
 _HELD_BY_CONTAINER: Final = ("name", "resources", "ports", "restartPolicy")
+DEFAULT_SCHEDULER: Final = "default-scheduler"
 _GROUP_PREFIX: Final = f"{keys.GPU_GROUP}/"
 
 
@@ -135,7 +136,7 @@ def _pod(raw: Raw, context: TranslateContext, interner: SpecInterner) -> Pod:
     node = text(wire, "nodeName", "spec")
     nominated = text(status, "nominatedNodeName", "status")
     since = instant(metadata, "deletionTimestamp", "metadata")
-    is_ours = (text(wire, "schedulerName", "spec") or "default-scheduler") == context.scheduler_name
+    is_ours = (text(wire, "schedulerName", "spec") or DEFAULT_SCHEDULER) == context.scheduler_name
     return Pod(
         key=key,
         uid=Uid(text(metadata, "uid", "metadata") or f"uid-{key}"),
@@ -154,9 +155,10 @@ def _pod(raw: Raw, context: TranslateContext, interner: SpecInterner) -> Pod:
         has_finalizers=bool(metadata.get("finalizers")),
         releasing_since=since,
         resource_version=text(metadata, "resourceVersion", "metadata"),
-        problem=_problem_of(annotations, spec) if is_ours else "",
+        problem=_problem_of(annotations, spec, wire) if is_ours else "",
         share_ticket=_short(annotations, keys.SHARE_TICKET),
         is_alone=is_ours and not annotations.get(keys.POD_GROUP),
+        outside=None if is_ours else outside_of(annotations, namespace, wire),
     )
 
 
@@ -183,6 +185,15 @@ def _short(annotations: Raw, name: str) -> str:
     if len(value) > MOST_NAME_CHARACTERS:
         raise FieldError(f"metadata.annotations.{name}", f"is longer than {MOST_NAME_CHARACTERS} characters")
     return value
+
+
+def outside_of(annotations: Raw, namespace: str, wire: Raw) -> Outside | None:
+    """The pod group that a pod of another scheduler names, if it names one."""
+    group = annotations.get(keys.POD_GROUP)
+    if not isinstance(group, str) or not 0 < len(group) <= MOST_NAME_CHARACTERS:
+        return None
+    scheduler = shown(str(wire.get("schedulerName") or DEFAULT_SCHEDULER), MOST_NAME_CHARACTERS)
+    return Outside(PodGroupKey(f"{namespace}/{group}"), scheduler)
 
 
 def _priority_of(wire: Raw) -> int:
@@ -248,7 +259,14 @@ def _claim_reference(item: Raw, made: Mapping[str, Raw], namespace: str, path: s
     )
 
 
-def _problem_of(annotations: Raw, spec: PodSpec) -> str:
+def _problem_of(annotations: Raw, spec: PodSpec, wire: Raw) -> str:
     if _SHARES.isdisjoint(annotations):
         return ""
-    return gpu_share_of(annotations, amount_of(spec.requests, WHOLE_GPU))[1]
+    containers = [
+        text(container, "name", f"spec.{field}")
+        for field in ("initContainers", "containers")
+        for container in sections(wire, field, "spec")
+    ]
+    return gpu_share_of(annotations, amount_of(spec.requests, WHOLE_GPU))[1] or lost_container(
+        annotations, containers
+    )

@@ -36,6 +36,10 @@ def _check_form(books: Books, placement: Placement) -> Iterator[Violation]:
         yield Violation(
             ViolationKind.GPU_INDEX, placement.pod, f"{wanted} GPUs wanted, indices {indices} given"
         )
+    if share and node.label(books.policy.partition_strategy_label) in books.policy.partitions_as_gpus:
+        yield Violation(
+            ViolationKind.GPU_SHARE, placement.pod, f"{node.name} has partitions, which have no parts"
+        )
     if any(not 0 <= index < there for index in indices):
         yield Violation(
             ViolationKind.GPU_INDEX, placement.pod, f"{node.name} has {there} GPUs, {indices} given"

@@ -280,7 +280,7 @@ def _capacity_refusal(
     eliminated: str,
 ) -> Refusal:
     table = ground.world.base.table
-    tightest = _tightest(by_resource)
+    tightest = _tightest(by_resource, wanted)
     column = table.axis.index(tightest)
     each = int(shape.request[column])
     missing = (wanted - fitted) * each
@@ -298,6 +298,14 @@ def _capacity_refusal(
             f"{per_pod} on one node each"
         )
         next_step = f"free or add {lacking} {tightest}, {per_pod} on one node each"
+        if int(by_resource[tightest].sum()) >= wanted:
+            # There is enough of it, but elsewhere than the rest.
+            rest = ", ".join(name for name in by_resource if name not in {tightest, "pods"})
+            message = (
+                f"room for {fitted} of {counted(wanted, 'pod')}: nodes with free {rest} lack {tightest}, "
+                f"{per_pod} on one node each"
+            )
+            next_step = f"free or add {lacking} {tightest} on nodes with free {rest}"
     message += f"; {eliminated}" if eliminated else ""
     return Refusal(
         blocker=Blocker.CAPACITY,
@@ -310,16 +318,18 @@ def _capacity_refusal(
     )
 
 
-def _tightest(by_resource: dict[str, NDArray[np.int64]]) -> str:
-    """The resource whose shortage costs most pods where the others are; of equal ones that of which there is least."""
+def _tightest(by_resource: dict[str, NDArray[np.int64]], wanted: int) -> str:
+    """The resource that is short: everywhere, else where the scarcest of all is still to be had."""
 
-    def gained(name: str) -> int:
+    def room_without(name: str) -> int:
         others = [room for other, room in by_resource.items() if other != name]
-        return int(np.minimum.reduce(others).sum()) if others else 0
+        return int(np.minimum.reduce(others).sum())
 
-    return min(
-        by_resource, key=lambda name: (-gained(name), int(by_resource[name].sum()), name != "cpu", name)
-    )
+    scarcity = {name: (int(room.sum()), name != "cpu", name) for name, room in by_resource.items()}
+    scarcest = min(scarcity, key=scarcity.__getitem__)
+    if scarcity[scarcest][0] < wanted or len(by_resource) == 1:
+        return scarcest
+    return min(scarcity.keys() - {scarcest}, key=lambda name: (-room_without(name), scarcity[name]))
 
 
 def _backing_refusal(ground: Ground, shape: Shape, wanted: int, seats: int, everywhere: Mask) -> Refusal:

@@ -46,6 +46,15 @@ def share_refusal(ground: Ground, shape: Shape, wanted: int, usable: NDArray[np.
             ),
         )
     asked = f"a pod asks for {part} of {counted(share.devices, 'GPU')} of one node"
+    if not most and base.snapshot.fleet.slices:
+        return Refusal(
+            blocker=Blocker.SHARING_NOT_ENABLED,
+            message=f"{asked} by annotation, and no node that it may use has GPUs by device plugin: parts of devices that "
+            "drivers publish are given by the webhook only, which did not see the pod",
+            next_step="install the webhook (manifests/webhook) and create the pod anew, or ask by a ResourceClaim",
+            is_proof=True,
+            wanted=wanted,
+        )
     if most < share.devices:
         return Refusal(
             blocker=Blocker.CAPACITY,

@@ -20,6 +20,7 @@ class Rule(StrEnum):
     TAINT_TOLERATION = "TaintToleration"
     NODE_AFFINITY = "NodeAffinity"
     NODE_ROLE = "RestrictNodeScheduling"
+    GPU_SHARING = "GpuSharing"
     CONFIDENTIAL = "ConfidentialComputing"
     CONFIG_MAP = "ConfigMap"
     VOLUME_BINDING = "VolumeBinding"

@@ -98,6 +98,7 @@ def static_mask(table: NodeTable, facts: StaticFacts, spec: PodSpec) -> StaticMa
     _keep_tolerated(table, spec, sieve)
     _keep_selected(table, spec, sieve)
     _keep_roles(table, facts, spec, sieve)
+    _keep_shareable(table, facts.policy, spec, sieve)
     keep_confidential(table, spec, facts.policy, sieve)
     _need_config_maps(facts, spec, sieve)
     facts.volumes.keep_reachable(table, spec, sieve)
@@ -191,6 +192,14 @@ def _keep_roles(table: NodeTable, facts: StaticFacts, spec: PodSpec, sieve: Siev
         sieve.keep(table.match(CPU_WORKER), Rule.NODE_ROLE, f"lack the label {CPU_WORKER.key}")
     if wants_mig:
         sieve.keep(table.match(MIG_ENABLED), Rule.NODE_ROLE, f"lack the label {MIG_ENABLED.key}")
+
+
+def _keep_shareable(table: NodeTable, policy: Policy, spec: PodSpec, sieve: Sieve) -> None:
+    """Whoever wants a part of a GPU cannot have one of a partition."""
+    label, values = policy.partition_strategy_label, policy.partitions_as_gpus
+    if spec.gpu_share is not None and label and values:
+        whole = table.match(Requirement(label, Operator.NOT_IN, values))
+        sieve.keep(whole, Rule.GPU_SHARING, f"have partitions in place of GPUs ({label})")
 
 
 def _need_config_maps(facts: StaticFacts, spec: PodSpec, sieve: Sieve) -> None:

@@ -58,6 +58,6 @@ def assert_same(mirror: Mirror, objects: Sequence[Raw]) -> None:
     """The mirror's snapshot is that of these objects, whatever they were before."""
     seen = mirror.snapshot(NOW, POLICY)
     told = snapshot_of(ObjectSet(deepcopy(objects)), now=NOW, policy=POLICY, group=group_objects)
-    for part in ("pods", "pod_groups", "queues", "claims", "unreadable"):
+    for part in ("pods", "pod_groups", "queues", "queues_elsewhere", "claims", "unreadable"):
         assert list(getattr(seen, part)) == list(getattr(told, part)), part
     assert seen.fleet == replace(told.fleet, version=seen.fleet.version)

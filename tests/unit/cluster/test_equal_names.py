@@ -62,6 +62,9 @@ def _names(name: str) -> tuple[tuple[Raw, ...], ...]:
             _pod(name, "train", labels=THEIRS),
             _pod(name, labels=THEIRS, node="n1"),
             _pod(name, generation=2),
+            _pod(name, scheduler="default-scheduler"),
+            _pod(name, "train", scheduler="default-scheduler"),
+            _pod(name, name, scheduler="another"),
         ),
         (_group(name), _group(name, labels=THEIRS)),
     )
@@ -69,7 +72,7 @@ def _names(name: str) -> tuple[tuple[Raw, ...], ...]:
 
 FORMS = (
     (raw_node("n1"),),
-    (QUEUE,),
+    (QUEUE, QUEUE | {"metadata": QUEUE["metadata"] | {"labels": THEIRS}}),
     (raw_other("batch/v1", "Job", "j", namespace="team", metadata={"uid": "1"}),),
     *_names("train"),
     *_names("train-1"),

@@ -145,6 +145,13 @@ class TestGpus:
 
         assert kinds(snapshot, a_plan([a_placement(pod, "n1", gpu_groups=("s",))])) == {Kind.GPU_SHARE}
 
+    def test_a_part_of_a_partition(self) -> None:
+        pod = a_pod("p", a_spec(gpus=0, gpu_share=GpuShare(portion_micros=100_000)), group="g")
+        node = a_node("n1", labels={"nvidia.com/mig.strategy": "single"})
+        snapshot = a_snapshot(nodes=[node], pods=[pod], groups=[a_group("g")])
+
+        assert Kind.GPU_SHARE in kinds(snapshot, a_plan([a_placement(pod, "n1", gpu_groups=("s",))]))
+
     def test_each_group_holds_one_whole_gpu(self) -> None:
         sharer = a_pod("s", a_spec(gpus=0, gpu_share=GpuShare(portion_micros=100_000)), group="s")
         whole = a_pod("w", a_spec(gpus=8), group="w")
