@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kai_sched.errors import InvalidInput
 from kai_sched.fairness.ledger import Ledger
@@ -12,7 +12,7 @@ from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Plan, SolverReport, StageReport
 from kai_sched.model.policy import Policy
-from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.placement.rearranging.rescue import Effort
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.placement.world.boards import Boards
@@ -72,19 +72,35 @@ def improving_plans(
 
 def _findings(state: CycleState, cache: FleetCache) -> Mapping[PodGroupKey, Finding]:
     """What the gangs that wait may hope for, found by planning again as if this or that were otherwise."""
+    return Judging(state, _Engine(state.snapshot.fleet, state.policy, cache)).findings()
 
-    def replan(snapshot: ClusterSnapshot, *, thorough: bool) -> CycleState:
-        known = cache if snapshot.fleet is state.snapshot.fleet else FleetCache()
-        trial = open_cycle(snapshot, state.policy, known)
-        improver = Improver.over(trial, Effort(state.policy.solver, len(snapshot.fleet.nodes)))
-        _run_stages(trial, None)
-        if thorough and state.policy.use_solver and may_improve(trial):
-            trial = open_cycle(snapshot, state.policy, known)
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """Cycles over other snapshots (``outlook.bench.Engine``); those of the same ``fleet`` share what is known of it."""
+
+    fleet: Fleet
+    policy: Policy
+    cache: FleetCache
+
+    def opened(self, snapshot: ClusterSnapshot) -> CycleState:
+        return open_cycle(snapshot, self.policy, self.cache if snapshot.fleet is self.fleet else FleetCache())
+
+    def serve(self, state: CycleState) -> None:
+        _run_stages(state, None)
+
+    def planned(self, snapshot: ClusterSnapshot, *, thorough: bool) -> CycleState:
+        trial = self.opened(snapshot)
+        if not thorough:
+            self.serve(trial)
+            return trial
+        improver = Improver.over(trial, Effort(self.policy.solver, len(snapshot.fleet.nodes)))
+        self.serve(trial)
+        if self.policy.use_solver and may_improve(trial):
+            trial = self.opened(snapshot)
             trial.rescuer = Improver.over(trial, improver.effort)
-            _run_stages(trial, None)
+            self.serve(trial)
         return trial
-
-    return Judging(state, replan).findings()
 
 
 def _run_stages(state: CycleState, clock: Callable[[], float] | None) -> tuple[StageReport, ...]:

@@ -36,6 +36,11 @@ def alone(snapshot: ClusterSnapshot, group: PodGroupKey) -> ClusterSnapshot:
     return _keeping(snapshot, lambda pod: pod.group == group and pod.state not in _GOING)
 
 
+def waiting_only(snapshot: ClusterSnapshot, groups: Collection[PodGroupKey]) -> ClusterSnapshot:
+    """The same fleet and queues with nothing running, and the waiting pods of these groups."""
+    return _keeping(snapshot, lambda pod: pod.group in groups and pod.state not in HOLDS_ROOM)
+
+
 def beside_running(snapshot: ClusterSnapshot, group: PodGroupKey) -> ClusterSnapshot:
     """Without the waiting pods of all other groups."""
     return _keeping(snapshot, lambda pod: pod.group == group or pod.state in HOLDS_ROOM)

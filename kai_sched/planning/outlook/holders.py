@@ -45,6 +45,8 @@ class Holders:
         self._pods: dict[PodGroupKey, list[int]] = {}
         self._nodes: dict[PodGroupKey, set[int]] = {}
         self._ahead: set[PodGroupKey] = set()
+        self.resource = _resource_of(case)
+        """In what amounts are told: GPUs where the gang asks for any, unless something else is short."""
         own = case.record.gang.group.key
         base = case.state.boards.world.base
         for position, pod in enumerate(base.pods):
@@ -104,18 +106,6 @@ class Holders:
             over_share=tenant.over_share,
         )
 
-    @property
-    def resource(self) -> QuotaResource:
-        """In what amounts are told: GPUs where the gang asks for any, unless something else is short."""
-        case = self._case
-        conflict, bound = case.refusal.conflict, case.refusal.bound
-        named = bound.resource if bound is not None else ""
-        if conflict is not None and named in {one.value for one in QuotaResource}:
-            return QuotaResource(named)
-        if named in {QuotaResource.CPU, QuotaResource.MEMORY}:
-            return QuotaResource(named)
-        return QuotaResource.GPU if case.state.request_of(case.core).gpu else QuotaResource.CPU
-
     def _is_below(self, group: PodGroupKey, queue: QueueName) -> bool:
         known = self._groups.get(group)
         tree = self._case.state.tree
@@ -129,12 +119,16 @@ class Holders:
             for position in self._pods[group]
         )
         queue = known.queue if known is not None else QueueName("")
-        share = state.shares.get(queue)
-        over = 0.0
-        if share is not None:
-            over = share.allocated.get(self.resource) - share.fair_share.get(self.resource)
         priority = known.priority if known is not None else 0
-        return _Tenant(group, queue, group in self._ahead, priority, amount, max(0.0, over))
+        return _Tenant(group, queue, group in self._ahead, priority, amount, self._over_share(group))
+
+    def _over_share(self, group: PodGroupKey) -> float:
+        """By how much its queue is above its fair share."""
+        known = self._groups.get(group)
+        share = self._case.state.shares.get(known.queue) if known is not None else None
+        if share is None:
+            return 0.0
+        return max(0.0, share.allocated.get(self.resource) - share.fair_share.get(self.resource))
 
     def _nodes_to_clear(self) -> set[int]:
         """Nodes that would give what is missing if they were empty, those first that have least to give up."""
@@ -142,7 +136,7 @@ class Holders:
         base = case.state.boards.world.base
         codes = case.codes()
         chosen: set[int] = set()
-        is_owed = self._held_by({group for group in self._pods if self._tenant(group).over_share <= 0})
+        is_owed = self._held_by({group for group in self._pods if not self._over_share(group)})
         for shape, wanted in case.shapes().items():
             now, empty = case.slots(shape), case.empty_slots(shape)
             home = _home(codes, now, empty, wanted) if codes is not None else -1
@@ -167,6 +161,14 @@ class Holders:
         for group in groups:
             mask[list(self._nodes[group])] = True
         return mask
+
+
+def _resource_of(case: Case) -> QuotaResource:
+    bound = case.refusal.bound
+    named = bound.resource if bound is not None else ""
+    if named in {QuotaResource.CPU, QuotaResource.MEMORY} or case.refusal.conflict is not None:
+        return QuotaResource(named) if named in set(QuotaResource) else QuotaResource.GPU
+    return QuotaResource.GPU if case.state.request_of(case.core).gpu else QuotaResource.CPU
 
 
 def _home(codes: NDArray[np.int32], now: Counts, empty: Counts, wanted: int) -> int:

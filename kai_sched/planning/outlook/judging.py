@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.outlook import Action, ActionKind, Advice, Outlook, Prospect
@@ -16,11 +15,18 @@ from kai_sched.model.plan import Blocker
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.refusal import Refusal
 from kai_sched.planning.cycle_state import CycleState, GangRecord
-from kai_sched.planning.outlook.counterfactual import alone, applied, beside_running, without
+from kai_sched.planning.outlook.bench import Bench, Engine
+from kai_sched.planning.outlook.counterfactual import (
+    alone,
+    applied,
+    beside_running,
+    waiting_only,
+    without,
+)
 from kai_sched.planning.outlook.holders import MOST_LEAVERS, Holders, as_groups
 from kai_sched.planning.outlook.remedies import Case, remedies
 
-MOST_UNITS = 30_000
+MOST_UNITS = 10_000
 """Nodes and pods that the plans of one cycle's judging may hold together."""
 _UNITS_OF_A_PLAN = 50
 _MOST_STEPS = 3
@@ -40,12 +46,6 @@ JUDGED = frozenset(
 )
 
 
-class Replan(Protocol):
-    """The stages of a cycle over another snapshot; ``thorough``: with a rescuer where one might help."""
-
-    def __call__(self, snapshot: ClusterSnapshot, *, thorough: bool) -> CycleState: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """The outlook of one gang, and the refusal that speaks for it: by an empty fleet where it can never run."""
@@ -59,14 +59,24 @@ class Judging:
     """One cycle's. ``state``: the cycle as it ended."""
 
     state: CycleState
-    replan: Replan
+    engine: Engine
     units_left: int = MOST_UNITS
     _known: dict[object, Finding | Prospect] = field(default_factory=dict)
+    _empty: Bench | None = None
+    _beside: Bench | None = None
 
     def findings(self) -> Mapping[PodGroupKey, Finding]:
         """Of the gangs that were refused and reached within the budget."""
         found: dict[PodGroupKey, Finding] = {}
-        for record in sorted(self._waiting(), key=self._value):
+        waiting = list(self._waiting())
+        if not waiting:
+            return found
+        # Both answer for all gangs, so they are not of the budget.
+        snapshot = self.state.snapshot
+        self._empty = Bench.over(self.engine, waiting_only(snapshot, {one.gang.group.key for one in waiting}))
+        if any(record.placed or record.pipelined for record in self.state.records.values()):
+            self._beside = Bench.over(self.engine, snapshot)
+        for record in sorted(waiting, key=self._value):
             finding = self._examine(self.state.snapshot, self.state, record, depth=0)
             if finding is not None:
                 found[record.gang.group.key] = finding
@@ -92,26 +102,51 @@ class Judging:
         if isinstance(known, Finding):
             return known
         key = record.gang.group.key
-        empty = self._plan(alone(snapshot, key), thorough=True)
-        if empty is None:
-            return Finding(Outlook(prospect=known), refusal) if known is not None else None
-        prospect = Prospect.NEVER
-        if _fits(empty, key):
-            prospect = known if known is not None else self._turn(snapshot, key)
-            empty.boards.world.rollback(0)
-        elif key not in empty.records:
+        empty, there = self._alone(snapshot, key, depth)
+        if empty is None or there is None:
             return None
+        prospect = Prospect.NEVER
+        if there.placed or there.pipelined:
+            prospect = known if known is not None else self._turn(snapshot, key, depth)
         else:
-            refusal = empty.records[key].refusal or refusal
-        case = Case(state, record, refusal, prospect, empty)
-        finding = self._advised(snapshot, case, depth)
+            refusal = there.refusal or refusal
+        finding = self._advised(snapshot, Case(state, record, refusal, prospect, empty), depth)
         if likeness is not None:
             self._known[likeness] = finding if prospect is Prospect.NEVER else prospect
         return finding
 
-    def _turn(self, snapshot: ClusterSnapshot, key: PodGroupKey) -> Prospect:
-        beside = self._plan(beside_running(snapshot, key))
-        is_free = beside is not None and _fits(beside, key)
+    def _alone(
+        self, snapshot: ClusterSnapshot, key: PodGroupKey, depth: int
+    ) -> tuple[CycleState | None, GangRecord | None]:
+        """The world without anybody else, nothing seated, and what becomes of the gang there."""
+        bench = self._empty if depth == 0 and not self._is_tied(key) else None
+        if bench is not None:
+            there = bench.serve(key)
+            if there is None or there.placed or there.pipelined or _is_proven(there):
+                return bench.state, there
+        empty = self._plan(alone(snapshot, key), thorough=True)
+        if empty is None:
+            # Not shown beyond what was tried at first sight: no claim is made.
+            return None, None
+        empty.boards.world.rollback(0)
+        return empty, empty.records.get(key)
+
+    def _is_tied(self, key: PodGroupKey) -> bool:
+        """Whether it holds something already, or shares something that others may hold."""
+        record = self.state.records[key]
+        base = self.state.boards.world.base
+        return record.gang.root.has_active or any(
+            base.shape_of(pod).named for pod in record.gang.pending_pods()
+        )
+
+    def _turn(self, snapshot: ClusterSnapshot, key: PodGroupKey, depth: int) -> Prospect:
+        """Whether it fits beside all that runs."""
+        if depth:
+            beside = self._plan(beside_running(snapshot, key))
+            is_free = beside is not None and _fits(beside, key)
+        else:
+            there = self._beside.serve(key) if self._beside is not None else None
+            is_free = there is not None and bool(there.placed or there.pipelined)
         return Prospect.NOT_YOUR_TURN if is_free else Prospect.NOT_NOW
 
     def _likeness(self, state: CycleState, record: GangRecord) -> object | None:
@@ -136,9 +171,12 @@ class Judging:
 
     def _held(self, snapshot: ClusterSnapshot, case: Case) -> Outlook:
         """Who is in the way: as few groups as are found without which the gang fits."""
+        if _cost(snapshot) > self.units_left:
+            return Outlook(prospect=case.prospect)
         holders = Holders(case)
         key = case.record.gang.group.key
-        leavers = self._fewest(snapshot, key, holders.in_the_way()[:MOST_LEAVERS])
+        candidates = holders.in_the_way()
+        leavers = self._fewest(snapshot, key, candidates) if len(candidates) <= MOST_LEAVERS else []
         if not leavers:
             return Outlook(prospect=case.prospect)
         running = [holders.holder(group) for group in leavers if holders.is_running(group)]
@@ -198,7 +236,11 @@ class Judging:
         self, snapshot: ClusterSnapshot, key: PodGroupKey, actions: tuple[Action, ...], depth: int
     ) -> Advice | None:
         """The actions if a plan with them taken places the gang, with what else is needed then."""
-        changed = applied(snapshot, key, Advice(actions)) if actions else None
+        changed = (
+            applied(snapshot, key, Advice(actions))
+            if actions and _cost(snapshot) <= self.units_left
+            else None
+        )
         trial = self._plan(changed) if changed is not None else None
         if changed is None or trial is None or key not in trial.records:
             return None
@@ -217,11 +259,19 @@ class Judging:
 
     def _plan(self, snapshot: ClusterSnapshot, *, thorough: bool = False) -> CycleState | None:
         """The cycle over another snapshot; None once the budget is spent."""
-        cost = len(snapshot.fleet.nodes) + len(snapshot.pods) + _UNITS_OF_A_PLAN
+        cost = _cost(snapshot)
         if cost > self.units_left:
             return None
         self.units_left -= cost
-        return self.replan(snapshot, thorough=thorough)
+        return self.engine.planned(snapshot, thorough=thorough)
+
+
+def _cost(snapshot: ClusterSnapshot) -> int:
+    return len(snapshot.fleet.nodes) + len(snapshot.pods) + _UNITS_OF_A_PLAN
+
+
+def _is_proven(record: GangRecord) -> bool:
+    return record.refusal is not None and record.refusal.is_proof
 
 
 def _kinds(advice: Advice) -> frozenset[ActionKind]:
