@@ -20,7 +20,7 @@ from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.gangs import Gang
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.world.boards import Boards
-from kai_sched.placement.world.world import Seat
+from kai_sched.placement.world.room import Seat
 from kai_sched.planning.accounting import Accounting
 
 

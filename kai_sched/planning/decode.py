@@ -9,7 +9,8 @@ from kai_sched.model.plan import ClaimPlacement, Placement, VolumePlacement
 from kai_sched.model.policy import DeviceChoice
 from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
 from kai_sched.placement.world.horizon import Horizon
-from kai_sched.placement.world.world import Seat, World
+from kai_sched.placement.world.room import Seat
+from kai_sched.placement.world.world import World
 from kai_sched.topology.devices import preferred_ordinals
 
 
@@ -98,13 +99,9 @@ def _lacks_room(world: World, seat: Seat) -> bool:
 
 
 def _releasing_by_node(world: World) -> dict[int, tuple[PodKey, ...]]:
-    if not world.has_future:
-        return {}
-    index_of = world.base.table.index_of
     found: dict[int, list[PodKey]] = {}
-    for pod in world.base.pods:
-        if pod.state is PodState.RELEASING and pod.node in index_of:
-            found.setdefault(index_of[pod.node], []).append(pod.key)
+    for stay in world.leaving.values():
+        found.setdefault(stay.node, []).append(world.base.pods[stay.pod].key)
     return {node: tuple(sorted(keys)) for node, keys in found.items()}
 
 

@@ -40,7 +40,7 @@ def wrong_in(boards: Boards, pods: dict[Shape, int]) -> list[str]:
     world = boards.world
     fresh = Boards(world)
     found = []
-    for horizon in Horizon if world.has_future else (Horizon.NOW,):
+    for horizon in Horizon if world.is_releasing else (Horizon.NOW,):
         for shape, pod in pods.items():
             at_hand, anew = (each.slots(shape, horizon) for each in (boards, fresh))
             costs = (each.board(shape, horizon).cost for each in (boards, fresh))

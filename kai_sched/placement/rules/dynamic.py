@@ -180,6 +180,21 @@ class DynamicRules:
         self._attachments.add(spec, node, -1)
         self._bindings.remove(spec)
 
+    def leave(self, spec: PodSpec, node: int, *, is_marked: bool) -> None:
+        """A pod of the snapshot ends; ``is_marked``: it was counted as leaving."""
+        self._book.add(spec, node, -1, is_leaving=is_marked)
+        self._attachments.add(spec, node, -1)
+
+    def come_back(self, spec: PodSpec, node: int, *, is_marked: bool) -> None:
+        """It does not end."""
+        self._book.add(spec, node, +1, is_leaving=is_marked)
+        self._attachments.add(spec, node, +1)
+
+    def mark(self, spec: PodSpec, node: int, *, is_leaving: bool) -> None:
+        """A pod of the snapshot counts as leaving from now on, or no longer."""
+        self._book.add(spec, node, -1, is_leaving=not is_leaving)
+        self._book.add(spec, node, +1, is_leaving=is_leaving)
+
     def has_soft_score(self, spec: PodSpec) -> bool:
         """Whether preferences tell nodes apart for this spec."""
         return self._rulebook.soft.concerns(spec)

@@ -60,6 +60,10 @@ class Backing:
             free[self.table.allocatable[:, column] == 0, column] = UNLIMITED
         return free
 
+    def opened(self, node: int) -> list[int]:
+        """Columns of the amounts that are opened on a node."""
+        return [column for column in self.columns.values() if not self.table.allocatable[node, column]]
+
     def resources_of(self, spec: PodSpec) -> tuple[str, ...]:
         """The resources of a pod that a device class stands for."""
         if not self.columns:

@@ -99,6 +99,8 @@ class WorldBase:
     everywhere: NDArray[np.bool_]
     all_nodes: NDArray[np.intp]
     custody: Custody
+    held_claims: Mapping[str, tuple[ClaimKey, ...]]
+    """Consumer's uid -> allocated claims that are reserved for it."""
     _shape_of: dict[int, Shape] = field(default_factory=dict)
     _barred: dict[int, StaticMask] = field(default_factory=dict)
 

@@ -15,7 +15,8 @@ from kai_sched.placement.site.backing import UNLIMITED
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.moments import Moment, Refused
-from kai_sched.placement.world.world import Room, World
+from kai_sched.placement.world.room import Room
+from kai_sched.placement.world.world import World
 
 _CPU_NODE_BONUS = np.int64(1) << 40
 """A pod without GPUs prefers nodes without GPUs before it looks at free CPU (KAI: resource type 10 > binpack 9)."""
@@ -172,9 +173,9 @@ class Boards:
 
     def _rows(self, nodes: NDArray[np.intp], horizon: Horizon) -> NDArray[np.int64]:
         world = self.world
-        if horizon is Horizon.LATER or not world.has_future:
-            return world.future.free[nodes]
-        return np.minimum(world.now.free[nodes], world.future.free[nodes])
+        if horizon is Horizon.LATER or not world.is_releasing:
+            return world.later.free[nodes]
+        return np.minimum(world.now.free[nodes], world.later.free[nodes])
 
     def _limit_by_devices(
         self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], horizon: Horizon

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.devices.allocator import DeviceState, Options
 from kai_sched.model.devices import Claim
+from kai_sched.model.ids import ClaimKey
 from kai_sched.model.policy import DeviceChoice, Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import ACTIVE, HOLDS_ROOM, Pod, PodState
@@ -21,21 +22,21 @@ from kai_sched.placement.site.base import FleetCache, FleetIndex, WorldBase, cpu
 from kai_sched.placement.site.fabrics import Homes, fabric_of_pod, fabrics_of
 from kai_sched.placement.site.shapes import ShapeTable, resource_names
 from kai_sched.placement.world.gpu_shares import GpuShares, Group, held_groups
-from kai_sched.placement.world.world import Room, World
+from kai_sched.placement.world.room import Room
+from kai_sched.placement.world.stays import stay_of
+from kai_sched.placement.world.world import World
 
 
 def build_world(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> World:
     """The world before any decision of this cycle."""
     index = cache.index_of(snapshot.fleet, resource_names(snapshot.pods))
-    holders = [pod for pod in snapshot.pods if pod.state in HOLDS_ROOM and pod.node in index.table.index_of]
-    staying = [pod for pod in holders if pod.state is not PodState.RELEASING]
     base = _base(snapshot, policy, index)
-    now = _room(base, holders, snapshot.pods, snapshot.claims)
-    future = now
-    if len(staying) < len(holders):
-        remaining = [pod for pod in snapshot.pods if pod.state is not PodState.RELEASING]
-        future = _room(base, staying, remaining, _claims_after_release(snapshot))
-    return World(base=base, now=now, future=future, homes=_homes(base))
+    world = World(base=base, now=_room(base), homes=_homes(base))
+    for position, pod in enumerate(snapshot.pods):
+        if pod.state is PodState.RELEASING:
+            world.leave(stay_of(base, position))
+    world.settle()
+    return world
 
 
 def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> WorldBase:
@@ -71,8 +72,17 @@ def _base(snapshot: ClusterSnapshot, policy: Policy, index: FleetIndex) -> World
         cpu_column=cpu_column_of(table),
         has_gpus=(gpu_column_of >= 0) | _publishes_devices(index),
         everywhere=np.ones(len(table.nodes), dtype=bool),
+        held_claims=_held_claims(snapshot.claims),
         all_nodes=np.arange(len(table.nodes), dtype=np.intp),
     )
+
+
+def _held_claims(claims: Iterable[Claim]) -> dict[str, tuple[ClaimKey, ...]]:
+    held: dict[str, list[ClaimKey]] = {}
+    for claim in claims:
+        for consumer in claim.reserved_for if claim.allocation is not None else ():
+            held.setdefault(consumer.uid, []).append(claim.key)
+    return {uid: tuple(dict.fromkeys(keys)) for uid, keys in held.items()}
 
 
 def _homes(base: WorldBase) -> Homes:
@@ -128,21 +138,22 @@ def _has_dynamic_rules(pods: Iterable[Pod]) -> bool:
     return False
 
 
-def _room(base: WorldBase, holders: Sequence[Pod], pods: Sequence[Pod], claims: Sequence[Claim]) -> Room:
-    table = base.table
+def _room(base: WorldBase) -> Room:
+    table, pods = base.table, base.pods
+    holders = [pod for pod in pods if pod.state in HOLDS_ROOM and pod.node in table.index_of]
     reserved = _reserved(base, holders)
     shares = _shares(base, holders, reserved)
     volumes = VolumesView.of(base.snapshot) if base.has_dynamic_rules else None
     return Room(
         free=base.backing.open(table.allocatable - _used(base, holders, shares, reserved)),
-        devices=DeviceState.from_claims(claims),
+        devices=DeviceState.from_claims(base.snapshot.claims),
         dynamic=DynamicRules.build(table, pods if base.has_dynamic_rules else (), volumes),
         shares=shares,
     )
 
 
 def _used(
-    base: WorldBase, holders: Sequence[Pod], shares: GpuShares, reserved: frozenset[Group]
+    base: WorldBase, holders: Sequence[Pod], shares: GpuShares, reserved: Mapping[Group, int]
 ) -> NDArray[np.int64]:
     """int64[N, R] held by pods; a group of shared GPUs holds one whole GPU, by its reservation pod if it has one."""
     table = base.table
@@ -163,9 +174,9 @@ def _used(
     return used
 
 
-def _reserved(base: WorldBase, holders: Sequence[Pod]) -> frozenset[Group]:
-    """Groups whose GPU a reservation pod holds: it asks for a whole one, and has no part itself."""
-    return frozenset(
+def _reserved(base: WorldBase, holders: Sequence[Pod]) -> Counter[Group]:
+    """Groups whose GPU reservation pods hold: they ask for a whole one, and have no part themselves."""
+    return Counter(
         (base.table.index_of[pod.node], group)
         for pod in holders
         if pod.node is not None and pod.spec.gpu_share is None
@@ -173,7 +184,7 @@ def _reserved(base: WorldBase, holders: Sequence[Pod]) -> frozenset[Group]:
     )
 
 
-def _shares(base: WorldBase, holders: Sequence[Pod], reserved: frozenset[Group]) -> GpuShares:
+def _shares(base: WorldBase, holders: Sequence[Pod], reserved: Mapping[Group, int]) -> GpuShares:
     table = base.table
     holding = (
         (table.index_of[pod.node], table.nodes[table.index_of[pod.node]], pod.spec.gpu_share, pod.gpu_groups)
@@ -181,13 +192,3 @@ def _shares(base: WorldBase, holders: Sequence[Pod], reserved: frozenset[Group])
         if pod.node is not None and pod.spec.gpu_share is not None and pod.gpu_groups
     )
     return held_groups(holding, reserved)
-
-
-def _claims_after_release(snapshot: ClusterSnapshot) -> tuple[Claim, ...]:
-    """Claims as they will be once releasing pods are gone: those with no other consumer lose their allocation."""
-    leaving = {pod.uid for pod in snapshot.pods if pod.state is PodState.RELEASING}
-    return tuple(
-        claim
-        for claim in snapshot.claims
-        if not claim.reserved_for or any(consumer.uid not in leaving for consumer in claim.reserved_for)
-    )

@@ -40,7 +40,7 @@ class ShareChoice:
 class GpuShares:
     """Used portions by node index and group name. Changed in place by its owner, forked by copy.
 
-    ``reserved``: groups that keep their GPU though no pod has a part of it, because a reservation pod holds it.
+    ``reserved``: groups that keep their GPU though no pod has a part of it, with how many reservation pods hold it.
     """
 
     __slots__ = ("_promised", "_reserved", "used")
@@ -48,20 +48,42 @@ class GpuShares:
     def __init__(
         self,
         used: Mapping[int, Mapping[str, Fraction]] | None = None,
-        reserved: frozenset[Group] = frozenset(),
+        reserved: Mapping[Group, int] | None = None,
     ) -> None:
         self.used: dict[int, dict[str, Fraction]] = {
             node: dict(groups) for node, groups in (used or {}).items()
         }
-        self._reserved = reserved
+        self._reserved: Mapping[Group, int] = reserved or {}
         self._promised: set[Group] = set()
-        for node, name in reserved:
+        for node, name in self._reserved:
             self.used.setdefault(node, {}).setdefault(name, Fraction(0))
 
     def fork(self) -> GpuShares:
         copy = GpuShares(self.used, self._reserved)
         copy._promised = self._promised.copy()
         return copy
+
+    def unreserve(self, index: int, name: str) -> int:
+        """A reservation pod goes; returns 1 if the group's pods now hold the GPU themselves, else 0."""
+        left = self._reserved[index, name] - 1
+        self._reserved = {**self._reserved, (index, name): left}
+        if left:
+            return 0
+        self._reserved = {group: count for group, count in self._reserved.items() if count}
+        if self.used[index].get(name):
+            return 1
+        self.used[index].pop(name, None)
+        self._promised.discard((index, name))
+        return 0
+
+    def reserve(self, index: int, name: str) -> int:
+        """A reservation pod is there again; returns 1 if the group's pods had held the GPU themselves, else 0."""
+        count = self._reserved.get((index, name), 0)
+        self._reserved = {**self._reserved, (index, name): count + 1}
+        groups = self.used.setdefault(index, {})
+        had = not count and name in groups
+        groups.setdefault(name, Fraction(0))
+        return int(had)
 
     def groups_on(self, node: int) -> Mapping[str, Fraction]:
         return self.used.get(node, {})
@@ -133,7 +155,7 @@ def _new_names(node: Node, taken: Mapping[str, Fraction], count: int) -> Iterato
 
 
 def held_groups(
-    holders: Iterable[tuple[int, Node, GpuShare, tuple[str, ...]]], reserved: frozenset[Group]
+    holders: Iterable[tuple[int, Node, GpuShare, tuple[str, ...]]], reserved: Mapping[Group, int]
 ) -> GpuShares:
     """Shares of pods that hold room already: (node index, node, share, groups)."""
     shares = GpuShares(reserved=reserved)

@@ -12,7 +12,8 @@ from kai_sched.devices.allocator import DeviceRefusal, RefusalKind
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.horizon import Horizon
-from kai_sched.placement.world.world import Seat, World
+from kai_sched.placement.world.room import Seat
+from kai_sched.placement.world.world import World
 
 Mask = NDArray[np.bool_]
 

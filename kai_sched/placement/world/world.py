@@ -1,12 +1,13 @@
-"""World: what is free while a plan grows. Placements are journalled, so that a gang is undone as a whole.
+"""World: what is free while a plan grows. Seats, leaves and returns are journalled, so that they are undone as a whole.
 
-Two views are kept. ``now`` is what is free this moment; ``future`` also counts the room of pods that are being
-released. A pod bound now needs both (a promise to a pipelined gang is kept); a pipelined pod needs ``future`` only.
+Two views are kept as soon as anybody leaves. ``now`` is what is free this moment; ``later`` also counts the room of
+those who leave. A pod bound now needs both (a promise to a pipelined gang is kept); a pipelined pod needs ``later``
+only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 
 from kai_sched.devices.allocator import (
     DeviceRefusal,
-    DeviceState,
     PieceKey,
     RefusalKind,
     allocate,
@@ -25,57 +25,38 @@ from kai_sched.devices.closures import OPEN
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import ClaimKey
-from kai_sched.placement.rules.dynamic import DynamicRules
-from kai_sched.placement.site.backing import SpecialClaim
 from kai_sched.placement.site.base import WorldBase
 from kai_sched.placement.site.custody import NO_TERMS
 from kai_sched.placement.site.fabrics import Homes
 from kai_sched.placement.site.shapes import Shape
-from kai_sched.placement.world.gpu_shares import GpuShares, ShareChoice
+from kai_sched.placement.world.gpu_shares import ShareChoice
 from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.moments import Moment
+from kai_sched.placement.world.room import Room, Seat
+from kai_sched.placement.world.stays import NOWHERE, Leave, Return, Stay, hold, release
 
 MAX_CONSUMERS = 256
 """Entries of reservedFor that the API server accepts."""
 
-
-@dataclass(slots=True)
-class Room:
-    """One view of what is free; ``free``: int64[N, R] in the node table's axis."""
-
-    free: NDArray[np.int64]
-    devices: DeviceState
-    dynamic: DynamicRules
-    shares: GpuShares
-
-    def fork(self) -> Room:
-        return Room(self.free.copy(), self.devices.fork(), self.dynamic.fork(), self.shares.fork())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
-    """A pod's place: node index, claims allocated with it, groups of shared GPUs."""
-
-    pod: int
-    shape: Shape
-    node: int
-    horizon: Horizon
-    allocations: tuple[tuple[ClaimKey, ClaimAllocation], ...] = ()
-    share: ShareChoice | None = None
-    special: SpecialClaim | None = None
-    """The claim made for extended resources that the node serves by DRA; its allocation is the last."""
+Entry = Seat | Leave | Return
 
 
 @dataclass(slots=True)
 class World:
-    """The growing plan: seats taken so far over a base that does not change."""
+    """The growing plan: who was seated and who leaves, over a base that does not change."""
 
     base: WorldBase
     now: Room
-    future: Room
-    """The same object as ``now`` when nothing is being released."""
     homes: Homes
+    once_left: Room | None = None
+    """The room when all have left who leave; None where nobody does."""
+    journal: list[Entry] = field(default_factory=list)
     seats: list[Seat] = field(default_factory=list)
+    """Those of the journal."""
+    leaving: dict[int, Stay] = field(default_factory=dict)
+    """Pods that leave, by position."""
+    left: dict[ClaimKey, int] = field(default_factory=dict)
+    """Consumers of a claim who leave."""
     allocated: dict[ClaimKey, ClaimAllocation] = field(default_factory=dict)
     """Claims allocated by seats of this world."""
     consumers: dict[ClaimKey, int] = field(default_factory=dict)
@@ -85,57 +66,94 @@ class World:
     """See ``Moment``."""
 
     @property
-    def has_future(self) -> bool:
-        """Whether anything is being released, so that waiting for it can help."""
-        return self.future is not self.now
+    def is_releasing(self) -> bool:
+        """Whether anybody leaves, so that waiting for it can help."""
+        return self.once_left is not None
+
+    @property
+    def later(self) -> Room:
+        """What is free once those who leave have left."""
+        return self.once_left or self.now
 
     def fork(self) -> World:
         """An independent world with the same seats."""
-        now = self.now.fork()
         return World(
             base=self.base,
-            now=now,
-            future=self.future.fork() if self.has_future else now,
+            now=self.now.fork(),
             homes=self.homes.fork(),
+            once_left=self.once_left.fork() if self.once_left is not None else None,
+            journal=list(self.journal),
             seats=list(self.seats),
+            leaving=dict(self.leaving),
+            left=dict(self.left),
             allocated=dict(self.allocated),
             consumers=dict(self.consumers),
         )
 
     def room(self, horizon: Horizon) -> Room:
-        return self.future if horizon is Horizon.LATER else self.now
+        return self.later if horizon is Horizon.LATER else self.now
 
     def free_for(self, horizon: Horizon) -> NDArray[np.int64]:
         """int64[N, R] that a new pod may use."""
-        if horizon is Horizon.LATER or not self.has_future:
-            return self.future.free
-        return np.minimum(self.now.free, self.future.free)
+        if horizon is Horizon.LATER or not self.is_releasing:
+            return self.later.free
+        return np.minimum(self.now.free, self.later.free)
 
     def moment(self) -> Moment:
         """What a conclusion from this world as it is now has to be kept with."""
-        return Moment(self.era, len(self.seats), self.seats[-1] if self.seats else None)
+        return Moment(self.era, len(self.journal), self.journal[-1] if self.journal else None)
 
     def stands(self, moment: Moment) -> bool:
-        """Whether all seats of a moment are taken still, so that nobody has more room than then."""
+        """Whether all seats of a moment are taken still, and nobody left since: room has not grown."""
         length = moment.length
         return (
             moment.era is self.era
-            and length <= len(self.seats)
-            and (not length or self.seats[length - 1] is moment.last)
+            and length <= len(self.journal)
+            and (not length or self.journal[length - 1] is moment.last)
         )
 
     def is_as_at(self, moment: Moment) -> bool:
-        """Whether there are no other seats than at a moment."""
-        return moment.length == len(self.seats) and self.stands(moment)
+        """Whether nothing happened since a moment."""
+        return moment.length == len(self.journal) and self.stands(moment)
 
     def checkpoint(self) -> int:
         """A mark to roll back to."""
-        return len(self.seats)
+        return len(self.journal)
 
     def rollback(self, mark: int) -> None:
-        """Undo every seat taken after ``mark``, newest first."""
-        while len(self.seats) > mark:
-            self._undo(self.seats.pop())
+        """Undo what happened after ``mark``, newest first."""
+        while len(self.journal) > mark:
+            match self.journal.pop():
+                case Seat() as seat:
+                    self.seats.pop()
+                    self._undo(seat)
+                case Leave(stay):
+                    self._hold(stay)
+                    if not self.leaving:
+                        self.once_left = None
+                case Return(stay):
+                    self._release(stay)
+
+    def seats_since(self, mark: int) -> list[Seat]:
+        """Seats taken after a mark."""
+        return [entry for entry in self.journal[mark:] if isinstance(entry, Seat)]
+
+    def settle(self) -> None:
+        """Nothing of what happened so far can be undone."""
+        self.journal.clear()
+        self.seats.clear()
+
+    def leave(self, stay: Stay) -> None:
+        """Let a pod of the snapshot leave: what it holds is free later, and held still now."""
+        if self.once_left is None:
+            self.once_left = self.now.fork()
+        self._release(stay)
+        self.journal.append(Leave(stay))
+
+    def come_back(self, stay: Stay) -> None:
+        """Keep a pod that was to leave."""
+        self._hold(stay)
+        self.journal.append(Return(stay))
 
     def withdraw(self, pods: AbstractSet[int]) -> None:
         """Undo the seats of these pods wherever they are in the order.
@@ -145,6 +163,7 @@ class World:
         self.era = object()
         gone = [seat for seat in self.seats if seat.pod in pods]
         self.seats = [seat for seat in self.seats if seat.pod not in pods]
+        self.journal = [one for one in self.journal if not isinstance(one, Seat) or one.pod not in pods]
         for seat in reversed(gone):
             self._undo(seat)
 
@@ -261,16 +280,16 @@ class World:
         shares, there = self.room(horizon).shares, self.base.table.nodes[node]
         strategy = self.base.policy.gpu_strategy
         choice = shares.choose(share, there, node, free_gpus, strategy)
-        if choice is None or horizon is Horizon.LATER or not self.has_future:
+        if choice is None or horizon is Horizon.LATER or not self.is_releasing:
             return choice
         # Groups whose pods all leave have no GPU in the future, unless this pod keeps it: it may be promised.
-        ending = set(choice.groups) - self.future.shares.groups_on(node).keys()
-        if len(ending) <= self.future.free[node, column]:
+        ending = set(choice.groups) - self.later.shares.groups_on(node).keys()
+        if len(ending) <= self.later.free[node, column]:
             return choice
         return shares.choose(share, there, node, free_gpus, strategy, ending)
 
     def _every_room(self) -> tuple[Room, ...]:
-        return (self.now, self.future) if self.has_future else (self.now,)
+        return (self.now,) if self.once_left is None else (self.now, self.once_left)
 
     def _apply(self, seat: Seat) -> None:
         self._count(seat, -1)
@@ -290,6 +309,7 @@ class World:
             self.allocated[key] = allocation
         for key in seat.shape.named:
             self.consumers[key] = self.consumers.get(key, 0) + 1
+        self.journal.append(seat)
         self.seats.append(seat)
         self.touched.append(seat.node)
 
@@ -310,15 +330,54 @@ class World:
             self.consumers[key] -= 1
         self.touched.append(seat.node)
 
+    def _release(self, stay: Stay) -> None:
+        """What a stay holds is free later."""
+        self.era = object()
+        self.leaving[stay.pod] = stay
+        later = self.later
+        if stay.node != NOWHERE:
+            release(later, stay, int(self.base.gpu_column_of[stay.node]))
+            if self.base.has_dynamic_rules:
+                later.dynamic.leave(stay.spec, stay.node, is_marked=stay.is_marked)
+                if not stay.is_marked:
+                    self.now.dynamic.mark(stay.spec, stay.node, is_leaving=True)
+            self.touched.append(stay.node)
+        for claim, allocation in self._claims_of(stay):
+            self.left[claim.key] = self.left.get(claim.key, 0) + 1
+            if self.left[claim.key] == len(claim.reserved_for):
+                later.devices.release(allocation)
+
+    def _hold(self, stay: Stay) -> None:
+        """Undo ``_release``."""
+        del self.leaving[stay.pod]
+        later = self.later
+        for claim, allocation in self._claims_of(stay):
+            if self.left[claim.key] == len(claim.reserved_for):
+                later.devices.take(allocation)
+            self.left[claim.key] -= 1
+        if stay.node != NOWHERE:
+            hold(later, stay, int(self.base.gpu_column_of[stay.node]))
+            if self.base.has_dynamic_rules:
+                later.dynamic.come_back(stay.spec, stay.node, is_marked=stay.is_marked)
+                if not stay.is_marked:
+                    self.now.dynamic.mark(stay.spec, stay.node, is_leaving=False)
+            self.touched.append(stay.node)
+
+    def _claims_of(self, stay: Stay) -> Iterator[tuple[Claim, ClaimAllocation]]:
+        for key in stay.claims:
+            claim = self.base.claims[key]
+            if claim.allocation is not None:
+                yield claim, claim.allocation
+
     def _count(self, seat: Seat, sign: int) -> None:
         """Counted resources: a pipelined pod takes room of the future only, ``free_for`` minds both."""
-        rooms = (self.future,) if seat.horizon is Horizon.LATER else self._every_room()
+        rooms = (self.later,) if seat.horizon is Horizon.LATER else self._every_room()
         for room in rooms:
             room.free[seat.node] += sign * seat.shape.request
 
     def _is_promise(self, seat: Seat, room: Room) -> bool:
         """Whether the seat takes what another still has."""
-        return seat.horizon is Horizon.LATER and room is self.now and self.has_future
+        return seat.horizon is Horizon.LATER and room is self.now and self.is_releasing
 
     def _count_gpus(self, room: Room, seat: Seat, change: int) -> None:
         """Whole GPUs that groups take or leave."""

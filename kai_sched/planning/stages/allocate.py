@@ -25,8 +25,8 @@ from kai_sched.placement.seating.pods import seat_pods
 from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.moments import Moment
+from kai_sched.placement.world.room import Seat
 from kai_sched.placement.world.spans import shapes_of
-from kai_sched.placement.world.world import Seat
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.limit_texts import limit_refusal, quota_refusal
 
@@ -100,7 +100,7 @@ class _Allocation:
         refusal = self._place(record, Horizon.LATER if record.waits else Horizon.NOW, is_core=is_core)
         if refusal is not None and is_core:
             refusal = self._rescue(record, refusal)
-        if refusal is not None and self.state.boards.world.has_future and not record.waits:
+        if refusal is not None and self.state.boards.world.is_releasing and not record.waits:
             later = self._place(record, Horizon.LATER, is_core=is_core)
             refusal = None if later is None else refusal
         if refusal is not None and signature is not None and refusal.blocker not in _OF_THE_QUEUE:
@@ -116,7 +116,7 @@ class _Allocation:
         if boards.still_holds(moment, shapes_of(boards.world, gang.core_pods())):
             return refusal
         # What no arrangement of this cycle's pods can change outlives that they were rearranged.
-        is_final = refusal.is_proof and self.state.rescuer is not None and not boards.world.has_future
+        is_final = refusal.is_proof and self.state.rescuer is not None and not boards.world.is_releasing
         return refusal if is_final else None
 
     def _place(self, record: GangRecord, horizon: Horizon, *, is_core: bool) -> Refusal | None:
@@ -152,7 +152,7 @@ class _Allocation:
                 refusal = place_extra(ground, gang, may=partial(self._may, gang.group))
             if refusal is not None:
                 return breach or refusal
-            seats = boards.world.seats[mark:]
+            seats = boards.world.seats_since(mark)
             breach = self._over_bounds(gang.group, state.request_on(seats))
             if breach is None:
                 record.gang = gang
@@ -225,7 +225,7 @@ class _Allocation:
         mark = state.boards.world.checkpoint()
         seated = seat_pods(Ground(state.boards), pods) if pods else 0
         nodes = state.boards.world.base.table.nodes
-        for record, seat in zip(fitting, state.boards.world.seats[mark:], strict=False):
+        for record, seat in zip(fitting, state.boards.world.seats_since(mark), strict=False):
             record.placed.append(seat.pod)
             record.gang = record.gang.after({seat.pod: nodes[seat.node].name})
         state.accounting.note_placed(pods[:seated])
