@@ -56,6 +56,10 @@ fuzz: $(STAMP) ## Random claims answered by us and by the reference allocator (S
 witness: $(STAMP) ## Plans of a corpus by another commit and by this tree, compared (BASE=main, ARGS="--help" for more)
 	@$(BIN)/python -m tests.witness --base $(or $(BASE),HEAD) $(ARGS)
 
+.PHONY: tamper
+tamper: $(STAMP) ## Every promise of a plan broken once: what the independent judge says
+	@$(BIN)/python -m tests.tamper
+
 .PHONY: bench
 bench: controlplane ## A benchmark: WHAT=decide, claims, watch or controlplane (ARGS="--help" for its options)
 	@$(BIN)/python -m benchmarks.$(or $(WHAT),decide) $(ARGS)

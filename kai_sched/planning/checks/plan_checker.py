@@ -1,113 +1,92 @@
 """PlanChecker: the independent judge of a whole plan, queues included. What the shell asks before it acts on a plan.
 
 ``placement.checker`` judges nodes, devices, gangs and pods; here limits and quotas are added up again over the queue
-tree, without the ledger that the stages kept. Only what a pod counts for is asked of the same accounting.
+tree, from what pods hold before the plan and after it. Nothing of it is asked of the engine: neither the ledger that the
+stages kept nor the account that it was kept in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kai_sched.devices.index import DeviceIndex
-from kai_sched.model.ids import PodGroupKey, QueueName
+from kai_sched.model.ids import QueueName
 from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QUOTA_RESOURCES, UNLIMITED, Queue, QuotaResource, QuotaVector
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
-from kai_sched.model.workloads import PodGroup
 from kai_sched.placement.checker import Violation, ViolationKind, check_plan
-from kai_sched.planning.accounting import Accounting
+from kai_sched.placement.checker.pools import Pools
+from kai_sched.planning.checks.amounts import Amounts
+from kai_sched.planning.checks.holdings import Holdings, Ledgers
+from kai_sched.planning.checks.payers import Payers, upwards
 
 _TOLERANCE = 1e-6
 """Relative; memory in MB is no whole number."""
 
 
 class PlanChecker:
-    """Call it with a snapshot, its policy and a plan; remembers what it derived from the last fleet."""
+    """Call it with a snapshot, its policy and a plan; remembers how it counts devices of the last fleet."""
 
     def __init__(self) -> None:
-        self._fleet: Fleet | None = None
-        self._index: DeviceIndex | None = None
+        self._known: tuple[Fleet, Policy, Amounts] | None = None
 
     def __call__(self, snapshot: ClusterSnapshot, policy: Policy, plan: Plan) -> tuple[Violation, ...]:
         """Every promise that the plan breaks; empty for a good plan."""
         found = check_plan(snapshot, policy, plan)
-        accounting = Accounting.of(snapshot, policy, self._index_of(snapshot.fleet))
-        return (*found, *check_queues(snapshot, plan, accounting))
+        return (*found, *check_queues(snapshot, policy, plan, self._amounts(snapshot.fleet, policy)))
 
-    def _index_of(self, fleet: Fleet) -> DeviceIndex:
-        if self._index is None or self._fleet is not fleet:
-            self._fleet, self._index = fleet, DeviceIndex.of(fleet)
-        return self._index
+    def _amounts(self, fleet: Fleet, policy: Policy) -> Amounts:
+        if self._known is None or self._known[0] is not fleet or self._known[1] != policy:
+            self._known = (fleet, policy, Amounts(fleet, policy, Pools(fleet.slices)))
+        return self._known[2]
 
 
-def check_queues(snapshot: ClusterSnapshot, plan: Plan, accounting: Accounting) -> Iterator[Violation]:
-    """Queues above a limit, or with non-preemptible work above deserved quota, to which the plan adds.
-
-    ``accounting``: fresh; it learns which claims the plan's pods hold.
-    """
+def check_queues(
+    snapshot: ClusterSnapshot, policy: Policy, plan: Plan, amounts: Amounts
+) -> Iterator[Violation]:
+    """Queues above a limit, or with non-preemptible work above deserved quota, to which the plan adds."""
     queues = {queue.name: queue for queue in snapshot.queues}
-    groups = {group.key: group for group in snapshot.pod_groups}
-    added = _added(snapshot, plan, groups, accounting)
-    held: dict[tuple[QueueName, bool], QuotaVector] = {}
-    for name, usage in accounting.usage().items():
-        for above in _upwards(name, queues):
-            for is_fixed, amount in ((False, usage.allocated), (True, usage.allocated_non_preemptible)):
-                held[above, is_fixed] = held.get((above, is_fixed), QuotaVector()) + amount
-    totals: dict[tuple[QueueName, bool], QuotaVector] = {}
-    for (name, is_preemptible), amount in added.items():
-        for above in _upwards(name, queues):
-            for is_fixed in (False,) if is_preemptible else (False, True):
-                totals[above, is_fixed] = totals.get((above, is_fixed), QuotaVector()) + amount
-    for (name, is_fixed), amount in sorted(totals.items()):
-        before = held.get((name, is_fixed), QuotaVector())
-        yield from _breaches(queues[name], before, amount, is_fixed=is_fixed)
+    if not (plan.binds or plan.pipelined):
+        return
+    ledgers = Ledgers(snapshot, plan, amounts, Payers(snapshot, policy))
+    before, after = _rolled_up(ledgers.before(), queues), _rolled_up(ledgers.after(), queues)
+    added_to = {
+        (name, is_fixed)
+        for place in ledgers.places_of_newcomers()
+        for name in upwards(place.queue, queues)
+        for is_fixed in (False, not place.is_preemptible)
+    }
+    for name, is_fixed in sorted(added_to):
+        key = (name, is_fixed)
+        yield from _breaches(
+            queues[name],
+            before.get(key, QuotaVector()),
+            after.get(key, QuotaVector()),
+            is_fixed=is_fixed,
+        )
 
 
-def _added(
-    snapshot: ClusterSnapshot,
-    plan: Plan,
-    groups: Mapping[PodGroupKey, PodGroup],
-    accounting: Accounting,
+def _rolled_up(
+    holdings: Holdings, queues: Mapping[QueueName, Queue]
 ) -> dict[tuple[QueueName, bool], QuotaVector]:
-    """What the plan's placements add, less what its evictions free, by queue and preemptibility."""
-    position_of = {pod.key: position for position, pod in enumerate(snapshot.pods)}
-    added: dict[tuple[QueueName, bool], QuotaVector] = {}
-    for placement in plan.binds + plan.pipelined:
-        position, group = position_of.get(placement.pod), groups.get(placement.pod_group)
-        if position is None or group is None:
-            continue
-        key = (group.queue, group.is_preemptible)
-        request = accounting.request_of((position,), {position: placement.node})
-        added[key] = added.get(key, QuotaVector()) + request
-        accounting.note_placed((position,))
-    for eviction in plan.evictions:
-        position, group = position_of.get(eviction.pod), groups.get(eviction.pod_group)
-        if position is not None and group is not None:
-            key = (group.queue, group.is_preemptible)
-            freed = accounting.quota_of_pod(snapshot.pods[position])
-            added[key] = added.get(key, QuotaVector()) - freed
-    return added
-
-
-def _upwards(name: QueueName, queues: Mapping[QueueName, Queue]) -> Iterator[QueueName]:
-    """A queue and its ancestors; a cycle is walked once."""
-    seen: set[QueueName] = set()
-    current: QueueName | None = name
-    while current is not None and current in queues and current not in seen:
-        seen.add(current)
-        yield current
-        current = queues[current].parent
+    """By queue, descendants included: all of it (False), and what cannot be taken back (True)."""
+    totals: dict[tuple[QueueName, bool], QuotaVector] = {}
+    for place, amount in holdings.items():
+        for name in upwards(place.queue, queues):
+            for is_fixed in (False,) if place.is_preemptible else (False, True):
+                totals[name, is_fixed] = totals.get((name, is_fixed), QuotaVector()) + amount
+    return totals
 
 
 def _breaches(
-    queue: Queue, before: QuotaVector, added: QuotaVector, *, is_fixed: bool
+    queue: Queue, before: QuotaVector, after: QuotaVector, *, is_fixed: bool
 ) -> Iterator[Violation]:
+    added = after - before
     for resource in QUOTA_RESOURCES:
         quota = queue.resource(resource)
         bound = quota.deserved if is_fixed else quota.limit
-        after = before.get(resource) + added.get(resource)
-        if added.get(resource) <= 0 or bound == UNLIMITED or after <= bound + _slack(bound):
+        slack = _TOLERANCE * max(1.0, abs(bound))
+        if added.get(resource) <= slack or bound == UNLIMITED or after.get(resource) <= bound + slack:
             continue
         kind = ViolationKind.NON_PREEMPTIBLE_OVER_QUOTA if is_fixed else ViolationKind.QUEUE_LIMIT
         yield Violation(kind, queue.name, _phrase(resource, before, added, bound))
@@ -115,7 +94,3 @@ def _breaches(
 
 def _phrase(resource: QuotaResource, before: QuotaVector, added: QuotaVector, bound: float) -> str:
     return f"{resource}: {before.get(resource):g} allocated + {added.get(resource):g} planned > {bound:g}"
-
-
-def _slack(bound: float) -> float:
-    return _TOLERANCE * max(1.0, abs(bound))

@@ -1,7 +1,9 @@
-"""Devices, claims and pods to be counted, and the account of them."""
+"""Devices, claims and pods to be counted, and the account of them: the engine's, with which the judge's must agree."""
 
 from dataclasses import replace
 from fractions import Fraction
+
+import pytest
 
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.model.devices import (
@@ -16,8 +18,11 @@ from kai_sched.model.devices import (
     ResourceSlice,
 )
 from kai_sched.model.policy import Policy
+from kai_sched.model.snapshot import Fleet
 from kai_sched.model.workloads import PodClaimRef
+from kai_sched.placement.checker.pools import Pools
 from kai_sched.planning.accounting import Accounting
+from kai_sched.planning.checks.amounts import Amounts
 from tests.builders import GIB, a_node, a_pod, a_queue, a_snapshot, a_spec
 
 QUEUES = (a_queue("dept", parent=None), a_queue("team-a"), a_queue("team-b"))
@@ -101,9 +106,17 @@ def gpus_of(claim, *slices, policy=None, classes=CLASSES):
         slices=slices,
         device_classes=classes,
     )
-    return account.quota_of_pod(pod).gpu
+    counted = account.quota_of_pod(pod).gpu
+    if claim.allocation is not None and not claim.is_extended_resource:
+        fleet = Fleet(nodes=(a_node("n", gpus=0),), slices=slices, device_classes=classes)
+        judge = Amounts(fleet, policy or Policy(), Pools(slices))
+        assert judge.of_devices(claim.spec, claim.allocation, "n") == pytest.approx(counted)
+    return counted
 
 
 def of_spec(spec, policy=None, nodes=()):
     pod = a_pod("p", spec)
-    return the_account(policy, nodes=nodes, pods=[pod]).quota_of_pod(pod)
+    counted = the_account(policy, nodes=nodes, pods=[pod]).quota_of_pod(pod)
+    judge = Amounts(Fleet(nodes=tuple(nodes)), policy or Policy(), Pools(()))
+    assert judge.of_pod(pod, None) == counted
+    return counted

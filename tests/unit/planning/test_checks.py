@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from kai_sched.devices.index import DeviceIndex
+from kai_sched.model.devices import ClaimAllocation, DeviceResult
 from kai_sched.model.ids import NodeName, PodGroupKey, QueueName
-from kai_sched.model.plan import Outcome, Placement, Plan, Verdict
+from kai_sched.model.plan import ClaimPlacement, Outcome, Placement, Plan, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import Queue
 from kai_sched.model.workloads import Pod
 from kai_sched.placement.checker import ViolationKind
-from kai_sched.planning.accounting import Accounting
-from kai_sched.planning.checks.plan_checker import PlanChecker, check_queues
+from kai_sched.planning.checks.plan_checker import PlanChecker
 from tests.builders import NOW, a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
 from tests.unit.planning.accounts import a_claim, a_request, with_claims
 
@@ -68,9 +68,29 @@ def test_claims_that_the_plan_gives_devices_to_count_once(limit: int, is_fine: b
         groups=[a_group("g")],
         queues=[a_queue("dept", parent=None), a_queue("team-a", limit=limit)],
     )
-    accounting = Accounting.of(snapshot, Policy(), DeviceIndex.of(snapshot.fleet))
+    plan = binding(*pods)
+    given = [
+        replace(
+            bind,
+            claims=(
+                ClaimPlacement(
+                    claim=claim.key,
+                    uid=claim.uid,
+                    devices=(),
+                    allocation=ClaimAllocation(
+                        results=tuple(
+                            DeviceResult(request="r", driver="d", pool="n", device=f"{claim.key}-{number}")
+                            for number in range(2)
+                        )
+                    ),
+                ),
+            ),
+        )
+        for bind, claim in zip(plan.binds, claims, strict=True)
+    ]
 
-    violations = [str(violation) for violation in check_queues(snapshot, binding(*pods), accounting)]
+    found = PlanChecker()(snapshot, Policy(), replace(plan, binds=tuple(given)))
+    violations = [str(violation) for violation in found if violation.kind is ViolationKind.QUEUE_LIMIT]
 
     broken = "queue-limit: team-a: gpu: 0 allocated + 4 planned > 3"
     assert violations == ([] if is_fine else [broken])
