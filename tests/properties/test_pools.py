@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.snapshot import snapshot_of
+from kai_sched.devices.index import DeviceIndex
+from kai_sched.devices.standing import PublishedDevices
 from kai_sched.model.policy import Policy
 from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
@@ -118,3 +120,11 @@ def test_every_device_that_some_node_goes_by_is_given_once_and_no_other(document
     for device, node in given_on:
         assert device in devices_seen(documents, node)
     assert PlanChecker()(snapshot, Policy(), plan) == ()
+    fleet_nodes = {node.name: node for node in snapshot.fleet.nodes}
+    published = PublishedDevices(snapshot.fleet.slices, ())
+    for bind in plan.binds:
+        for use in bind.claims:
+            assert use.allocation is not None
+            assert published.problem(fleet_nodes[bind.node], use.allocation.results) == ""
+    counted = {entry.device_id for entry in DeviceIndex.of(snapshot.fleet).current_devices}
+    assert counted >= {device for device, _ in given_on}

@@ -79,7 +79,10 @@ def held_refusal(
         where = f"claim {key} is allocated on {node or counted(int(there.sum()), 'node')}"
         refusal = partial(Refusal, wanted=wanted, next_step=_ELSEWHERE)
         if not there.any():
-            return refusal(blocker=Blocker.DEVICES, message=f"{where}, which is gone")
+            return refusal(
+                blocker=Blocker.DEVICES,
+                message=f"{where}, which is gone or not among the nodes of this scheduler",
+            )
         if not (there & allowed).any():
             return refusal(blocker=Blocker.NODE_CONSTRAINTS, message=f"{where}, where the pod is not allowed")
         lacks = np.maximum(shape.request - free[there & allowed], 0)
