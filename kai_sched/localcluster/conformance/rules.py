@@ -105,8 +105,8 @@ def _is_reserved(claim: Document, pod: Document) -> bool:
 
 
 def _all_reachable(state: State, claim: Document, node: Document) -> bool:
-    found = (state.published.get(_device_key(result)) for result in _results(claim))
-    return all(is_reachable(*one, node) for one in found if one is not None)
+    found = (state.offers_of(_device_key(result)) for result in _results(claim))
+    return all(any(is_reachable(*one, node) for one in offers) for offers in found if offers)
 
 
 def _judge_room(state: State, pod: Document, node: Document, revision: int) -> Iterator[Violation]:

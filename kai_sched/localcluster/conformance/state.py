@@ -24,6 +24,8 @@ class State:
     """Node -> the pods that hold room there, by key."""
     published: dict[DeviceKey, tuple[Document, Document]] = field(default_factory=dict)
     """Every device ever published, with its slice, as it was last: drivers republish while claims are written."""
+    offers: dict[DeviceKey, dict[str, tuple[Document, Document]]] = field(default_factory=dict)
+    """The same by slice, as long as the slice is there: nodes may publish devices of one name under one pool name."""
     counters: dict[tuple[str, str, str], Document] = field(default_factory=dict)
     """(driver, pool, counter set) -> counters, as last published."""
 
@@ -37,8 +39,10 @@ class State:
             self.objects[kind][key] = document
         if kind == "Pod":
             self._seat(before, key, None if is_gone else document)
-        elif kind == "ResourceSlice" and not is_gone:
-            self._publish(document)
+        elif kind == "ResourceSlice":
+            self._withdraw(before)
+            if not is_gone:
+                self._publish(document)
 
     def allocated_claims(self) -> Iterator[Document]:
         """Claims that hold devices."""
@@ -52,11 +56,25 @@ class State:
         if after is not None and holds_room(after):
             self.pods_on.setdefault(node_of(after), {})[key] = after
 
+    def offers_of(self, device: DeviceKey) -> list[tuple[Document, Document]]:
+        """The slices that have a device, or the last one that had it."""
+        last = self.published.get(device)
+        return [*self.offers.get(device, {}).values()] or ([last] if last is not None else [])
+
+    def _withdraw(self, before: Document | None) -> None:
+        if before is None:
+            return
+        for device in before["spec"].get("devices", ()):
+            key = (before["spec"]["driver"], before["spec"]["pool"]["name"], device["name"])
+            self.offers.get(key, {}).pop(before["metadata"]["name"], None)
+
     def _publish(self, document: Document) -> None:
         spec = document["spec"]
         driver, pool = spec["driver"], spec["pool"]["name"]
         for device in spec.get("devices", ()):
-            self.published[driver, pool, device["name"]] = (document, device)
+            key = (driver, pool, device["name"])
+            self.published[key] = (document, device)
+            self.offers.setdefault(key, {})[document["metadata"]["name"]] = (document, device)
         for counter_set in spec.get("sharedCounters", ()):
             self.counters[driver, pool, counter_set["name"]] = counter_set["counters"]
 

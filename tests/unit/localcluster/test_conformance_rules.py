@@ -142,6 +142,17 @@ def test_a_bound_pod_needs_its_claim_allocated_reserved_and_near(claim: Document
     assert story.broken == [rule]
 
 
+def test_nodes_may_publish_devices_of_one_name_under_one_pool_name() -> None:
+    here, there = (a_slice({"name": "g0"}, node=node, pool={"name": "shared"}) for node in ("n1", "n2"))
+    claim = a_claim("c1", a_result("g0", pool="shared"), reserved_for=("p1",))
+    story = Story().tell(a_node(), a_node("n2"), here, there, claim)
+
+    assert story.tell(a_pod(node="n1", claim="c1")).broken == []
+
+    moved = Story().tell(a_node(), a_node("n2"), here, there, claim).end_of(here)
+    assert moved.tell(a_pod(node="n1", claim="c1")).broken == ["claim-elsewhere"]
+
+
 def test_a_claim_of_a_template_counts_by_the_name_it_got() -> None:
     pod = a_pod("p1", "n1")
     pod["spec"]["resourceClaims"] = [{"name": "c", "resourceClaimTemplateName": "t"}]
