@@ -38,6 +38,23 @@ def webhook(
     device_class: Annotated[str, typer.Option(help="DeviceClass whose devices are shared.")],
     certificate: Annotated[Path, typer.Option(help="TLS certificate (PEM); read again when renewed.")],
     key: Annotated[Path, typer.Option(help="Its key (PEM).")],
+    client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            help="Authority (PEM) of the API server's client certificate: reviews of anybody else are refused."
+        ),
+    ] = None,
+    client_name: Annotated[
+        list[str] | None,
+        typer.Option(help="Common name that its certificate has; repeatable. Default: any of the authority."),
+    ] = None,
+    answer_anyone: Annotated[
+        bool,
+        typer.Option(
+            "--answer-anyone",
+            help="Instead of --client-ca: whoever reaches the port has claims made, in any namespace.",
+        ),
+    ] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 9443,
     host: Annotated[
         str | None, typer.Option(help="Address to serve on. Default: all of this machine.")
@@ -79,8 +96,13 @@ def webhook(
 ) -> None:
     """Serve the mutating webhook that makes a claim of the annotations gpu-fraction and gpu-memory.
 
-    Example: kai-sched webhook --device-class gpu.nvidia.com --certificate tls.crt --key tls.key
+    Example: kai-sched webhook --device-class gpu.nvidia.com --certificate tls.crt --key tls.key --client-ca ca.crt
     """
+    if (client_ca is None) is not answer_anyone:
+        raise InvalidInput(
+            "name either the authority of the API server's certificate or --answer-anyone",
+            field="--client-ca",
+        )
     configure_logs(LogFormat.CONSOLE if sys.stderr.isatty() else LogFormat.JSON, "info")
     sharing = Sharing(
         device_class=device_class,
@@ -91,7 +113,14 @@ def webhook(
         if time_slicing_config is None
         else _config(time_slicing_config, "--time-slicing-config"),
     )
-    serving = Serving(host=host, port=port, certificate=certificate, key=key)
+    serving = Serving(
+        host=host,
+        port=port,
+        certificate=certificate,
+        key=key,
+        client_ca=client_ca,
+        client_names=tuple(client_name or ()),
+    )
     make = SharedClaims if realise is Realisation.SHARED_CLAIM else Templates
 
     async def run() -> None:

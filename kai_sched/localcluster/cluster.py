@@ -223,6 +223,9 @@ class LocalCluster:
         self._guard = start_guard(self.folder)
         atexit.register(self.stop)
         self.token = make_credentials(self._layout)
+        configuration, users = recipe.admission_config(self._layout)
+        self._layout.admission_config.write_text(configuration)
+        self._layout.admission_config.with_suffix(".kubeconfig").write_text(users)
         if self._audit is not Audit.NONE:
             self._layout.audit_policy.write_text(recipe.audit_policy(self._audit.value))
 

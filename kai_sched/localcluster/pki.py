@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import yaml
 from cryptography import x509
@@ -16,6 +17,8 @@ from cryptography.x509.oid import NameOID
 
 from kai_sched.localcluster.recipe import Layout
 
+WEBHOOK_CLIENT: Final = "kube-apiserver-webhook-client"
+"""As whom the API server calls webhooks."""
 _VALID_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 _VALID_FOR = timedelta(days=36_500)
 """The key lives as long as the folder; a wide span spares us a clock."""
@@ -31,6 +34,10 @@ def make_credentials(layout: Layout) -> str:
     layout.ca.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     layout.server_certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))
     _write_key(layout.server_key, server_key)
+    client_key = ec.generate_private_key(ec.SECP256R1())
+    client = _server_certificate(client_key.public_key(), authority, ca_key, WEBHOOK_CLIENT)
+    layout.webhook_certificate.write_bytes(client.public_bytes(serialization.Encoding.PEM))
+    _write_key(layout.webhook_key, client_key)
     # Service account tokens are signed with RS256, for which the API server wants an RSA key.
     _write_key(layout.service_account_key, rsa.generate_private_key(public_exponent=65537, key_size=2048))
     token = secrets.token_hex(16)
@@ -76,14 +83,17 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 
 
 def _server_certificate(
-    key: ec.EllipticCurvePublicKey, authority: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePublicKey,
+    authority: x509.Certificate,
+    ca_key: ec.EllipticCurvePrivateKey,
+    name: str = "kube-apiserver",
 ) -> x509.Certificate:
     names = x509.SubjectAlternativeName(
         [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     )
     issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
-        _unsigned("kube-apiserver", key)
+        _unsigned(name, key)
         .issuer_name(authority.subject)
         .add_extension(names, critical=False)
         .add_extension(issuer_key, critical=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,19 @@ class Layout:
         return self.folder / "pki" / "service-accounts.key"
 
     @property
+    def webhook_certificate(self) -> Path:
+        """What the API server shows to webhooks."""
+        return self.folder / "pki" / "apiserver-webhook-client.crt"
+
+    @property
+    def webhook_key(self) -> Path:
+        return self.folder / "pki" / "apiserver-webhook-client.key"
+
+    @property
+    def admission_config(self) -> Path:
+        return self.folder / "admission.yaml"
+
+    @property
     def tokens(self) -> Path:
         return self.folder / "pki" / "tokens.csv"
 
@@ -124,6 +138,7 @@ def apiserver_flags(layout: Layout, ports: Ports, *, audited: bool, release: str
         f"--tls-private-key-file={layout.server_key}",
         f"--token-auth-file={layout.tokens}",
         "--authorization-mode=RBAC",
+        f"--admission-control-config-file={layout.admission_config}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={layout.service_account_key}",
         f"--service-account-signing-key-file={layout.service_account_key}",
@@ -193,6 +208,27 @@ def scheduler_flags(kubeconfig: Path) -> list[str]:
         f"--feature-gates={FEATURE_GATES}",
         *CLIENT_LIMITS,
     ]
+
+
+def admission_config(layout: Layout) -> tuple[str, str]:
+    """How the API server shows webhooks who it is: the configuration, and the kubeconfig that it names."""
+    kubeconfig = layout.admission_config.with_suffix(".kubeconfig")
+    plugin = {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "WebhookAdmissionConfiguration",
+        "kubeConfigFile": str(kubeconfig),
+    }
+    configuration = {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AdmissionConfiguration",
+        "plugins": [
+            {"name": name, "configuration": plugin}
+            for name in ("MutatingAdmissionWebhook", "ValidatingAdmissionWebhook")
+        ],
+    }
+    user = {"client-certificate": str(layout.webhook_certificate), "client-key": str(layout.webhook_key)}
+    users = {"apiVersion": "v1", "kind": "Config", "users": [{"name": "*", "user": user}]}
+    return json.dumps(configuration), json.dumps(users)
 
 
 def audit_policy(scope: str) -> str:

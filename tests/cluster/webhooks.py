@@ -19,6 +19,7 @@ import yaml
 from kai_sched.localcluster import LocalCluster
 from kai_sched.localcluster.fleet import Fleet, fleet_objects
 from kai_sched.localcluster.fleet.publish import publish
+from kai_sched.localcluster.pki import WEBHOOK_CLIENT
 from kai_sched.localcluster.recipe import Layout
 from tests.cluster.objects import a_pod
 from tests.cluster.operators import ROOT, manifest
@@ -40,7 +41,8 @@ class RunningWebhook:
         self._command = [sys.executable, "-m", "kai_sched", "webhook", "--kubeconfig", str(kubeconfig)]
         self._command += ["--device-class", "gpu.nvidia.com", "--host", "127.0.0.1", "--port", str(self.port)]
         self._command += ["--certificate", str(self._layout.server_certificate)]
-        self._command += ["--key", str(self._layout.server_key), *flags]
+        self._command += ["--key", str(self._layout.server_key), "--client-ca", str(self._layout.ca)]
+        self._command += ["--client-name", WEBHOOK_CLIENT, *flags]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
