@@ -170,6 +170,10 @@ class NothingKnown:
     def __init__(self, broken: Mapping[PodKey, str] | None = None) -> None:
         self.broken = dict(broken or {})
         self.broken_device: dict[PodKey, str] = {}
+        self.given_twice: dict[PodKey, str] = {}
+        self.has_rivals = False
+        self.unseen = 0
+        """So many times the claims do not show as written yet."""
 
     def claim_document(self, claim: ClaimKey) -> dict[str, Any] | None:
         return None
@@ -179,6 +183,16 @@ class NothingKnown:
 
     def broken_devices(self, placements: Iterable[Placement]) -> dict[PodKey, str]:
         return {p.pod: self.broken_device[p.pod] for p in placements if p.pod in self.broken_device}
+
+    def others_take_devices(self) -> bool:
+        return self.has_rivals
+
+    def shows_claims(self, placements: Iterable[Placement]) -> bool:
+        self.unseen -= 1
+        return self.unseen < 0
+
+    def doubly_given(self, placements: Iterable[Placement]) -> dict[PodKey, str]:
+        return {p.pod: self.given_twice[p.pod] for p in placements if p.pod in self.given_twice}
 
 
 class OpenFence:

@@ -10,6 +10,7 @@ from typing import Final
 
 from kai_sched.binder.claims import ClaimWrite, PutClaim
 from kai_sched.binder.extended import FINALIZER, DeleteClaim, PostClaim, is_told, told_status, untold_status
+from kai_sched.binder.look import LastLook
 from kai_sched.binder.outcomes import Outcome, Refusal, Result
 from kai_sched.binder.ports import KnownObjects
 from kai_sched.binder.steps import BindPods, CallClaims, Finished, GangProgress, PauseForDevices
@@ -48,6 +49,7 @@ class GangRun:
         "_command",
         "_known",
         "_last_failure",
+        "_last_look",
         "_progress",
         "_read_once",
         "_told",
@@ -68,6 +70,7 @@ class GangRun:
         self._told: dict[PodKey, Uid] = {}
         """Pods whose status names a claim that we made."""
         self._volumes = VolumeRun(calls, wait)
+        self._last_look = LastLook(known, wait)
         self._wait = wait
         self._waits_since: float | None = None
         self._unanswered = 0
@@ -183,10 +186,17 @@ class GangRun:
         return bool(broken)
 
     async def _bind(self, placements: tuple[Placement, ...]) -> None:
-        if self._has_broken(placements):
+        if self._has_broken(placements) or await self._has_rivals(placements):
             return
         if await self._all_stored(placements) and await self._all_told(placements):
             await _all([self._bind_pod(placement) for placement in placements])
+
+    async def _has_rivals(self, placements: tuple[Placement, ...]) -> bool:
+        """Whether a device that was given now is another claim's too; the gang is told."""
+        doubly_given = await self._last_look.doubly_given(placements)
+        for pod, reason in doubly_given.items():
+            self._progress.refuse_pod(pod, Refusal(Result.STALE, reason))
+        return bool(doubly_given)
 
     async def _all_stored(self, placements: tuple[Placement, ...]) -> bool:
         """Whether every claim of the pods has its volume."""

@@ -44,6 +44,15 @@ class KnownObjects(Protocol):
         Devices that a claim had before are its pods' to keep.
         """
 
+    def others_take_devices(self) -> bool:
+        """Whether another scheduler may be giving devices at this moment."""
+
+    def shows_claims(self, placements: Iterable[Placement]) -> bool:
+        """Whether every claim is seen as it was written: with its devices, reserved for its pod."""
+
+    def doubly_given(self, placements: Iterable[Placement]) -> Mapping[PodKey, str]:
+        """The pods that would be given a device that another claim holds too, with which."""
+
 
 class Fence(Protocol):
     """Whether this process may write at all (it holds the Lease, with time to spare)."""

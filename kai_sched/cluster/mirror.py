@@ -8,6 +8,7 @@ keeps what it derived from the fleet.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +18,7 @@ from kai_sched.api.kinds import Kind
 from kai_sched.api.membership import keys_alone
 from kai_sched.api.translate import TranslateContext
 from kai_sched.cluster.contained import Contained
+from kai_sched.cluster.device_book import DeviceBook
 from kai_sched.cluster.overlay import Overlay
 from kai_sched.cluster.pod_shelf import PodShelf
 from kai_sched.cluster.ports import Document, PodGrouper
@@ -59,6 +61,7 @@ class Mirror:
         self.wake = asyncio.Event()
         """Set when something changed that could change a decision."""
         self._grouper = grouper
+        self.device_book = DeviceBook(time.monotonic)
         self._overlay = Overlay()
         self._view = View(self.stock, self.pods, self._overlay, grouper)
         self._dirty = Dirty()
@@ -137,6 +140,7 @@ class Mirror:
             effect = self.pods.give_up(change, attempt.failure)
         after = self.pods.records.get(key)
         self._overlay.pod_seen(key, after)
+        self.device_book.pod_seen(key, after)
         if effect is not Effect.MATERIAL:
             return
         for pod in (before, after):
@@ -150,7 +154,9 @@ class Mirror:
         effect = Effect.NOTHING if shelf is None else shelf.apply(change)
         if kind == kinds.RESOURCE_CLAIM:
             key = ClaimKey(change.key)
-            self._overlay.claim_seen(key, self.stock.claims.records.get(key))
+            claim = self.stock.claims.records.get(key)
+            self._overlay.claim_seen(key, claim)
+            self.device_book.claim_seen(key, claim)
         if self._grouper is not None and kind in self._grouper.kinds:
             # A watch says how an object looked when it went; for the grouper it is gone.
             document = None if change.kind is ChangeKind.DELETED else change.document

@@ -49,6 +49,31 @@ class MirrorKnowledge:
                     broken[placement.pod] = f"claim {part.claim}: {problem}"
         return broken
 
+    def others_take_devices(self) -> bool:
+        return self._mirror.device_book.others_take_devices
+
+    def shows_claims(self, placements: Iterable[Placement]) -> bool:
+        claims = self._mirror.stock.claims.records
+        for placement in placements:
+            for part in placement.claims:
+                claim = claims.get(part.claim)
+                if claim is None or claim.allocation is None:
+                    return False
+                if all(consumer.uid != placement.uid for consumer in claim.reserved_for):
+                    return False
+        return True
+
+    def doubly_given(self, placements: Iterable[Placement]) -> Mapping[PodKey, str]:
+        book = self._mirror.device_book
+        found: dict[PodKey, str] = {}
+        for placement in placements:
+            for part in placement.claims:
+                if part.allocation is None:
+                    continue
+                if other := book.other_holder(part.claim, part.allocation.results):
+                    found[placement.pod] = f"claim {part.claim}: {other}"
+        return found
+
     def _devices(self) -> PublishedDevices:
         stock = self._mirror.stock
         versions = (stock.slices.version, stock.taint_rules.version)
