@@ -160,8 +160,12 @@ class Mirror:
         if self._grouper is not None and kind in self._grouper.kinds:
             # A watch says how an object looked when it went; for the grouper it is gone.
             document = None if change.kind is ChangeKind.DELETED else change.document
+            before = self._grouper.version
             for pod, membership in self._grouper.owner_seen(kind, change.key, document):
                 effect = max(effect, self.pods.regroup(pod, membership))
+            if self._grouper.version != before:
+                # A group may mean something else though all its pods stay in it.
+                effect = Effect.MATERIAL
         if kind == kinds.POD_GROUP and effect is Effect.MATERIAL:
             # Its pods may have their nodes already: what there is to say of them is said on the new object.
             self._dirty.groups.add(PodGroupKey(change.key))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 from kai_sched.api import keys
-from kai_sched.api.kinds import Raw
+from kai_sched.api.kinds import POD, Raw
 from kai_sched.api.last_resorts import node_taken
 from kai_sched.api.membership import Membership, is_scheduled_by, names_its_group, with_membership
 from kai_sched.api.translate import SpecInterner, TranslateContext, translate_pod
@@ -68,21 +68,20 @@ class PodShelf:
         quick = quick_reading(known, document, is_assigned=key in self._assigned)
         if quick is None:
             return self._read(key, document)
-        if self._is_news_to_grouper(quick, document):
-            self._read(key, document)
-            return Effect.MATERIAL
         self.records[key] = quick
         self.version += 1
-        return Effect.BOOKKEEPING if _status_of(quick) == _status_of(known) else Effect.MATERIAL
+        effect = Effect.BOOKKEEPING if _status_of(quick) == _status_of(known) else Effect.MATERIAL
+        return max(effect, self._seen_as_owner(key, document))
 
-    def _is_news_to_grouper(self, pod: Pod, document: Document) -> bool:
-        """Whether what the grouper reads of a pod changed: its owner or an annotation of it."""
+    def _seen_as_owner(self, key: PodKey, document: Document | None) -> Effect:
+        """What the grouper reads of a pod may be news: for its own group, and for those of pods that it controls."""
         grouper = self._grouper
-        if grouper is None or pod.group is None or not (pod.key in self._assigned or pod.is_alone):
-            return False
+        if grouper is None:
+            return Effect.NOTHING
         before = grouper.version
-        grouper.pod_seen(document)
-        return grouper.version != before
+        for pod, membership in grouper.owner_seen(POD, key, document):
+            self.regroup(pod, membership)
+        return Effect.NOTHING if grouper.version == before else Effect.MATERIAL
 
     def in_order(self) -> list[Pod]:
         """All pods by key."""
@@ -111,11 +110,12 @@ class PodShelf:
 
     def _take(self, key: PodKey, document: Document) -> Effect:
         record = translate_pod(document, self.context, self._interner)
+        led = self._seen_as_owner(key, document)
         if isinstance(record, Unreadable):
-            return self._cannot_read(key, document, record)
+            return max(led, self._cannot_read(key, document, record))
         if key in self.unreadable:
             self._forget_problem(key)
-        return self._put(key, self._grouped(record, document))
+        return max(led, self._put(key, self._grouped(record, document)))
 
     def regroup(self, key: PodKey, membership: Membership | None) -> Effect:
         """The grouper found another group for a pod that it was shown before; None: the pod is alone."""
@@ -131,7 +131,7 @@ class PodShelf:
 
     def _grouped(self, record: Pod, document: Document) -> Pod:
         self._assigned.discard(record.key)
-        if self._grouper is None or record.group is None:
+        if self._grouper is None:
             return record
         if not record.is_alone:
             self._grouper.pod_gone(record.key)
@@ -168,6 +168,7 @@ class PodShelf:
     def _remove(self, key: PodKey) -> Effect:
         self._assigned.discard(key)
         self._touched.discard(key)
+        led = self._seen_as_owner(key, None)
         if self._grouper is not None:
             self._grouper.pod_gone(key)
         self._with_selectors.pop(key, None)
@@ -175,7 +176,7 @@ class PodShelf:
         if had_problem:
             self._forget_problem(key)
         if self.records.pop(key, None) is None:
-            return Effect.MATERIAL if had_problem else Effect.NOTHING
+            return Effect.MATERIAL if had_problem else led
         self._order_is_stale = True
         self.version += 1
         if self._interner.text_bytes > _TEXT_KEPT_BYTES:

@@ -38,4 +38,11 @@ class Unknown:
     kind: Kind
 
 
-Decision = Alone | Together | Unknown
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """An owner was not seen, so nobody knows whether its pods are a gang, nor of how many; nothing is guessed."""
+
+    owner: Owner
+
+
+Decision = Alone | Together | Unknown | Awaited

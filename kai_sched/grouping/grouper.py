@@ -5,8 +5,7 @@ A mirror feeds it from watches; a snapshot file is fed to it in one go, so both 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -17,10 +16,10 @@ from kai_sched.api.membership import Grouping, Membership, is_scheduled_by, name
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.snapshot import is_of_shard
 from kai_sched.api.translate import PriorityTable
-from kai_sched.grouping.decisions import Decision, Together
+from kai_sched.grouping.decisions import Awaited, Decision, Together
 from kai_sched.grouping.manifests import group_name, pod_group_manifest
-from kai_sched.grouping.memory import group_of_one, group_of_workload
-from kai_sched.grouping.owners import Owner, Owners, Place
+from kai_sched.grouping.memory import group_of_awaited, group_of_one, group_of_workload
+from kai_sched.grouping.owners import Owner, Owners, owner_of
 from kai_sched.grouping.traits import GroupingSettings, PodFacts, skips_grouping
 from kai_sched.grouping.updates import updates_for
 from kai_sched.grouping.workloads import OWNER_KINDS, decide
@@ -64,6 +63,7 @@ class WorkloadGrouper:
     """Implements ``cluster.ports.PodGrouper``. Belongs to one event loop."""
 
     kinds: Final[Collection[Kind]] = frozenset((*OWNER_KINDS, kinds.POD_GROUP, kinds.PRIORITY_CLASS))
+    """Besides pods, which may be owners, too."""
 
     def __init__(self, policy: Policy) -> None:
         self._settings = GroupingSettings(
@@ -74,9 +74,8 @@ class WorkloadGrouper:
         )
         self._policy = policy
         self._version = 0
-        self._owners = Owners()
+        self._owners: Owners[PodFacts] = Owners()
         self._pods: dict[PodKey, PodFacts] = {}
-        self._by_controller: dict[Place, set[PodKey]] = defaultdict(set)
         self._membership: dict[PodKey, PodGroupKey] = {}
         self._alone: dict[PodKey, PodGroup] = {}
         self._workloads: dict[PodGroupKey, _Workload] = {}
@@ -96,18 +95,13 @@ class WorkloadGrouper:
 
     def pod_gone(self, key: PodKey) -> None:
         """The pod is no more, or names its group itself now."""
-        facts = self._pods.pop(key, None)
-        if facts is None:
-            return
-        if facts.controller is not None:
-            place = _place_of(facts)
-            self._by_controller[place].discard(key)
-            if not self._by_controller[place]:
-                del self._by_controller[place]
-        self._leave(key)
+        if self._pods.pop(key, None) is not None:
+            self._leave(key)
 
     def owner_seen(self, kind: Kind, key: str, document: Raw | None) -> Iterable[Moved]:
-        """An owner came, changed or went; the pods that belong elsewhere for it."""
+        """An owner came, changed or went; the pods that belong elsewhere for it. A pod is an owner, too."""
+        if kind == kinds.POD:
+            return self._pod_seen_as_owner(PodKey(key), document)
         if kind == kinds.POD_GROUP:
             self._pod_group_seen(PodGroupKey(key), document)
             return ()
@@ -117,8 +111,24 @@ class WorkloadGrouper:
         namespace, _, name = key.partition("/")
         place = (kind, namespace, name)
         # Most changes of an owner are to its status.
-        is_news = self._owners.remove(place) if document is None else self._owners.put(place, document)
-        return list(self._regroup(place)) if is_news else ()
+        if document is None:
+            is_news = self._owners.remove(place)
+        else:
+            is_news = self._owners.put(place, owner_of(place, document))
+        return self._regroup(self._owners.pods_below(place)) if is_news else ()
+
+    def _pod_seen_as_owner(self, key: PodKey, document: Raw | None) -> Iterable[Moved]:
+        namespace, _, name = key.partition("/")
+        if document is None:
+            is_news = self._owners.remove_pod(key)
+        else:
+            facts = PodFacts.of(document, self._settings)
+            is_news = self._owners.put_pod(key, facts)
+            if is_news and key in self._pods:
+                self._pods[key] = facts
+        if not is_news:
+            return ()
+        return self._regroup((key, *self._owners.pods_below((kinds.POD, namespace, name))))
 
     def groups(self) -> Sequence[PodGroup]:
         """The groups of workloads whose PodGroup object does not exist yet."""
@@ -163,9 +173,8 @@ class WorkloadGrouper:
             self.pod_gone(key)
             if not is_of_shard(document, self._policy):
                 return None
-            self._pods[key] = facts
-            if facts.controller is not None:
-                self._by_controller[_place_of(facts)].add(key)
+            # One object for both as a rule: there are many pods.
+            facts = self._pods[key] = self._owners.known_pod(key, facts)
             self._join(key, facts)
         group = self._membership.get(key)
         return None if group is None else Membership(group)
@@ -174,7 +183,7 @@ class WorkloadGrouper:
         chain = self._owners.chain(facts.namespace, facts.controller)
         decision: Decision = decide(chain)
         self._changed()
-        if skips_grouping(chain, facts) or not isinstance(decision, Together):
+        if skips_grouping(chain, facts) or not isinstance(decision, Together | Awaited):
             self._alone[key] = group_of_one(decision, chain, facts, self._priorities, self._settings)
             return
         name = PodGroupKey(f"{facts.namespace}/{group_name(decision.owner)}")
@@ -199,15 +208,20 @@ class WorkloadGrouper:
             self._untold.discard(group)
             self._unsettled.discard(group)
 
-    def _regroup(self, place: Place) -> Iterator[Moved]:
-        for owner in self._owners.at_or_below(place):
-            for key in sorted(self._by_controller.get(owner, ())):
-                before = self._membership.get(key)
-                self._leave(key)
-                self._join(key, self._pods[key])
-                after = self._membership.get(key)
-                if after != before:
-                    yield key, None if after is None else Membership(after)
+    def _regroup(self, pods: Iterable[str]) -> list[Moved]:
+        """Place these pods again, as far as they are ours to place; those that belong elsewhere now."""
+        moved: list[Moved] = []
+        for key in map(PodKey, dict.fromkeys(pods)):
+            facts = self._pods.get(key)
+            if facts is None:
+                continue
+            before = self._membership.get(key)
+            self._leave(key)
+            self._join(key, facts)
+            after = self._membership.get(key)
+            if after != before:
+                moved.append((key, None if after is None else Membership(after)))
+        return moved
 
     def _pod_group_seen(self, key: PodGroupKey, document: Raw | None) -> None:
         existed = key in self._existing
@@ -248,6 +262,10 @@ class WorkloadGrouper:
                 manifest = pod_group_manifest(decision, chain, facts, self._priorities, self._settings)
                 workload.group = group_of_workload(decision, manifest, self._priorities, facts)
                 workload.manifest = None if workload.group.problem else manifest
+            elif isinstance(decision, Awaited):
+                settings = self._settings
+                workload.group = group_of_awaited(decision, chain, facts, self._priorities, settings)
+                workload.manifest = None
         self._untold.clear()
 
     def _write_of(self, key: PodGroupKey) -> GroupWrite | None:
@@ -285,6 +303,9 @@ def grouper_of(objects: ObjectSet, policy: Policy) -> WorkloadGrouper:
             namespace = metadata.get("namespace") or "default"
             grouper.owner_seen(kind, f"{namespace}/{metadata['name']}", raw)
     for raw in objects.of(kinds.POD):
+        grouper.owner_seen(
+            kinds.POD, f"{raw['metadata'].get('namespace') or 'default'}/{raw['metadata']['name']}", raw
+        )
         try:
             if is_scheduled_by(raw, policy.scheduler_name) and not names_its_group(raw):
                 grouper.pod_seen(raw)
@@ -292,8 +313,3 @@ def grouper_of(objects: ObjectSet, policy: Policy) -> WorkloadGrouper:
             # The pod's own translation reports it.
             continue
     return grouper
-
-
-def _place_of(facts: PodFacts) -> Place:
-    assert facts.controller is not None
-    return facts.controller.kind, facts.namespace, facts.controller.name

@@ -9,8 +9,8 @@ from kai_sched.api import keys
 from kai_sched.api.kinds import Raw
 from kai_sched.api.times import parse_time
 from kai_sched.api.translate import PriorityTable, is_preemptible, translate_pod_group
-from kai_sched.grouping.decisions import TRAIN, Alone, Decision, Together, Unknown
-from kai_sched.grouping.manifests import topology_constraint
+from kai_sched.grouping.decisions import TRAIN, Alone, Awaited, Decision, Together, Unknown
+from kai_sched.grouping.manifests import group_name, topology_constraint
 from kai_sched.grouping.owners import Owner
 from kai_sched.grouping.traits import (
     GroupingSettings,
@@ -62,6 +62,19 @@ def group_of_one(
     )
 
 
+def group_of_awaited(
+    decision: Awaited,
+    chain: tuple[Owner, ...],
+    pod: PodFacts,
+    priorities: PriorityTable,
+    settings: GroupingSettings,
+) -> PodGroup:
+    """The group of pods that wait for their owner to be seen; those that run pay by what is known of them."""
+    key = PodGroupKey(key_of(pod.namespace, group_name(decision.owner)))
+    group = group_of_one(decision, chain, pod, priorities, settings)
+    return replace(group, key=key, uid=Uid(f"uid-{key}"), constraint=None, problem="")
+
+
 def group_of_workload(
     decision: Together, manifest: Raw, priorities: PriorityTable, pod: PodFacts
 ) -> PodGroup:
@@ -82,6 +95,9 @@ def group_of_workload(
 def _origin(decision: Decision, chain: tuple[Owner, ...], pod: PodFacts) -> tuple[GroupOrigin, str]:
     if skips_grouping(chain, pod):
         return GroupOrigin.MISSING, _WAITS_FOR_OTHERS
+    if isinstance(decision, Awaited):
+        reference = decision.owner.reference
+        return GroupOrigin.AWAITED, f"{reference.kind.name} {pod.namespace}/{reference.name}"
     if isinstance(decision, Unknown):
         return GroupOrigin.UNKNOWN_KIND, str(decision.kind)
     return GroupOrigin.BARE_POD, ""

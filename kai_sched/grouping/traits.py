@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from kai_sched.api import keys
-from kai_sched.api.kinds import Raw
+from kai_sched.api.kinds import POD, Raw
 from kai_sched.api.times import parse_duration
 from kai_sched.api.translate import PriorityTable
 from kai_sched.api.translate.fields import LONGEST_NAME
@@ -67,6 +67,13 @@ class PodFacts:
             priority_class=priority_class if isinstance(priority_class, str) else "",
             controller=controller_of(document),
         )
+
+    @property
+    def as_owner(self) -> Owner:
+        """The pod as the controller of other pods: a leader's workers, a driver's executors."""
+        name = self.key.partition("/")[2]
+        reference = OwnerReference(POD, "v1", name, self.uid)
+        return Owner(reference, self.labels, self.annotations, self.created_at, self.controller, is_seen=True)
 
 
 USER = "user"

@@ -217,6 +217,8 @@ class GroupOrigin(StrEnum):
     NATIVE = "native"
     UNKNOWN_KIND = "unknown-kind"
     """The pods' controller kind has no grouper: never placed, blocker UnknownWorkloadKind."""
+    AWAITED = "awaited"
+    """An owner of the pods was not seen: what they are to each other is not known yet."""
     MISSING = "missing"
     """Pods name a pod group that does not exist."""
 
@@ -270,4 +272,4 @@ class PodGroup:
     problem: str = ""
     """Why the object is Invalid, with the path of the field; "" if it is fine."""
     detail: str = ""
-    """For UNKNOWN_KIND and MISSING: which kind or name."""
+    """For UNKNOWN_KIND, AWAITED and MISSING: which kind, owner or name."""

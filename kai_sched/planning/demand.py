@@ -146,6 +146,12 @@ def _refuse_object(gang: Gang, pods: Sequence[Pod]) -> Verdict | None:
                 "would break its gang",
                 "create a PodGroup and name it in the pods' annotation pod-group-name",
             )
+        case GroupOrigin.AWAITED:
+            return _not_ready(
+                gang,
+                f"{group.detail}, which controls its pods, was not seen: what they are to each other is not known yet",
+                f"wait until {group.detail} is there; to a snapshot file add it",
+            )
         case GroupOrigin.MISSING:
             why = group.detail or f"pod group {group.key} does not exist"
             return _not_ready(gang, why, "create the PodGroup")

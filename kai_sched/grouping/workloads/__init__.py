@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from kai_sched.api.kinds import POD, Kind
-from kai_sched.grouping.decisions import Decision, Unknown
+from kai_sched.grouping.decisions import Awaited, Decision, Unknown
 from kai_sched.grouping.owners import Owner
 from kai_sched.grouping.workloads import job, pod, replica_set, stateful_set
 
@@ -19,6 +19,8 @@ _BY_TOP_OWNER: Final[Mapping[Kind, Callable[[tuple[Owner, ...]], Decision]]] = {
 
 OWNER_KINDS: Final = (*job.KINDS, *replica_set.KINDS, *stateful_set.KINDS)
 """Kinds of owners whose labels and annotations matter."""
+AWAITED_KINDS: Final = frozenset((*OWNER_KINDS, POD)) - job.FOLLOWED_BY_NAME
+"""Owners that are always seen sooner or later."""
 
 
 def decide(chain: tuple[Owner, ...]) -> Decision:
@@ -29,7 +31,8 @@ def decide(chain: tuple[Owner, ...]) -> Decision:
     """
     if not chain:
         return pod.decide(chain)
-    rule = _BY_TOP_OWNER.get(chain[-1].kind)
-    if rule is None and chain[0].kind in replica_set.KINDS:
-        rule = replica_set.decide
+    top = chain[-1]
+    if not top.is_seen and top.kind in AWAITED_KINDS:
+        return Awaited(top)
+    rule = replica_set.decide if chain[0].kind in replica_set.KINDS else _BY_TOP_OWNER.get(top.kind)
     return Unknown(chain[-1].kind) if rule is None else rule(chain)

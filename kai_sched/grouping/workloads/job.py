@@ -11,6 +11,8 @@ from kai_sched.grouping.owners import Owner
 from kai_sched.model.integers import int_of_digits
 
 KINDS: Final[tuple[Kind, ...]] = (JOB, CRON_JOB)
+FOLLOWED_BY_NAME: Final = frozenset({CRON_JOB})
+"""Known from references to them alone: a CronJob decides nothing that its Job does not say."""
 _INT32_MAX = 2**31 - 1
 
 

@@ -1,4 +1,4 @@
-"""Bare pods, and pods made by other pods: each on its own."""
+"""Bare pods, and pods made by bare pods: each on its own."""
 
 from __future__ import annotations
 

@@ -12,5 +12,5 @@ KINDS: Final[tuple[Kind, ...]] = (REPLICA_SET, DEPLOYMENT)
 
 
 def decide(chain: tuple[Owner, ...]) -> Alone:
-    """A group of one; a Deployment's pods serve, so by default they are not preempted."""
-    return Alone(INFERENCE if chain[-1].kind == DEPLOYMENT else TRAIN)
+    """A group of one; a Deployment's pods serve, so by default they are not preempted, whoever made the Deployment."""
+    return Alone(INFERENCE if any(owner.kind == DEPLOYMENT for owner in chain) else TRAIN)

@@ -10,7 +10,7 @@ from kai_sched.model.workloads import GroupOrigin, Pod, PodState
 from kai_sched.placement.checker.books import Books
 from kai_sched.placement.checker.violation import Violation, ViolationKind
 
-_UNPLACEABLE_ORIGINS = frozenset({GroupOrigin.UNKNOWN_KIND, GroupOrigin.MISSING})
+_UNPLACEABLE_ORIGINS = frozenset({GroupOrigin.UNKNOWN_KIND, GroupOrigin.AWAITED, GroupOrigin.MISSING})
 
 
 def check_pods(books: Books) -> Iterator[Violation]:

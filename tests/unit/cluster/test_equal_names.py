@@ -62,9 +62,9 @@ def _names(name: str) -> tuple[tuple[Raw, ...], ...]:
             _pod(name, "train", labels=THEIRS),
             _pod(name, labels=THEIRS, node="n1"),
             _pod(name, generation=2),
-            _pod(name, scheduler="default-scheduler"),
-            _pod(name, "train", scheduler="default-scheduler"),
-            _pod(name, name, scheduler="another"),
+            _pod(name, uid="theirs", scheduler="default-scheduler"),
+            _pod(name, "train", uid="theirs", scheduler="default-scheduler"),
+            _pod(name, name, uid="another", scheduler="another"),
         ),
         (_group(name), _group(name, labels=THEIRS)),
     )

@@ -28,14 +28,12 @@ def pod_of_job(number):
 
 def tell(grouper, document):
     """Show a document of any kind."""
-    kind = kind_of(document)
+    kind, metadata = kind_of(document), document["metadata"]
+    key = f"{metadata.get('namespace', 'default')}/{metadata['name']}"
+    moved = list(grouper.owner_seen(kind, key, document))
     if kind == kinds.POD:
         grouper.pod_seen(document)
-        return []
-    metadata = document["metadata"]
-    return list(
-        grouper.owner_seen(kind, f"{metadata.get('namespace', 'default')}/{metadata['name']}", document)
-    )
+    return moved
 
 
 def test_pod_seen_before_its_job_joins_the_group_but_nothing_is_written_yet():
@@ -54,12 +52,14 @@ def test_pod_seen_before_its_job_joins_the_group_but_nothing_is_written_yet():
 def test_replica_set_that_turns_out_to_be_of_a_deployment_changes_its_pods():
     grouper = WorkloadGrouper(Policy())
     grouper.pod_seen(a_pod("web-1-a", owner=reference_to("ReplicaSet", "web-1")))
-    assert the_group(grouper, "team/web-1-a").priority == 50
+    assert the_group(grouper, "team/pg-web-1-uid-web-1").detail == "ReplicaSet team/web-1"
 
     tell(grouper, an_owner("ReplicaSet", "web-1", owner=reference_to("Deployment", "web")))
-    assert the_group(grouper, "team/web-1-a").priority == 125
+    assert the_group(grouper, "team/pg-web-uid-web").detail == "Deployment team/web"
 
-    tell(grouper, an_owner("Deployment", "web", labels={LABEL: "serving"}))
+    moved = tell(grouper, an_owner("Deployment", "web", labels={LABEL: "serving"}))
+    assert moved == [("team/web-1-a", None)]
+    assert the_group(grouper, "team/web-1-a").priority == 125
     assert the_group(grouper, "team/web-1-a").queue == "serving"
 
 

@@ -79,14 +79,17 @@ def test_replicas_are_alone():
 
 
 def test_replicas_of_a_deployment_serve_and_so_are_not_preempted_by_default():
-    grouper = grouped(
-        an_owner("ReplicaSet", "web-1", owner=reference_to("Deployment", "web")),
-        a_pod("web-1-a", owner=reference_to("ReplicaSet", "web-1")),
-    )
+    for above in (None, reference_to("InferenceService", "llm"), reference_to("Job", "maker")):
+        grouper = grouped(
+            an_owner("Deployment", "web", owner=above),
+            an_owner("ReplicaSet", "web-1", owner=reference_to("Deployment", "web")),
+            an_owner("Job", "maker"),
+            a_pod("web-1-a", owner=reference_to("ReplicaSet", "web-1")),
+        )
 
-    group = the_group(grouper, "team/web-1-a")
+        group = the_group(grouper, "team/web-1-a")
 
-    assert (group.origin, group.priority, group.is_preemptible) == (GroupOrigin.BARE_POD, 125, False)
+        assert (group.origin, group.priority, group.is_preemptible) == (GroupOrigin.BARE_POD, 125, False)
 
 
 def test_replicas_stay_alone_whoever_made_the_replica_set():
