@@ -120,11 +120,10 @@ def lone_group(raw: Raw, priorities: PriorityTable, default_queue: str) -> PodGr
     metadata, spec = section(raw, "metadata"), section(raw, "spec")
     labels = section(metadata, "labels", "metadata")
     key = f"{text(metadata, 'namespace', 'metadata') or 'default'}/{text(metadata, 'name', 'metadata')}"
-    candidates = (
-        text(labels, keys.PRIORITY_CLASS, "metadata.labels"),
-        text(spec, "priorityClassName", "spec"),
-    )
-    priority = priorities.value(next((name for name in candidates if priorities.has(name)), "train"))
+    own, label = text(spec, "priorityClassName", "spec"), text(labels, keys.PRIORITY_CLASS, "metadata.labels")
+    priority = priorities.value(own if priorities.has(own) else "train")
+    if priorities.has(label):
+        priority = min(priority, priorities.value(label))
     return PodGroup(
         key=PodGroupKey(key),
         uid=Uid(text(metadata, "uid", "metadata") or f"uid-{key}"),

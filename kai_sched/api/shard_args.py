@@ -87,6 +87,7 @@ ARGS: Final[Mapping[str, Callable[[str], Changes]]] = {
     "max-consolidation-preemptees": lambda text: {"max_consolidation_preemptees": _whole(text, -1)},
     "nodepool-label-key": lambda text: {"partition_label": _name(text)},
     "partition-label-value": lambda text: {"partition_value": text},
+    "priority-label-may-raise": lambda text: {"priority_label_may_raise": _boolean(text)},
     "queue-label-key": _queue_label,
     "restrict-node-scheduling": lambda text: {"restrict_node_scheduling": _boolean(text)},
     "scheduler-name": lambda text: {"scheduler_name": _name(text)},

@@ -21,6 +21,7 @@ from kai_sched.api.membership import (
     with_membership,
 )
 from kai_sched.api.objects import ObjectSet
+from kai_sched.api.shared_gpus import with_held_groups
 from kai_sched.api.translate import (
     InstalledDrivers,
     PriorityTable,
@@ -100,7 +101,7 @@ def snapshot_of(
     pods, taken = _pods(reader, reading, fleet, now)
     names = NamesTaken.of(map(PodGroupKey, homes), grouping.groups, pods)
     known = (*_pod_groups(reader), *grouping.groups, *map(names.group, grouping.alone))
-    pods = names.pods(pods)
+    pods = with_held_groups(names.pods(pods), policy.gpu_resources)
     groups = with_missing(known, pods)
     tracking = frozenset(driver.name for driver in drivers if driver.tracks_capacity)
     return ClusterSnapshot(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 from kai_sched.api.membership import NamesTaken, as_stranger, goes_with
+from kai_sched.api.shared_gpus import with_held_groups
 from kai_sched.api.snapshot import is_of_shard, queues_elsewhere, with_missing
 from kai_sched.api.translate import settled
 from kai_sched.cluster.overlay import Overlay
@@ -92,7 +93,7 @@ class View:
         self._names = NamesTaken.of(
             map(PodGroupKey, homes), () if self._grouper is None else self._grouper.groups(), found
         )
-        found = self._names.pods(found)
+        found = with_held_groups(self._names.pods(found), policy.gpu_resources)
         stuck = policy.stuck_in_releasing_seconds
         table = PodTable([pod if pod.releasing_since is None else settled(pod, now, stuck) for pod in found])
         # A releasing pod changes with time alone; without one the table holds until an event comes.

@@ -66,12 +66,7 @@ class WorkloadGrouper:
     """Besides pods, which may be owners, too."""
 
     def __init__(self, policy: Policy) -> None:
-        self._settings = GroupingSettings(
-            scheduler_name=policy.scheduler_name,
-            default_queue=policy.default_queue,
-            partition_label=policy.partition_label,
-            partition_value=policy.partition_value,
-        )
+        self._settings = GroupingSettings.of(policy)
         self._policy = policy
         self._version = 0
         self._owners: Owners[PodFacts] = Owners()
@@ -87,6 +82,10 @@ class WorkloadGrouper:
         self._classes: dict[str, Raw] = {}
         self._priorities = PriorityTable()
         self._groups: tuple[PodGroup, ...] | None = ()
+
+    def serves(self, policy: Policy) -> bool:
+        """Whether it groups as this policy says; else another is needed."""
+        return self._settings == GroupingSettings.of(policy)
 
     @property
     def version(self) -> int:

@@ -42,7 +42,7 @@ def pod_group_manifest(
     spec: Raw = {
         "minMember": decision.min_member,
         "queue": queue_of(owner, chain, pod, settings),
-        "priorityClassName": priority_class_of((owner,), pod, priorities, decision.default_class),
+        "priorityClassName": priority_class_of((owner,), pod, priorities, decision.default_class, settings),
     }
     owners = tuple(dict.fromkeys(above.reference for above in (owner, *chain)))
     by_reference = {above.reference: above for above in (owner, *chain)}

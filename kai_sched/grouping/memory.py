@@ -41,7 +41,7 @@ def group_of_one(
     """The group of a pod that is alone, or that nobody may place as it stands."""
     top = chain[-1] if chain else None
     default_class = decision.default_class if isinstance(decision, Alone) else TRAIN
-    priority = priorities.value(priority_class_of(chain, pod, priorities, default_class))
+    priority = priorities.value(priority_class_of(chain, pod, priorities, default_class, settings))
     delay = duration_of(keys.PREEMPTION_DELAY, chain, pod, may_be_negative=False)
     grace = duration_of(keys.STALENESS_GRACE, chain, pod, may_be_negative=True)
     origin, detail = _origin(decision, chain, pod)

@@ -17,6 +17,7 @@ from kai_sched.api.times import parse_duration
 from kai_sched.api.translate import PriorityTable
 from kai_sched.api.translate.fields import LONGEST_NAME
 from kai_sched.grouping.owners import Owner, OwnerReference, controller_of, texts_of
+from kai_sched.model.policy import Policy
 from kai_sched.model.texts import shown
 
 PREEMPTIBILITIES = frozenset({"preemptible", "non-preemptible"})
@@ -31,6 +32,18 @@ class GroupingSettings:
     queue_label: str = keys.QUEUE
     partition_label: str = keys.NODE_POOL
     partition_value: str = ""
+    priority_label_may_raise: bool = False
+
+    @staticmethod
+    def of(policy: Policy) -> GroupingSettings:
+        """What a policy says of it."""
+        return GroupingSettings(
+            scheduler_name=policy.scheduler_name,
+            default_queue=policy.default_queue,
+            partition_label=policy.partition_label,
+            partition_value=policy.partition_value,
+            priority_label_may_raise=policy.priority_label_may_raise,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +117,24 @@ def queue_of(top: Owner | None, chain: tuple[Owner, ...], pod: PodFacts, setting
 
 
 def priority_class_of(
-    owners: tuple[Owner, ...], pod: PodFacts, priorities: PriorityTable, default: str
+    owners: tuple[Owner, ...],
+    pod: PodFacts,
+    priorities: PriorityTable,
+    default: str,
+    settings: GroupingSettings,
 ) -> str:
-    """The class that owner or pod name, if it exists; else the default of the workload's kind."""
+    """The class that owner or pod name, if it exists; else the default of the workload's kind.
+
+    A label is anybody's to write, and ResourceQuotas do not see it: it never lifts a pod above its own class, or above
+    that default where it has none, unless the policy allows it.
+    """
+    own = pod.priority_class if priorities.has(pod.priority_class) else default
+    named = _named_class(owners, pod, priorities, default)
+    is_lifted = priorities.value(named) > priorities.value(own)
+    return own if is_lifted and not settings.priority_label_may_raise else named
+
+
+def _named_class(owners: tuple[Owner, ...], pod: PodFacts, priorities: PriorityTable, default: str) -> str:
     for labels in (*(owner.labels for owner in owners), pod.labels):
         name = labels.get(keys.PRIORITY_CLASS) or pod.labels.get(keys.PRIORITY_CLASS) or pod.priority_class
         if name and priorities.has(name):

@@ -127,6 +127,8 @@ class Policy:
     queue_depth: int | None = None
     queue_depth_of: tuple[tuple[StageName, int], ...] = ()
     """Limits of single stages; a stage that is not here has none (``queue_depth`` is the one of allocate)."""
+    priority_label_may_raise: bool = False
+    """KAI's reading: the class named by a label counts also where it is above the pod's own (or its kind's default)."""
     min_runtime: bool = True
     """False: no gang is protected by how long it has run, whatever its queue says."""
     preempt_min_runtime_seconds: float = 0.0

@@ -208,8 +208,8 @@ class Operator:
         shards = self._mirror.stock.shards.documents
         policy = self._shard.current(shards)
         self._tell_shard(shards.get(self._shard.name))
-        if policy is not None and policy.partition_value != self._partition:
-            _log.info("the shard moved to another node pool", partition=policy.partition_value)
+        if policy is not None and not self._grouper.serves(policy):
+            _log.info("the shard groups pods otherwise now", partition=policy.partition_value)
             self._outdated.set()
             return None
         return policy

@@ -17,7 +17,7 @@ from tests.unit.grouping.documents import (
 )
 
 
-def a_job(pod_labels=None, pod_annotations=None, pod_spec=None, classes=(), **metadata):
+def a_job(pod_labels=None, pod_annotations=None, pod_spec=None, classes=(), policy=None, **metadata):
     """The manifest of a Job with that metadata and one pod."""
     pod = a_pod(
         "j-0",
@@ -26,7 +26,7 @@ def a_job(pod_labels=None, pod_annotations=None, pod_spec=None, classes=(), **me
         annotations=pod_annotations or {},
         spec=pod_spec,
     )
-    return the_manifest(grouped(an_owner("Job", "j", **metadata), pod, *classes))
+    return the_manifest(grouped(an_owner("Job", "j", **metadata), pod, *classes, policy=policy))
 
 
 def test_object_is_named_after_the_job_and_owned_by_it():
@@ -127,7 +127,31 @@ def test_deployment_says_the_queue_of_its_replicas():
         ({}, {"priorityClassName": "inference"}, "", "inference"),
     ],
 )
-def test_priority_class_comes_from_owner_label_pod_label_pod(job, pod, spec, expected):
+def test_where_labels_may_raise_priority_class_comes_from_owner_label_pod_label_pod(job, pod, spec, expected):
+    manifest = a_job(
+        policy=Policy(priority_label_may_raise=True),
+        labels=job,
+        pod_labels=pod,
+        pod_spec={"priorityClassName": spec} if spec else None,
+        classes=(a_class("high", 200), a_class("low", 10)),
+    )
+
+    assert manifest["spec"]["priorityClassName"] == expected
+
+
+@pytest.mark.parametrize(
+    ("job", "pod", "spec", "expected"),
+    [
+        ({"priorityClassName": "high"}, {}, "low", "low"),
+        ({}, {"priorityClassName": "high"}, "low", "low"),
+        ({}, {"priorityClassName": "high"}, "", "train"),
+        ({}, {"priorityClassName": "low"}, "high", "low"),
+        ({}, {"priorityClassName": "low"}, "", "low"),
+        ({}, {}, "high", "high"),
+        ({}, {}, "no-such-class", "train"),
+    ],
+)
+def test_a_label_lifts_no_pod_above_its_own_class(job, pod, spec, expected):
     manifest = a_job(
         labels=job,
         pod_labels=pod,

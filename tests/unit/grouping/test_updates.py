@@ -3,12 +3,13 @@
 from copy import deepcopy
 
 from kai_sched.grouping.updates import updates_for
-from tests.unit.grouping.documents import LABEL, a_pod, an_owner, grouped, reference_to, the_manifest
+from tests.unit.grouping.documents import LABEL, a_class, a_pod, an_owner, grouped, reference_to, the_manifest
 
 
 def a_wanted(**metadata):
     owner = reference_to("Job", "j")
-    return the_manifest(grouped(an_owner("Job", "j", **metadata), a_pod("j-0", owner=owner)))
+    job = an_owner("Job", "j", **metadata)
+    return the_manifest(grouped(job, a_pod("j-0", owner=owner), a_class("low", 10)))
 
 
 def test_object_as_wanted_is_not_written():
@@ -60,13 +61,13 @@ def test_topology_is_kept_where_the_workload_asks_for_none_and_replaced_where_it
 def test_minimum_class_and_preemptibility_follow_the_workload():
     existing = a_wanted(labels={"kai.scheduler/preemptibility": "preemptible"})
     wanted = a_wanted(
-        labels={"priorityClassName": "build"}, annotations={"kai.scheduler/batch-min-member": "3"}
+        labels={"priorityClassName": "low"}, annotations={"kai.scheduler/batch-min-member": "3"}
     )
 
     patch = updates_for(existing, wanted)
 
     assert patch is not None
-    assert patch["spec"] == {"minMember": 3, "priorityClassName": "build", "preemptibility": None}
+    assert patch["spec"] == {"minMember": 3, "priorityClassName": "low", "preemptibility": None}
 
 
 def test_owner_listed_beside_others_is_enough():
