@@ -18,7 +18,7 @@ from kai_sched.errors import InvalidInput
 from kai_sched.grouping import group_objects
 from kai_sched.model.policy import Policy, StageName
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.planning.stages import BUILT_STAGES
+from kai_sched.planning.stages import STAGES
 from kai_sched.topology.distance import LinkSpeeds
 
 
@@ -93,14 +93,14 @@ def _now(option: str | None, objects: ObjectSet, source: str) -> float:
 
 def _stages(option: str | None, policy: Policy) -> tuple[StageName, ...]:
     if option is None:
-        return tuple(stage for stage in policy.stages if stage in BUILT_STAGES)
+        return tuple(stage for stage in policy.stages if stage in STAGES)
     known = {stage.value: stage for stage in StageName}
     asked: set[StageName] = set()
     for name in option.split(","):
         stage = known.get(name.strip())
         if stage is None:
             raise InvalidInput(f"no stage {name.strip()!r} (there are: {', '.join(known)})", field="--stages")
-        if stage not in BUILT_STAGES:
+        if stage not in STAGES:
             raise InvalidInput(f"stage {stage.value} is not built yet", field="--stages")
         asked.add(stage)
     return tuple(stage for stage in StageName if stage in asked)

@@ -16,7 +16,7 @@ from kai_sched.cluster.ports import Document
 from kai_sched.errors import InvalidInput
 from kai_sched.model.policy import Policy
 from kai_sched.operator.options import DEFAULT_SHARD
-from kai_sched.planning.stages import BUILT_STAGES
+from kai_sched.planning.stages import STAGES
 
 
 class ShardPolicy:
@@ -66,6 +66,6 @@ class ShardPolicy:
         """To the stages that there are, and to fractions only where something realises them."""
         return replace(
             policy,
-            stages=tuple(stage for stage in policy.stages if stage in BUILT_STAGES),
+            stages=tuple(stage for stage in policy.stages if stage in STAGES),
             sharing_enabled=policy.sharing_enabled and self._settings.sharing_enabled,
         )

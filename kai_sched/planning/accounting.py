@@ -8,6 +8,7 @@ gpu counts whole GPUs of device plugins, MIG resources by their g, parts of shar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 
 from kai_sched.devices.extended import backing_classes
 from kai_sched.devices.index import DeviceIndex
@@ -125,6 +126,12 @@ class Accounting:
         for claim in claims.values():
             sum_of_pods += self._claim_vector(claim)
         return sum_of_pods
+
+    def fork(self) -> Accounting:
+        """The same account, from which the two go their own ways."""
+        other: Accounting = copy(self)
+        other._payers = {key: set(queues) for key, queues in self._payers.items()}
+        return other
 
     def note_placed(self, pods: Iterable[int]) -> None:
         """From now on the claims of these pods are taken: requests for them add nothing."""

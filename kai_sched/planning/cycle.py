@@ -6,26 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from kai_sched.errors import InvalidInput
-from kai_sched.fairness.ledger import Ledger
-from kai_sched.fairness.shares import divide_capacity
-from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Plan, SolverReport, StageReport
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.placement.rearranging.rescue import Effort
 from kai_sched.placement.site.base import FleetCache
-from kai_sched.placement.world.boards import Boards
-from kai_sched.placement.world.build import build_world
-from kai_sched.planning.accounting import Accounting
-from kai_sched.planning.cycle_state import CycleState, GangRecord
+from kai_sched.planning.cycle_state import CycleState
 from kai_sched.planning.decode import decode
-from kai_sched.planning.demand import select_demand
 from kai_sched.planning.idle_claims import deallocations_of, mentioning
 from kai_sched.planning.improving import Improver, judged, may_improve, score_of, tidied_states
+from kai_sched.planning.opening import Opening
 from kai_sched.planning.outlook.judging import Finding, Judging
-from kai_sched.planning.stages import BUILT_STAGES
-from kai_sched.planning.stages.allocate import allocate
+from kai_sched.planning.stages import STAGES
 from kai_sched.planning.verdicts import NOT_JUDGED, verdicts_of
 
 
@@ -46,7 +39,8 @@ def improving_plans(
     ``clock`` (seconds, any origin) only fills the stages' reports; no decision reads it.
     """
     cache = cache or FleetCache()
-    state = open_cycle(snapshot, policy, cache)
+    opening = Opening.of(snapshot, policy, cache)
+    state = CycleState.begin(opening)
     improver = Improver.over(state, Effort(policy.solver, len(snapshot.fleet.nodes)))
     report = SolverReport(stages=_run_stages(state, clock))
     if not policy.use_solver:
@@ -57,7 +51,7 @@ def improving_plans(
     plan = close_cycle(state, report)
     yield plan
     if may_improve(state):
-        state = open_cycle(snapshot, policy, cache)
+        state = CycleState.begin(opening)
         improver = state.rescuer = Improver.over(state, improver.effort)
         _run_stages(state, None)
         if improver.rescues:
@@ -84,32 +78,38 @@ class _Engine:
     cache: FleetCache
 
     def opened(self, snapshot: ClusterSnapshot) -> CycleState:
-        return open_cycle(snapshot, self.policy, self.cache if snapshot.fleet is self.fleet else FleetCache())
+        return CycleState.begin(self._opening(snapshot))
 
     def serve(self, state: CycleState) -> None:
         _run_stages(state, None)
 
     def planned(self, snapshot: ClusterSnapshot, *, thorough: bool) -> CycleState:
-        trial = self.opened(snapshot)
+        opening = self._opening(snapshot)
+        trial = CycleState.begin(opening)
         if not thorough:
             self.serve(trial)
             return trial
         improver = Improver.over(trial, Effort(self.policy.solver, len(snapshot.fleet.nodes)))
         self.serve(trial)
         if self.policy.use_solver and may_improve(trial):
-            trial = self.opened(snapshot)
+            trial = CycleState.begin(opening)
             trial.rescuer = Improver.over(trial, improver.effort)
             self.serve(trial)
         return trial
+
+    def _opening(self, snapshot: ClusterSnapshot) -> Opening:
+        cache = self.cache if snapshot.fleet is self.fleet else FleetCache()
+        return Opening.of(snapshot, self.policy, cache)
 
 
 def _run_stages(state: CycleState, clock: Callable[[], float] | None) -> tuple[StageReport, ...]:
     reports: list[StageReport] = []
     for stage in state.policy.stages:
-        if stage not in BUILT_STAGES:
+        run = STAGES.get(stage)
+        if run is None:
             raise InvalidInput(f"stage {stage.value} is not built yet", field="stages")
         began = clock() if clock is not None else 0.0
-        allocate(state)
+        run(state)
         reports.append(StageReport(stage, clock() - began if clock is not None else None))
     return tuple(reports)
 
@@ -117,28 +117,6 @@ def _run_stages(state: CycleState, clock: Callable[[], float] | None) -> tuple[S
 def _better(state: CycleState, improver: Improver, report: SolverReport) -> Plan:
     report = replace(report, status="FEASIBLE", objective=score_of(state, improver))
     return close_cycle(state, report)
-
-
-def open_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> CycleState:
-    """Steps before the stages: divide capacity, select the demand, build the world."""
-    world = build_world(snapshot, policy, cache)
-    tree = QueueTree.build(snapshot.queues)
-    accounting = Accounting.of(snapshot, policy, world.base.device_index)
-    gangs, early = select_demand(snapshot, policy, tree, world.base.domains, world.base.fabric_of)
-    total = accounting.total_capacity()
-    shares = divide_capacity(tree, accounting.usage(), total, policy.k_value)
-    return CycleState(
-        snapshot=snapshot,
-        policy=policy,
-        boards=Boards(world),
-        tree=tree,
-        shares=shares,
-        total=total,
-        ledger=Ledger.open(tree, shares),
-        accounting=accounting,
-        records={gang.group.key: GangRecord(gang) for gang in gangs},
-        early=early,
-    )
 
 
 def close_cycle(state: CycleState, report: SolverReport) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from kai_sched.fairness.ledger import Ledger
 from kai_sched.fairness.ordering import Fill, JobInQueue
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey, QueueName
-from kai_sched.model.plan import Blocker, Outcome, Verdict
+from kai_sched.model.plan import Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -22,6 +22,7 @@ from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.room import Seat
 from kai_sched.planning.accounting import Accounting
+from kai_sched.planning.opening import Opening
 
 
 @dataclass(slots=True)
@@ -46,22 +47,51 @@ class Rescuer(Protocol):
 
 @dataclass(slots=True)
 class CycleState:
-    """Shared by the stages of one cycle."""
+    """Shared by the stages of one run; what does not change in it is its opening's."""
 
-    snapshot: ClusterSnapshot
-    policy: Policy
+    opening: Opening
     boards: Boards
-    tree: QueueTree
-    shares: dict[QueueName, QueueShare]
-    total: QuotaVector
     ledger: Ledger
     accounting: Accounting
     records: dict[PodGroupKey, GangRecord]
     """Gangs considered, in key order."""
-    early: list[Verdict]
-    """Verdicts of groups that are not considered at all."""
     rescuer: Rescuer | None = None
     """None in the greedy run."""
+
+    @classmethod
+    def begin(cls, opening: Opening) -> CycleState:
+        """A run from the opening on: nothing of it is built again, and nothing of it changes."""
+        return cls(
+            opening=opening,
+            boards=Boards(opening.world.begin()),
+            ledger=opening.ledger.fork(),
+            accounting=opening.accounting.fork(),
+            records={gang.group.key: GangRecord(gang) for gang in opening.gangs},
+        )
+
+    @property
+    def snapshot(self) -> ClusterSnapshot:
+        return self.opening.snapshot
+
+    @property
+    def policy(self) -> Policy:
+        return self.opening.policy
+
+    @property
+    def tree(self) -> QueueTree:
+        return self.opening.tree
+
+    @property
+    def total(self) -> QuotaVector:
+        return self.opening.total
+
+    @property
+    def early(self) -> Sequence[Verdict]:
+        return self.opening.early
+
+    @property
+    def shares(self) -> Mapping[QueueName, QueueShare]:
+        return self.opening.shares
 
     def request_of(self, pods: tuple[int, ...]) -> QuotaVector:
         """What these pending pods add to their queue's account."""
@@ -120,16 +150,3 @@ class CycleState:
             index = self.boards.world.base.shape_of(pod).index
             counts[index] = counts.get(index, 0) + 1
         return (tuple(sorted(counts.items())), gang.group.constraint, gang.group.is_preemptible)
-
-
-def unplaced(gang: Gang, blocker: Blocker, message: str, next_step: str = "") -> Verdict:
-    """A verdict for a gang that placement never saw."""
-    return Verdict(
-        pod_group=gang.group.key,
-        queue=gang.group.queue,
-        outcome=Outcome.UNPLACED,
-        blocker=blocker,
-        message=message,
-        next_step=next_step,
-        is_proof=True,
-    )

@@ -18,7 +18,6 @@ from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import ACTIVE, GroupOrigin, Pod, PodGroup, PodState, TopologyConstraint
 from kai_sched.placement.gangs import Gang, build_gang, leaf_names, leaf_of
 from kai_sched.placement.site.fabrics import FabricOf, bound_by_fabric
-from kai_sched.planning.cycle_state import unplaced
 from kai_sched.planning.missing_pods import Outsiders, beyond_its_subgroups, lack_of
 from kai_sched.planning.readiness import ClaimReadiness
 from kai_sched.topology.domains import DomainIndex
@@ -129,9 +128,9 @@ def _refuse_unreadable(gang: Gang, damage: Mapping[tuple[str, str], str]) -> Ver
     group = gang.group
     text = damage.get(("PodGroup", group.key), "") if group.origin is GroupOrigin.MISSING else ""
     if text:
-        return unplaced(gang, Blocker.INVALID, text, "correct the PodGroup")
+        return _unplaced(gang, Blocker.INVALID, text, "correct the PodGroup")
     if text := damage.get(("Queue", group.queue), ""):
-        return unplaced(gang, Blocker.INVALID, f"queue {group.queue}: {text}", "correct the queue")
+        return _unplaced(gang, Blocker.INVALID, f"queue {group.queue}: {text}", "correct the queue")
     return None
 
 
@@ -139,7 +138,7 @@ def _refuse_object(gang: Gang, pods: Sequence[Pod]) -> Verdict | None:
     group = gang.group
     match group.origin:
         case GroupOrigin.UNKNOWN_KIND:
-            return unplaced(
+            return _unplaced(
                 gang,
                 Blocker.UNKNOWN_WORKLOAD_KIND,
                 f"pods are controlled by {group.detail}, a kind without a grouper: scheduling them singly "
@@ -158,10 +157,10 @@ def _refuse_object(gang: Gang, pods: Sequence[Pod]) -> Verdict | None:
         case _:
             pass
     if group.problem:
-        return unplaced(gang, Blocker.INVALID, group.problem, "correct the PodGroup")
+        return _unplaced(gang, Blocker.INVALID, group.problem, "correct the PodGroup")
     for pod in pods:
         if pod.problem and pod.state in WAITING:
-            return unplaced(
+            return _unplaced(
                 gang, Blocker.INVALID, f"pod {pod.key}: {pod.problem}", "correct and recreate the pod"
             )
     return None
@@ -172,20 +171,20 @@ def _refuse_queue(
 ) -> Verdict | None:
     queue = gang.group.queue
     if queue in elsewhere and queue not in tree.queues:
-        return unplaced(
+        return _unplaced(
             gang,
             Blocker.QUEUE_NOT_FOUND,
             f"queue {queue!r} is in node pool {elsewhere[queue]}, the workload in node pool {policy.node_pool}",
             f"name a queue of node pool {policy.node_pool}, or move the workload by label {policy.partition_label}",
         )
     if queue in tree.problems:
-        return unplaced(gang, Blocker.INVALID, f"queue {queue}: {tree.problems[queue]}", "correct the queue")
+        return _unplaced(gang, Blocker.INVALID, f"queue {queue}: {tree.problems[queue]}", "correct the queue")
     if queue not in tree.queues:
-        return unplaced(
+        return _unplaced(
             gang, Blocker.QUEUE_NOT_FOUND, f"queue {queue!r} does not exist", "create it, or name another"
         )
     if not tree.is_leaf(queue):
-        return unplaced(
+        return _unplaced(
             gang,
             Blocker.QUEUE_NOT_FOUND,
             f"queue {queue!r} has child queues: only leaf queues hold workloads",
@@ -197,7 +196,7 @@ def _refuse_queue(
 def _refuse_again(gang: Gang, policy: Policy) -> Verdict | None:
     if not gang.group.given_up_on or gang.group.given_up_on != policy.node_pool:
         return None
-    return unplaced(
+    return _unplaced(
         gang,
         Blocker.DELAYED,
         f"not tried again: it could not be scheduled on node pool {policy.node_pool}, and its schedulingBackoff is "
@@ -211,7 +210,7 @@ def _refuse_topology(gang: Gang, domains: DomainIndex) -> Verdict | None:
         for level in (constraint.required_level, constraint.preferred_level):
             problem = domains.problem(constraint.topology, level) if level else ""
             if problem:
-                return unplaced(
+                return _unplaced(
                     gang, Blocker.INVALID, f"{path}: {problem}", "name an existing topology and level"
                 )
     return None
@@ -230,14 +229,14 @@ def _refuse_fields(gang: Gang, pods: Sequence[Pod], policy: Policy) -> Verdict |
         if pod.state not in WAITING:
             continue
         if pod.spec.unsupported:
-            return unplaced(
+            return _unplaced(
                 gang,
                 Blocker.UNSUPPORTED,
                 f"pod {pod.key}: {pod.spec.unsupported[0]}",
                 "remove the field, or run the pod with another scheduler",
             )
         if pod.spec.gpu_share is not None and not policy.sharing_enabled:
-            return unplaced(
+            return _unplaced(
                 gang,
                 Blocker.SHARING_NOT_ENABLED,
                 f"pod {pod.key} asks for a part of a GPU, which is not enabled in this cluster",
@@ -258,7 +257,7 @@ def _refuse_readiness(gang: Gang, pods: Sequence[Pod], facts: _Facts) -> Verdict
         return _not_ready(gang, unmade, "wait for the resourceclaim controller, or create the claim anew")
     spoilt = next((why for pod in pods if pod.state is PodState.PENDING and (why := claims.spoilt(pod))), "")
     if spoilt and not gated:
-        return unplaced(
+        return _unplaced(
             gang, Blocker.DEVICES, spoilt, "repair the device, or let the claim tolerate the taint"
         )
     if (impossible := beyond_its_subgroups(gang.root)) is not None:
@@ -287,6 +286,19 @@ def _not_ready(gang: Gang, message: str, next_step: str) -> Verdict:
         queue=gang.group.queue,
         outcome=Outcome.NOT_READY,
         blocker=Blocker.GANG_NOT_READY,
+        message=message,
+        next_step=next_step,
+        is_proof=True,
+    )
+
+
+def _unplaced(gang: Gang, blocker: Blocker, message: str, next_step: str = "") -> Verdict:
+    """A verdict for a gang that placement never saw."""
+    return Verdict(
+        pod_group=gang.group.key,
+        queue=gang.group.queue,
+        outcome=Outcome.UNPLACED,
+        blocker=blocker,
         message=message,
         next_step=next_step,
         is_proof=True,

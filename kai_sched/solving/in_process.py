@@ -12,7 +12,8 @@ from kai_sched.model.queues import QueueShare
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.planning.checks.plan_checker import PlanChecker
-from kai_sched.planning.cycle import improving_plans, open_cycle
+from kai_sched.planning.cycle import improving_plans
+from kai_sched.planning.opening import Opening
 from kai_sched.solving.incumbent import MOST_RETRIES, Check, Incumbent
 
 
@@ -49,7 +50,7 @@ class Decider:
 
     def shares(self, snapshot: ClusterSnapshot) -> tuple[QueueShare, ...]:
         """Fair shares as a cycle on this snapshot would begin with."""
-        shares = open_cycle(snapshot, self._policy, self._cache).shares
+        shares = Opening.of(snapshot, self._policy, self._cache).shares
         return tuple(shares[name] for name in sorted(shares))
 
 

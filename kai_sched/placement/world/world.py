@@ -23,6 +23,7 @@ from kai_sched.devices.allocator import (
 )
 from kai_sched.devices.closures import OPEN
 from kai_sched.devices.pools import PooledDevice
+from kai_sched.devices.state import WorkMeter
 from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import ClaimKey
 from kai_sched.placement.site.base import WorldBase
@@ -74,6 +75,13 @@ class World:
     def later(self) -> Room:
         """What is free once those who leave have left."""
         return self.once_left or self.now
+
+    def begin(self) -> World:
+        """A fork for another run from here, in which searches cost anew."""
+        world = self.fork()
+        for room in (world.now, world.later):
+            room.devices.meter = WorkMeter()
+        return world
 
     def fork(self) -> World:
         """An independent world with the same seats."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from kai_sched.model.policy import StageName
+from kai_sched.planning.cycle_state import CycleState
+from kai_sched.planning.stages import allocate
 
-BUILT_STAGES: Final = (StageName.ALLOCATE,)
+STAGES: Final[Mapping[StageName, Callable[[CycleState], None]]] = MappingProxyType(
+    {StageName.ALLOCATE: allocate.allocate}
+)
 """What a policy may ask for today."""
