@@ -48,3 +48,16 @@ def test_what_another_pod_uses_stays_where_it_is(scene: Scene) -> None:  # noqa:
     scene.wait_bound("witness")
     assert scene.device("c")[0] == home
     assert scene.holders("c") == ["user"]
+
+
+def test_a_claim_under_two_names_in_a_pod_is_reserved_once(scene: Scene) -> None:  # noqa: F811
+    scene.create_claims("c")
+    pod = using(a_pod("p", scene.namespace), "c")
+    pod["spec"]["resourceClaims"].append({"name": "again", "resourceClaimName": "c"})
+    second = {**pod["spec"]["containers"][0], "name": "second", "resources": {"claims": [{"name": "again"}]}}
+    pod["spec"]["containers"].append(second)
+
+    scene.api.create(pod)
+
+    scene.wait_bound("p")
+    assert scene.holders("c") == ["p"]

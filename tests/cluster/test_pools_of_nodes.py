@@ -88,3 +88,23 @@ def test_a_pool_that_moves_serves_a_pod_on_the_node_that_it_leaves(
     cluster.api.create(using(pinned, "c"))
 
     running.wait_until(lambda: nodes_of_pods(cluster, namespace) == ["dra-0"], "the pod to get its node")
+
+
+def test_a_taint_rule_without_a_selector_taints_nothing(
+    cluster: LocalCluster, namespace: str, running: RunningOperator
+) -> None:
+    taint = {"key": "example.com/worn", "effect": "NoSchedule"}
+    cluster.api.create(
+        {
+            "apiVersion": "resource.k8s.io/v1",
+            "kind": "DeviceTaintRule",
+            "metadata": {"name": "about-nothing"},
+            "spec": {"taint": taint},
+        }
+    )
+    cluster.api.create(a_slice("dra-0", "own", 1, "nic-0"))
+    cluster.api.create(a_claim("c", namespace))
+
+    cluster.api.create(using(a_pod("p", namespace), "c"))
+
+    running.wait_until(lambda: nodes_of_pods(cluster, namespace) == ["dra-0"], "the pod to get its node")
