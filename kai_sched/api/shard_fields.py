@@ -25,6 +25,8 @@ _STAGE_OF_ACTION: Final = {
     "preempt": StageName.PREEMPT,
     "stalegangeviction": StageName.STALE_GANGS,
 }
+ACTION_OF_STAGE: Final = {stage: action for action, stage in _STAGE_OF_ACTION.items()}
+"""KAI's words."""
 _PRIORITY_OF_ACTION: Final = {
     "allocate": 500,
     "consolidation": 400,

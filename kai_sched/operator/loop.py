@@ -154,13 +154,30 @@ class CycleLoop:
         with guard("telling", "all objects"):
             self._narrator.tell_cycle(snapshot, told, stock.queues.documents, stock.pod_groups.documents)
         with guard("metrics", "all queues"):
-            self._telemetry.queues(snapshot.queues, plan)
+            self._measure(snapshot, plan, commands, policy)
         with guard("self_check", "the cluster"):
             self._self_check.look(snapshot, policy, time.monotonic())
             self._telemetry.broken(self._self_check.confirmed)
         ended = time.perf_counter()
         self._telemetry.cycle_took(ended - began, seen - began, ended - decided)
         _log_cycle(self.cycles, snapshot, plan, commands, decided - seen, ended - began)
+
+    def _measure(
+        self, snapshot: ClusterSnapshot, plan: Plan, commands: tuple[Command, ...], policy: Policy
+    ) -> None:
+        self._telemetry.queues(snapshot.queues, plan)
+        tried = {
+            placement.pod
+            for command in commands
+            if isinstance(command, BindGang)
+            for placement in command.placements
+        }
+        if tried:
+            created_at = (pod.created_at for pod in snapshot.pods if pod.key in tried)
+            self._telemetry.started(created_at, time.time())
+        if plan.evictions:
+            uids = {group.key: group.uid for group in snapshot.pod_groups}
+            self._telemetry.evicted(plan.evictions, uids, policy.partition_value or policy.shard)
 
     def _adapt_deadline(self, decision: Decision) -> None:
         pace = self._pace

@@ -12,19 +12,21 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
+from kai_sched.api.shard_fields import ACTION_OF_STAGE
 from kai_sched.binder.outcomes import Outcome
 from kai_sched.model.commands import Evict
-from kai_sched.model.ids import QueueName
+from kai_sched.model.ids import PodGroupKey
+from kai_sched.model.plan import Eviction, Plan
 from kai_sched.model.plan import Outcome as GangOutcome
-from kai_sched.model.plan import Plan
+from kai_sched.model.policy import StageName
 from kai_sched.model.queues import Queue
+from kai_sched.operator.queue_metrics import QueueMetrics
 from kai_sched.placement.checker import Violation
 from kai_sched.placement.checker.state import STATE_KINDS
 from kai_sched.solving.stats import Decision, SolvingStats
 
-_MILLIS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000)
-_MB: Final = 1e6
-_QUEUE_LABELS: Final = ("queue_name",)
+_MILLIS: Final = tuple(5 * 2**step for step in range(10))
+"""KAI's buckets: 5 ms to 2.56 s."""
 
 
 class Telemetry:
@@ -34,7 +36,7 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self._ever_blind: set[str] = set()
         self._cycle_gauges()
-        self._queue_gauges()
+        self._queues = QueueMetrics(self.registry)
         self._own_metrics()
 
     def _cycle_gauges(self) -> None:
@@ -59,6 +61,12 @@ class Telemetry:
             buckets=_MILLIS,
             registry=registry,
         )
+        self._wait_millis = Histogram(
+            "kai_task_scheduling_latency_milliseconds",
+            "From a pod's creation to the attempt to bind it",
+            buckets=_MILLIS,
+            registry=registry,
+        )
         # KAI counts these without the suffix _total, which a Counter would add.
         self._scheduled = Gauge(
             "kai_podgroups_scheduled_by_action", "Pod groups placed by a stage", ["action"], registry=registry
@@ -73,28 +81,9 @@ class Telemetry:
         self._evicted = Counter(
             "kai_pod_group_evicted_pods",
             "Pods chosen to be evicted",
-            ["podgroup", "action"],
+            ["podgroup", "uid", "nodepool", "action"],
             registry=registry,
         )
-
-    def _queue_gauges(self) -> None:
-        def gauge(name: str, text: str, labels: tuple[str, ...] = _QUEUE_LABELS) -> Gauge:
-            return Gauge(f"kai_{name}", text, labels, registry=self.registry)
-
-        self._queue_info = gauge(
-            "queue_info", "Queues", ("queue_name", "queue_display_name", "parent_queue", "priority")
-        )
-        self._queues: dict[str, Gauge] = {
-            "deserved_gpus": gauge("queue_deserved_gpus", "Deserved GPUs"),
-            "quota_cpu": gauge("queue_quota_cpu_cores", "Deserved CPU cores"),
-            "quota_memory": gauge("queue_quota_memory_bytes", "Deserved memory"),
-            "allocated_gpus": gauge("queue_allocated_gpus", "Allocated GPUs"),
-            "allocated_cpu": gauge("queue_allocated_cpu_cores", "Allocated CPU cores"),
-            "allocated_memory": gauge("queue_allocated_memory_bytes", "Allocated memory"),
-            "fair_gpu": gauge("queue_fair_share_gpu", "Fair share of GPUs"),
-            "fair_cpu": gauge("queue_fair_share_cpu_cores", "Fair share of CPU cores"),
-            "fair_memory": gauge("queue_fair_share_memory_gb", "Fair share of memory"),
-        }
 
     def _own_metrics(self) -> None:
         registry = self.registry
@@ -190,17 +179,27 @@ class Telemetry:
         self._models.inc(plan.solver.models)
         for stage in plan.solver.stages:
             if stage.seconds is not None:
-                self._stage_millis.labels(stage.name.value).set(stage.seconds * 1000)
-        stage_name = plan.solver.stages[0].name.value if plan.solver.stages else "allocate"
+                self._stage_millis.labels(ACTION_OF_STAGE[stage.name]).set(stage.seconds * 1000)
+        stages = plan.solver.stages
+        stage_name = ACTION_OF_STAGE[stages[0].name if stages else StageName.ALLOCATE]
         self._acted_on.labels(stage_name).inc(len(plan.verdicts))
         placed = sum(verdict.outcome is GangOutcome.PLACED for verdict in plan.verdicts)
         self._scheduled.labels(stage_name).inc(placed)
-        for eviction in plan.evictions:
-            self._evicted.labels(eviction.pod_group, eviction.stage.value).inc()
         waiting = Tally(verdict.blocker.value for verdict in plan.verdicts if verdict.blocker is not None)
         self._gangs.clear()
         for blocker, count in waiting.items():
             self._gangs.labels(blocker).set(count)
+
+    def started(self, created_at: Iterable[float], now: float) -> None:
+        """Pods whose binding is attempted now, by the time of their creation."""
+        for created in created_at:
+            self._wait_millis.observe(max(0.0, now - created) * 1000)
+
+    def evicted(self, evictions: Iterable[Eviction], uids: Mapping[PodGroupKey, str], node_pool: str) -> None:
+        """Pods that a plan takes off their nodes."""
+        for one in evictions:
+            action = ACTION_OF_STAGE[one.stage]
+            self._evicted.labels(one.pod_group, uids.get(one.pod_group, ""), node_pool, action).inc()
 
     def broken(self, violations: Iterable[Violation]) -> None:
         """What the self-check found wrong in the cluster."""
@@ -225,29 +224,5 @@ class Telemetry:
             self._preemptions.inc()
 
     def queues(self, queues: Iterable[Queue], plan: Plan) -> None:
-        """Quota and shares of every queue; queues that are gone vanish."""
-        for gauge in (self._queue_info, *self._queues.values()):
-            gauge.clear()
-        for queue in queues:
-            self._queue_info.labels(
-                queue.name, queue.display_name, queue.parent or "", str(queue.priority)
-            ).set(1)
-        for share in plan.shares:
-            self._set(
-                share.queue,
-                {
-                    "deserved_gpus": share.deserved.gpu,
-                    "quota_cpu": share.deserved.cpu / 1000,
-                    "quota_memory": share.deserved.memory * _MB,
-                    "allocated_gpus": share.allocated.gpu,
-                    "allocated_cpu": share.allocated.cpu / 1000,
-                    "allocated_memory": share.allocated.memory * _MB,
-                    "fair_gpu": share.fair_share.gpu,
-                    "fair_cpu": share.fair_share.cpu / 1000,
-                    "fair_memory": share.fair_share.memory / 1000,
-                },
-            )
-
-    def _set(self, queue: QueueName, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            self._queues[name].labels(queue).set(value)
+        """Quota and shares of every queue."""
+        self._queues.tell(queues, plan)

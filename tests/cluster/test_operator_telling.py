@@ -300,11 +300,13 @@ def test_metrics_and_probes_answer(cluster: LocalCluster, namespace: str, operat
     cluster.api.create(a_pod("p0", namespace, gpus=1))
     cluster.api.create(a_pod("p1", namespace, gpus=9))
     operator.wait_until(lambda: operator.metric("kai_sched_bound_pods_total") == 1.0)
-    operator.wait_until(lambda: operator.metric('kai_queue_allocated_gpus{queue_name="team-a"}') == 1.0)
+    team = '{queue_display_name="",queue_metadata_name="team-a",queue_name="team-a"}'
+    operator.wait_until(lambda: operator.metric(f"kai_queue_allocated_gpus{team}") == 1.0)
 
     assert operator.answer("/healthz") == (200, "ok\n")
     assert operator.answer("/readyz") == (200, "ok\n")
-    assert operator.metric('kai_queue_deserved_gpus{queue_name="team-a"}') == 4.0
+    assert operator.metric(f"kai_queue_deserved_gpus{team}") == 4.0
+    assert operator.metric("kai_task_scheduling_latency_milliseconds_count") == 1.0
     assert operator.metric("kai_sched_solver_child_starts") == 2.0
     waiting = operator.answer("/metrics")[1]
     assert "kai_sched_waiting_gangs{blocker=" in waiting

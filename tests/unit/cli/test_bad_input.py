@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.documents import a_node_document, a_pod_document, a_queue_document
+from tests.documents import a_node_document, a_pod_document, a_queue_document, a_shard_document
 from tests.unit.cli.conftest import Run
 
 KUBECONFIGS = {
@@ -140,3 +140,25 @@ def test_no_name_paints_the_terminal_or_forges_a_line(run: Run, tmp_path: Path, 
     assert answer.code == 0
     assert not any(ord(one) < 32 and one != "\n" for one in answer.out + answer.err)
     assert not any(line.startswith("FAKE LINE") for line in answer.out.splitlines())
+
+
+def test_a_key_of_a_shard_that_is_not_served_is_warned_of_and_the_rest_holds(
+    run: Run, tmp_path: Path
+) -> None:
+    shard = a_shard_document(
+        partitionLabelValue="pool-a", usageDBConfig={"clientType": "prometheus"}, args={"qps": "50"}
+    )
+    items = [a_node_document("n1"), a_queue_document(), a_pod_document("p"), shard]
+    file = tmp_path / "world.json"
+    file.write_bytes(orjson.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+    answer = run("plan", "-f", file, "-o", "json")
+
+    assert answer.code == 0
+    warned = [line.partition("SchedulingShard default: ")[2] for line in answer.err.splitlines()]
+    assert warned == [
+        "spec.usageDBConfig: time-based fair share is not supported yet",
+        "without effect here: spec.args.qps",
+    ]
+    # The node and the pod belong to no pool.
+    assert (answer.document["binds"], answer.document["verdicts"]) == ([], [])
