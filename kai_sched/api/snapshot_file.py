@@ -205,10 +205,12 @@ def _objects_in(document: Any, source: str, objects: ObjectSet) -> Iterator[tupl
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             raise InvalidInput("must be an object", source=source, obj=kind, field=f"items[{index}]")
-        if kind != "List" and "kind" not in item:
-            # A typed list, as the API server answers: its items carry no kind.
-            item = {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List"), **item}  # noqa: PLW2901
-        yield f"items[{index}]", item
+        # A typed list, as the API server answers: its items carry no kind.
+        is_typed = kind != "List" and "kind" not in item
+        told = (
+            {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List")} if is_typed else {}
+        )
+        yield f"items[{index}]", {**told, **item}
 
 
 def _remark(raw: Raw, source: str, objects: ObjectSet) -> None:

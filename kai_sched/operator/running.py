@@ -92,7 +92,7 @@ class Operator:
         self._shard_said: tuple[str, ...] = ("",)
         self._outdated = asyncio.Event()
         self._telemetry = Telemetry()
-        contained = Contained(self._telemetry.contained)
+        contained = self._contained = Contained(self._telemetry.contained)
         self._grouper = WorkloadGrouper(policy)
         self._mirror = Mirror(options.settings.scheduler_name, self._grouper, contained)
         self._leadership = Leadership(options.lease, client) if options.lease is not None else None
@@ -157,10 +157,11 @@ class Operator:
         _log.info("ended")
 
     async def _follow(self) -> None:
-        try:
+        with self._contained.guard("watching", "all kinds") as attempt:
             await self._following.run()
-        except Exception:  # noqa: BLE001 — a bug; new watches on the old mirror would never tell what went meanwhile
-            _log.exception("watching failed, the operator begins anew")
+        if attempt.failure:
+            # New watches on the old mirror would never tell what went meanwhile.
+            _log.error("watching failed, the operator begins anew", failure=attempt.failure)
             await asyncio.sleep(RESTART_SECONDS)
             self._outdated.set()
 
