@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kai_sched.api import kinds
+from kai_sched.api import keys, kinds
 from kai_sched.api.kinds import Kind, Raw, kind_of
 from kai_sched.api.translate.pod_volumes import config_maps_of
 
@@ -140,6 +140,19 @@ _DROPPED_ANYWHERE: Final = frozenset(
         "securityContext",
     }
 )
+_READ: Final = frozenset(
+    {
+        keys.POD_GROUP,
+        keys.GPU_FRACTION,
+        keys.GPU_MEMORY,
+        keys.GPU_FRACTION_DEVICES,
+        keys.GPU_FRACTION_CONTAINER,
+        keys.MPS,
+        keys.GPU_GROUP,
+    }
+)
+_READ_PREFIXES: Final = ("kai.scheduler/", "kai-sched.dev/", "grove.io/", "scheduling.k8s.io/")
+"""KAI's, ours, and those of the workloads that name their gangs."""
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -153,6 +166,7 @@ def trim(raw: Raw) -> Raw | None:
     body["metadata"] = _metadata(raw)
     if kind == kinds.POD:
         _keep_config_map_names(raw, body)
+        _keep_annotations_that_are_read(body["metadata"])
     return {"apiVersion": raw["apiVersion"], "kind": raw["kind"], **body}
 
 
@@ -162,6 +176,18 @@ def _metadata(raw: Raw) -> Raw:
     if isinstance(annotations, dict):
         metadata["annotations"] = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
     return metadata
+
+
+def _keep_annotations_that_are_read(metadata: Raw) -> None:
+    """Of a pod's own annotations decisions read a few; the others are its owner's business."""
+    annotations = metadata.get("annotations")
+    if isinstance(annotations, dict):
+        kept = {
+            key: value for key, value in annotations.items() if key in _READ or key.startswith(_READ_PREFIXES)
+        }
+        metadata["annotations"] = kept
+        if not kept:
+            del metadata["annotations"]
 
 
 def _keep_config_map_names(raw: Raw, body: Raw) -> None:

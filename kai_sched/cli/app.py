@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import ClassVar, Final, NoReturn
+from typing import Annotated, ClassVar, Final, NoReturn
 
 import typer
 
+from kai_sched import __version__
 from kai_sched.cli.lazy import LazyGroup
-from kai_sched.cli.output import error_console
+from kai_sched.cli.output import error_console, show_what_can_be_shown, write_out
 from kai_sched.errors import ApiFailure, InvalidInput, KaiSchedError
 from kai_sched.model.texts import shown
 
@@ -37,6 +38,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Commands inherit it.
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -44,16 +47,28 @@ _INTERRUPTED: Final = 130
 """The code by which shells tell of SIGINT."""
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        write_out(f"kai-sched {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def kai_sched() -> None:
+def kai_sched(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """A Kubernetes scheduler for GPU clusters: gangs, topology, fair share and DRA decided together.
 
     Example: kai-sched plan -f examples/snapshots/two-racks.yaml
     """
+    del version
 
 
 def main() -> None:
     """Entry of ``kai-sched`` and ``kubectl-kai``; errors are one line, exit code 2."""
+    show_what_can_be_shown()
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:

@@ -59,24 +59,32 @@ def check(root: Root = Path()) -> None:
 
 
 @app.command()
-def diff(kubeconfig: options.Kubeconfig = None, output: options.Output = OutputFormat.TABLE) -> None:
+def diff(
+    kubeconfig: options.Kubeconfig = None,
+    context: options.Context = None,
+    output: options.Output = OutputFormat.TABLE,
+) -> None:
     """Compare the cluster's definitions with ours; writes nothing, exit code 1 where they differ.
 
     Example: kai-sched crds diff --kubeconfig ~/.kube/config
     """
-    diffs = [compare(resource, present) for resource, present in with_client(_present, kubeconfig)]
+    diffs = [compare(resource, present) for resource, present in with_client(_present, kubeconfig, context)]
     _print(diffs, output)
     if any(one.state is not CrdState.SAME for one in diffs):
         raise typer.Exit(1)
 
 
 @app.command()
-def apply(kubeconfig: options.Kubeconfig = None, output: options.Output = OutputFormat.TABLE) -> None:
+def apply(
+    kubeconfig: options.Kubeconfig = None,
+    context: options.Context = None,
+    output: options.Output = OutputFormat.TABLE,
+) -> None:
     """Create or update the cluster's definitions; one that has more than ours is kept, never downgraded.
 
     Example: kai-sched crds apply --kubeconfig ~/.kube/config
     """
-    _print(with_client(_apply_all, kubeconfig), output)
+    _print(with_client(_apply_all, kubeconfig, context), output)
 
 
 async def _present(client: KubeClient) -> list[tuple[CustomResource, dict[str, Any] | None]]:

@@ -120,7 +120,7 @@ def print_landing(api: AdminApi, kubeconfig: Path, out: Console) -> None:
         Text("Landed", style="bold")
         + Text("  (a cell is a node, a letter a GPU that is held, + by several, . free)", style="dim")
     )
-    print_picture(view_of(live_world(kubeconfig, WorldOptions())).root, out)
+    print_picture(view_of(live_world(kubeconfig, None, WorldOptions())).root, out)
     asking = [
         pod for pod in api.list("Pod", "demo") if pod["spec"].get("nodeName") and _plugin_gpus(pod["spec"])
     ]

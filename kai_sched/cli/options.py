@@ -12,12 +12,23 @@ from kai_sched.cli.output import OutputFormat
 Files = Annotated[
     list[Path],
     typer.Option(
-        "-f", "--file", help="Snapshot file: a Kubernetes List or documents, YAML or JSON. Repeatable."
+        "-f",
+        "--file",
+        help="Snapshot file: a Kubernetes List or documents, YAML or JSON; - reads standard input. Repeatable.",
     ),
 ]
 Kubeconfig = Annotated[
     Path | None,
     typer.Option(help="Kubeconfig of the cluster. Default: KUBECONFIG, ~/.kube/config, in-cluster."),
+]
+Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig. Default: its own.")]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "-n",
+        "--namespace",
+        help="Show only pods and pod groups of this namespace; all are decided. Default: all.",
+    ),
 ]
 Now = Annotated[
     str | None,

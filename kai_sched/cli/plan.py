@@ -10,6 +10,7 @@ import typer
 from kai_sched.api.plan_document import plan_document
 from kai_sched.cli import options
 from kai_sched.cli.each import for_each
+from kai_sched.cli.namespaces import of_namespace
 from kai_sched.cli.output import OutputFormat, console, print_document
 from kai_sched.cli.plan_tables import print_plan
 from kai_sched.cli.worlds import WorldOptions, load_world
@@ -22,6 +23,7 @@ def plan(
     stages: options.Stages = None,
     shard: options.Shard = None,
     config: options.Config = None,
+    namespace: options.Namespace = None,
     each: options.Each = False,
     timings: Annotated[bool, typer.Option(help="Add the seconds of each stage to the output.")] = False,
     output: options.Output = OutputFormat.TABLE,
@@ -34,9 +36,8 @@ def plan(
 
     def decide(paths: list[Path]) -> dict[str, Any]:
         world = load_world(paths, world_options)
-        return plan_document(
-            decide_in_process(world.snapshot, world.policy, timed=timings), with_timings=timings
-        )
+        decided = decide_in_process(world.snapshot, world.policy, timed=timings)
+        return of_namespace(plan_document(decided, with_timings=timings), namespace)
 
     if each:
         for_each(files, decide)

@@ -8,14 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from kai_sched.cli.output import print_hanging, table
+from kai_sched.cli.output import most_rows, print_hanging, table
 from kai_sched.model.texts import shown
 
 Document = Mapping[str, Any]
 _COLOUR = {"Placed": "green", "Pipelined": "cyan", "Unplaced": "yellow", "NotReady": "magenta"}
 _PROSPECTS = {"Never": ", never", "NotNow": ", not now", "NotYourTurn": ", not its turn"}
 MOST_ROWS = 40
-"""Longer lists are cut, with the number left out said."""
+"""Longer lists are cut on a terminal, with the number left out said."""
 
 
 def print_plan(plan: Document, console: Console) -> None:
@@ -41,7 +41,8 @@ def print_verdicts(verdicts: Sequence[Document], console: Console) -> None:
         console.print("Nothing is waiting.")
         return
     console.print(Text("Verdicts", style="bold"))
-    for verdict in verdicts[:MOST_ROWS]:
+    shown_rows = verdicts[: most_rows(console, MOST_ROWS)]
+    for verdict in shown_rows:
         outcome = verdict["verdict"]
         line = Text(f"{shown(verdict['podGroup'])} ")
         line.append(outcome, style=_COLOUR[outcome])
@@ -53,8 +54,8 @@ def print_verdicts(verdicts: Sequence[Document], console: Console) -> None:
         print_hanging(console, Text(f"  {verdict['message']}"))
         if verdict.get("nextStep"):
             print_hanging(console, Text(f"  next: {verdict['nextStep']}", style="dim"))
-    if len(verdicts) > MOST_ROWS:
-        console.print(f"... and {len(verdicts) - MOST_ROWS} more (-o json shows all)")
+    if len(verdicts) > len(shown_rows):
+        console.print(f"... and {len(verdicts) - len(shown_rows)} more (-o json shows all)")
 
 
 def print_shares(shares: Sequence[Document], console: Console) -> None:
@@ -103,7 +104,8 @@ def _print_rows(
 ) -> None:
     if not rows:
         return
-    console.print(table(title, columns, rows[:MOST_ROWS]))
-    if len(rows) > MOST_ROWS:
-        console.print(f"... and {len(rows) - MOST_ROWS} more (-o json shows all)")
+    shown_rows = rows[: most_rows(console, MOST_ROWS)]
+    console.print(table(title, columns, shown_rows))
+    if len(rows) > len(shown_rows):
+        console.print(f"... and {len(rows) - len(shown_rows)} more (-o json shows all)")
     console.print()

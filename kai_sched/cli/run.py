@@ -36,7 +36,7 @@ class LogLevel(StrEnum):
 
 def run(
     kubeconfig: options.Kubeconfig = None,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig. Default: its own.")] = None,
+    context: options.Context = None,
     config: options.Config = None,
     scheduler_name: Annotated[
         str | None, typer.Option(help="Pods with this schedulerName are scheduled.")

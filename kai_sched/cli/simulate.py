@@ -11,6 +11,7 @@ from kai_sched.api.plan_document import plan_document, share_documents
 from kai_sched.api.times import format_time
 from kai_sched.cli import options
 from kai_sched.cli.each import for_each
+from kai_sched.cli.namespaces import of_namespace
 from kai_sched.cli.output import OutputFormat, console, print_document, table
 from kai_sched.cli.plan_tables import print_verdicts
 from kai_sched.cli.worlds import World, WorldOptions, load_world
@@ -33,6 +34,7 @@ def simulate(
     stages: options.Stages = None,
     shard: options.Shard = None,
     config: options.Config = None,
+    namespace: options.Namespace = None,
     each: options.Each = False,
     timings: Annotated[bool, typer.Option(help="Add the seconds of each stage to the output.")] = False,
     output: options.Output = OutputFormat.TABLE,
@@ -54,7 +56,12 @@ def simulate(
         _refuse_long(world.snapshot.now + tick * (cycles or MAX_CYCLES))
         result = _simulate(world, cycles, tick, timed=timings)
         found_all &= cycles is not None or result.fixed_point_at is not None
-        return _document(result, world, with_timings=timings)
+        document = _document(result, world, with_timings=timings)
+        return {
+            **document,
+            "cycles": [of_namespace(plan, namespace) for plan in document["cycles"]],
+            "final": of_namespace(document["final"], namespace),
+        }
 
     if each:
         for_each(files, answer)

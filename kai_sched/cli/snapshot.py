@@ -19,6 +19,7 @@ from kai_sched.errors import InvalidInput
 
 def snapshot(
     kubeconfig: options.Kubeconfig = None,
+    context: options.Context = None,
     to: Annotated[Path | None, typer.Option("--to", help="File to write. Default: standard output.")] = None,
     output: Annotated[
         OutputFormat,
@@ -33,7 +34,7 @@ def snapshot(
     """
     if output is OutputFormat.TABLE and to is None:
         raise InvalidInput("a table is no snapshot: give --to FILE with it", field="--output")
-    objects = asyncio.run(read_cluster(kubeconfig))
+    objects = asyncio.run(read_cluster(kubeconfig, context))
     document = snapshot_document(objects, datetime.now(UTC).timestamp())
     text = dump_json(document) if output is OutputFormat.JSON else dump_yaml(document)
     if to is None:

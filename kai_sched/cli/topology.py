@@ -37,6 +37,7 @@ def topology(
         typer.Option("-f", "--file", help="Snapshot file instead of the live cluster. Repeatable."),
     ] = None,
     kubeconfig: options.Kubeconfig = None,
+    context: options.Context = None,
     topology_name: Annotated[
         str,
         typer.Option("--topology", help="Only nodes of this Topology, by its levels. Default: all nodes."),
@@ -63,7 +64,7 @@ def topology(
     world_options = WorldOptions(shard=shard, config=config)
     if files and kubeconfig is not None:
         raise InvalidInput("give a snapshot file or a kubeconfig, not both", field="--kubeconfig")
-    world = load_world(files, world_options) if files else live_world(kubeconfig, world_options)
+    world = load_world(files, world_options) if files else live_world(kubeconfig, context, world_options)
     view = view_of(world, topology_name)
     depth = _depth(level, view)
     root = _filtered(view.root, node or [], only_free=free)
@@ -76,9 +77,9 @@ def topology(
     print_view(view, depth or deepest.value, console())
 
 
-def live_world(kubeconfig: Path | None, world_options: WorldOptions) -> World:
+def live_world(kubeconfig: Path | None, context: str | None, world_options: WorldOptions) -> World:
     """The cluster as its API server has it now."""
-    return world_of(ObjectSet(asyncio.run(read_cluster(kubeconfig))), world_options, "cluster")
+    return world_of(ObjectSet(asyncio.run(read_cluster(kubeconfig, context))), world_options, "cluster")
 
 
 def view_of(world: World, topology_name: str = "") -> View:
@@ -117,6 +118,7 @@ def _supply(snapshot: ClusterSnapshot, index: DeviceIndex) -> Supply:
     damage = Damage(index, DeviceState.from_claims(snapshot.claims))
     return Supply(
         blocked={entry.device_id for entry in index.current_devices if not damage.can_be_had(entry)},
+        closed={str(node.name) for node in snapshot.fleet.nodes if node.is_cordoned or not node.is_ready},
         shared={
             entry.device_id: {name: capacity.value for name, capacity in entry.device.capacity}
             for entry in index.current_devices

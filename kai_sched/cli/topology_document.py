@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kai_sched.cli.topology_views import View, all_reduce_of, node_of, resources, spans
+from kai_sched.cli.topology_views import View, all_reduce_of, node_of, resources, spans, taint_text
 from kai_sched.model.quantity import format_quantity
 from kai_sched.topology.graph import Kind
 from kai_sched.topology.holders import Holding
@@ -22,6 +22,8 @@ def view_document(view: View, topology: str) -> Document:
             {
                 "name": name,
                 "podGroup": holding.group or None,
+                "podGroups": [*([holding.group] if holding.group else []), *holding.more_groups],
+                "pods": list(holding.pods),
                 "queue": holding.queue or None,
                 "devices": [device.key for device in devices],
                 "nodes": sorted({node_of(view.graph, device) for device in devices}),
@@ -44,7 +46,12 @@ def _entry_document(entry: Entry, view: View) -> Document:
             name: {"allocatable": total, "free": free}
             for name, (total, free) in resources(place, view).items()
         }
-        document |= {"ready": node.is_ready, "cordoned": node.is_cordoned, "resources": counted}
+        document |= {
+            "ready": node.is_ready,
+            "cordoned": node.is_cordoned,
+            "taints": [taint_text(taint) for taint in node.taints],
+            "resources": counted,
+        }
     if entry.state is not None:
         island = view.graph.island(place)
         document |= {

@@ -15,6 +15,7 @@ from kai_sched.cli.output import print_hanging
 from kai_sched.model.nodes import Node
 from kai_sched.model.quantity import format_quantity
 from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
+from kai_sched.model.selectors import Taint
 from kai_sched.model.words import counted
 from kai_sched.topology.distance import LinkSpeeds, all_reduce_gbps, meeting_place
 from kai_sched.topology.graph import BOARD, FleetGraph, Kind, Place
@@ -28,6 +29,7 @@ _STYLE: Final = {
     State.SHARED: "cyan",
     State.PARTLY: "cyan",
     State.BLOCKED: "dim",
+    State.CLOSED: "dim",
 }
 _COLOURS: Final = ("green", "cyan", "magenta", "yellow", "blue", "red")
 _BASIC: Final = {CPU, MEMORY, EPHEMERAL_STORAGE, PODS}
@@ -149,7 +151,14 @@ def _line(entry: Entry, view: View, letters: Mapping[str, str], *, is_last: bool
         line.append(" cordoned", style="yellow")
     if node is not None and not node.is_ready:
         line.append(" not ready", style="red")
+    if node is not None and node.taints:
+        line.append(f" taints {', '.join(taint_text(taint) for taint in node.taints)}", style="yellow")
     return line
+
+
+def taint_text(taint: Taint) -> str:
+    """As kubectl writes it."""
+    return f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
 
 
 def _title(place: Place, view: View) -> str:
@@ -210,10 +219,12 @@ def _counts(entry: Entry, view: View) -> str:
 
 
 def resources(node: Place, view: View) -> dict[str, tuple[int, int]]:
-    """Resource -> (allocatable, free) of a node, without what every node has."""
+    """Resource -> (allocatable, what can be had) of a node, without what every node has."""
+    found = view.nodes[node.key]
+    takes_pods = found.is_ready and not found.is_cordoned
     return {
-        name: (total, total - view.holders.used.get((node.key, name), 0))
-        for name, total in view.nodes[node.key].allocatable
+        name: (total, total - view.holders.used.get((node.key, name), 0) if takes_pods else 0)
+        for name, total in found.allocatable
         if name not in _BASIC and "/" in name and total
     }
 

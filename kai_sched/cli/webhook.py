@@ -60,6 +60,7 @@ def webhook(
         str | None, typer.Option(help="Address to serve on. Default: all of this machine.")
     ] = None,
     kubeconfig: options.Kubeconfig = None,
+    context: options.Context = None,
     scheduler_name: Annotated[
         str, typer.Option(help="Pods with this schedulerName are looked at.")
     ] = SCHEDULER_NAME,
@@ -127,7 +128,7 @@ def webhook(
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with await KubeClient.connect(kubeconfig) as client:
+        async with await KubeClient.connect(kubeconfig, context) as client:
             store = Store(client)
             reviewer = Reviewer(scheduler_name, make(store, sharing, grace_seconds, time.time))
             await serve(reviewer, Reaper(store, grace_seconds, time.time), serving, stop)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kai_sched.api.objects import ObjectSet
+from kai_sched.api.remarks import remarks_on
 from kai_sched.api.settings import Bandwidths, load_settings
 from kai_sched.api.shard_policy import reading_of
 from kai_sched.api.snapshot import snapshot_of
@@ -47,7 +48,10 @@ def load_world(paths: Sequence[Path], options: WorldOptions) -> World:
     Raises:
         InvalidInput: a file, the shard or an option is wrong.
     """
-    return world_of(read_snapshot(paths), options, ", ".join(str(path) for path in paths))
+    objects, source = read_snapshot(paths), ", ".join(str(path) for path in paths)
+    for remark in remarks_on(objects):
+        warn(f"{source}: {remark}")
+    return world_of(objects, options, source)
 
 
 def world_of(objects: ObjectSet, options: WorldOptions, source: str) -> World:

@@ -23,12 +23,14 @@ class Holding:
     queue: str
     consumed: tuple[tuple[str, Fraction], ...] = ()
     """What it takes of a device that serves many."""
+    more_groups: tuple[str, ...] = ()
+    """Of a claim that pods of several groups share: the others."""
 
     @property
     def name(self) -> str:
-        """What stands for the holder in pictures and lists."""
+        """What stands for the holder in pictures and lists; every group that shares it."""
         if self.group:
-            return self.group
+            return " + ".join((self.group, *self.more_groups))
         return self.pods[0] if self.pods else f"claim {self.claim}"
 
 
@@ -57,19 +59,22 @@ def _of_claims(snapshot: ClusterSnapshot, queue_of: Mapping[str, str]) -> Iterat
     for claim in snapshot.claims:
         if claim.allocation is None:
             continue
-        pods, group = _consumers(claim, pod_of)
+        pods, groups = _consumers(claim, pod_of)
+        group = groups[0] if groups else ""
         queue = queue_of.get(group, claim.queue_label)
         for result in claim.allocation.results:
             if not result.admin_access:
-                holding = Holding(str(claim.key), pods, group, queue, result.consumed_capacity)
+                holding = Holding(
+                    str(claim.key), pods, group, queue, result.consumed_capacity, tuple(groups[1:])
+                )
                 yield result.device_id, holding
 
 
-def _consumers(claim: Claim, pod_of: Mapping[str, Pod]) -> tuple[tuple[PodKey, ...], str]:
-    """(pods, their group) that a claim is reserved for."""
+def _consumers(claim: Claim, pod_of: Mapping[str, Pod]) -> tuple[tuple[PodKey, ...], list[str]]:
+    """(pods, their groups) that a claim is reserved for."""
     pods = [pod_of[entry.uid] for entry in claim.reserved_for if entry.uid in pod_of]
-    groups = [str(pod.group) for pod in pods if pod.group is not None]
-    return tuple(pod.key for pod in pods), groups[0] if groups else ""
+    groups = dict.fromkeys(str(pod.group) for pod in pods if pod.group is not None)
+    return tuple(pod.key for pod in pods), list(groups)
 
 
 def _of_plugins(

@@ -22,6 +22,8 @@ class State(StrEnum):
     """Some of its partitions are held."""
     BLOCKED = "blocked"
     """Nobody holds it, but the hardware that it needs is held through another device."""
+    CLOSED = "closed"
+    """Nobody holds it, and nobody can: its node is cordoned or not ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Entry:
     holders: tuple[Holding, ...] = ()
     capacity: tuple[Capacity, ...] = ()
     """Of a device that serves many."""
+    is_closed: bool = False
+    """Part of a node that takes no pods."""
 
     @property
     def is_device(self) -> bool:
@@ -76,26 +80,37 @@ class Entry:
 
     def is_free(self) -> bool:
         """Whether anything in here can be had, in whole or in part."""
-        return any(entry.state in {State.FREE, State.SHARED} for entry in self.walk())
+        return any(entry.state in {State.FREE, State.SHARED} and not entry.is_closed for entry in self.walk())
 
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What the graph does not know of devices, by id. ``shared``: capacities of those that serve many."""
+    """What the graph does not know of devices, by id. ``shared``: capacities of those that serve many.
+
+    ``closed``: nodes that take no pods.
+    """
 
     blocked: Collection[str] = ()
+    closed: Collection[str] = ()
     shared: Mapping[str, Mapping[str, Fraction]] = field(default_factory=dict)
 
 
-def inventory(graph: FleetGraph, root: Place, holders: Holders, supply: Supply) -> Entry:
-    """The tree below a place."""
-    children = tuple(inventory(graph, child, holders, supply) for child in graph.children(root))
+def inventory(
+    graph: FleetGraph, root: Place, holders: Holders, supply: Supply, *, is_closed: bool = False
+) -> Entry:
+    """The tree below a place; ``is_closed``: it is part of a node that takes no pods."""
+    is_closed = is_closed or (root.kind is Kind.NODE and root.key in supply.closed)
+    children = tuple(
+        inventory(graph, child, holders, supply, is_closed=is_closed) for child in graph.children(root)
+    )
     if root.kind not in {Kind.DEVICE, Kind.PARTITION}:
         return Entry(root, children)
     held_by = holders.by_device.get(root.key, ())
     capacity = _capacity(supply.shared[root.key], held_by) if root.key in supply.shared else None
     state = _state(children, held_by, capacity, is_blocked=root.key in supply.blocked)
-    return Entry(root, children, state, held_by, capacity or ())
+    if is_closed and state in {State.FREE, State.BLOCKED}:
+        state = State.CLOSED
+    return Entry(root, children, state, held_by, capacity or (), is_closed=is_closed)
 
 
 def _capacity(offered: Mapping[str, Fraction], held_by: tuple[Holding, ...]) -> tuple[Capacity, ...]:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from kai_sched.api import kinds
-from kai_sched.api.snapshot_file import dump_yaml, parse_snapshot
+from kai_sched.api.snapshot_file import dump_yaml, parse_snapshot, snapshot_document
 from kai_sched.errors import InvalidInput
 
 NODE = "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n"
@@ -135,3 +135,25 @@ def test_yaml_may_begin_with_a_bracket():
 def test_a_broken_file_is_one_line_that_names_it(content: bytes):
     with pytest.raises(InvalidInput, match=r"\Af.yaml: neither JSON nor YAML: [^\n]+\Z"):
         parse_snapshot(content, source="f.yaml")
+
+
+def test_of_a_pods_annotations_those_that_decisions_read_are_saved() -> None:
+    annotations = {
+        "pod-group-name": "g",
+        "gpu-fraction": "0.5",
+        "kai.scheduler/topology": "t",
+        "secret": "s3cr3t",
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "team", "annotations": annotations},
+        "spec": {"containers": []},
+    }
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"key": "s3cr3t"}}
+
+    saved = snapshot_document([pod, settings], 0.0)["items"]
+
+    assert "s3cr3t" not in str(saved)
+    assert saved[0]["metadata"]["annotations"].keys() == annotations.keys() - {"secret"}
+    assert saved[1]["metadata"] == {"name": "c"}

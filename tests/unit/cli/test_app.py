@@ -1,5 +1,10 @@
 """What all commands share: help with an example, the version, errors for what does not exist."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from typer.main import get_command
 
@@ -48,3 +53,23 @@ def test_a_command_that_does_not_exist_is_bad_input(run: Run):
 
     assert answer.code == 2
     assert "guess" in answer.err
+
+
+def test_the_version_and_help_by_every_name(run):
+    assert run("--version").out == run("version").out == f"kai-sched {__version__}\n"
+    for command in ("plan", "simulate", "topology", "snapshot", "run", "webhook", "crds", "dev", "demo"):
+        assert run(command, "-h").out == run(command, "--help").out != ""
+    assert run("crds", "diff", "-h").code == 0
+
+
+def test_signs_that_the_terminal_lacks_do_not_end_a_command(tmp_path):
+    racks = Path(__file__).parents[3] / "examples/snapshots/mixed-fleet.yaml"
+    ended = subprocess.run(
+        [sys.executable, "-m", "kai_sched", "topology", "-f", str(racks)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"gpu.nvidia.com free" in ended.stdout

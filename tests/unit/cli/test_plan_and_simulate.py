@@ -1,5 +1,6 @@
 """``plan`` and ``simulate``: the documents of the contract, exit codes, and errors of one line."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,9 @@ def test_yaml_says_the_same_as_json(run: Run, racks: Path):
     assert as_yaml == run("plan", "-f", racks, "-o", "json").document
 
 
-def test_the_table_fits_eighty_columns(run: Run, racks: Path):
+def test_the_table_fits_the_width_that_columns_says(run: Run, racks: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
     answer = run("plan", "-f", racks)
 
     assert answer.code == 0
@@ -214,7 +217,70 @@ def test_a_tick_that_leaves_the_calendar_is_refused(run: Run, racks: Path, tick:
     assert answer.err == "error: --tick: the last cycle would be after the year 9999\n"
 
 
-def test_long_sentences_go_on_under_their_beginning(run: Run, racks: Path):
+def test_into_a_pipe_every_object_is_one_line(run: Run, tmp_path: Path):
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"{'long-' * 30}{number}", "namespace": "team"},
+            "spec": {"schedulerName": "kai-scheduler", "containers": [{"name": "c"}]},
+        }
+        for number in range(60)
+    ]
+    file = tmp_path / "pods.yaml"
+    file.write_text(yaml.safe_dump_all(pods))
+
+    out = run("plan", "-f", file).out
+
+    told = [line for line in out.splitlines() if line.startswith("team/long-")]
+    assert len(told) == 60
+    assert all(line.endswith("QueueNotFound") or " QueueNotFound" in line for line in told)
+
+
+def test_standard_input_is_a_file_like_others(run: Run, racks: Path, monkeypatch: pytest.MonkeyPatch):
+    given = io.TextIOWrapper(io.BytesIO(racks.read_bytes()))
+    monkeypatch.setattr("sys.stdin", given)
+
+    assert run("plan", "-f", "-", "-o", "json").document == run("plan", "-f", racks, "-o", "json").document
+
+
+def test_one_namespace_of_what_is_decided_for_all(run: Run, racks: Path):
+    everything = run("plan", "-f", racks, "-o", "json").document
+    team = run("plan", "-f", racks, "-n", "team", "-o", "json").document
+    nobody = run("plan", "-f", racks, "-n", "tea", "-o", "json").document
+
+    assert team["binds"] == everything["binds"]
+    assert (nobody["binds"], nobody["verdicts"]) == ([], [])
+    assert nobody["shares"] == everything["shares"]
+
+
+def test_what_a_file_holds_and_cannot_be_decided_is_said(run: Run, tmp_path: Path):
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "train", "namespace": "team"}}
+    cluster = {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayCluster",
+        "metadata": {"name": "r", "namespace": "team"},
+    }
+    group = {
+        "apiVersion": "scheduling.run.ai/v2alpha2",
+        "kind": "PodGroup",
+        "metadata": {"name": "g", "namespace": "team"},
+        "spec": {"queue": "q", "minMembers": 2, "subGroups": [{"name": "a", "minMembers": 1}]},
+    }
+    file = tmp_path / "work.yaml"
+    file.write_text(yaml.safe_dump_all([job, cluster, group]))
+
+    said = run("plan", "-f", file).err
+
+    assert "1 Job has no pods yet and cannot be decided: add its pods to the file (team/train)" in said
+    assert "1 RayCluster.ray.io not read" in said
+    assert "PodGroup team/g: spec.minMembers is not a field of this kind and has no effect" in said
+    assert "spec.subGroups[0].minMembers is not a field" in said
+    assert "(did you mean minMember?)" in said
+
+
+def test_long_sentences_go_on_under_their_beginning(run: Run, racks: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
     lines = run("plan", "-f", racks).out.splitlines()
 
     sentence = next(number for number, line in enumerate(lines) if line.startswith("  Resources were found"))

@@ -31,7 +31,8 @@ def named(document: dict[str, Any], name: str) -> dict[str, Any]:
     return next(entry for entry in entries(document.get("fleet", document)) if entry["name"] == name)
 
 
-def test_the_tree_goes_from_racks_and_cliques_to_partitions(show):
+def test_the_tree_goes_from_racks_and_cliques_to_partitions(show, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     answer = show()
 
     assert answer.code == 0
@@ -225,7 +226,10 @@ def test_cordoned_and_lost_nodes_say_so(run, tmp_path):
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": "n1"},
-        "spec": {"unschedulable": True},
+        "spec": {
+            "unschedulable": True,
+            "taints": [{"key": "dedicated", "value": "infra", "effect": "NoSchedule"}],
+        },
         "status": {
             "allocatable": {"nvidia.com/mig-1g.10gb": "7"},
             "conditions": [{"type": "Ready", "status": "False"}],
@@ -236,7 +240,7 @@ def test_cordoned_and_lost_nodes_say_so(run, tmp_path):
 
     out = run("topology", "-f", file).out
 
-    assert "n1  - 7/7 nvidia.com/mig-1g.10gb free cordoned not ready" in out
+    assert "n1  - 0/7 nvidia.com/mig-1g.10gb free cordoned not ready taints dedicated=infra:NoSchedule" in out
 
 
 @pytest.mark.parametrize(
@@ -266,3 +270,83 @@ def test_help_has_an_example_that_runs(run):
 
     assert "kai-sched topology -f examples/snapshots/mixed-fleet.yaml --node 'h100-*'" in help_text
     assert run("topology", "-f", MIXED, "--node", "h100-*").code == 0
+
+
+def test_what_nobody_can_have_is_not_counted_as_free(run, tmp_path):
+    def node(name, **spec):
+        return {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": name},
+            "spec": spec,
+            "status": {
+                "allocatable": {"nvidia.com/gpu": "8"},
+                "conditions": [{"type": "Ready", "status": str(name != "lost")}],
+            },
+        }
+
+    file = tmp_path / "nodes.yaml"
+    file.write_text(yaml.safe_dump_all([node("fine"), node("cordoned", unschedulable=True), node("lost")]))
+
+    lines = run("topology", "-f", file, "--free").out.splitlines()
+    document = run("topology", "-f", file, "-o", "json").document
+
+    assert lines[0] == "cluster  8 nvidia.com/gpu free"
+    assert not any("cordoned" in line or "lost" in line for line in lines)
+    assert document["fleet"]["devices"] == [{"driver": "nvidia.com/gpu", "total": 24, "free": 8}]
+    states = {entry["state"] for entry in entries(named(document, "lost")) if "state" in entry}
+    assert states == {"closed"}
+
+
+def test_every_group_that_shares_a_claim_is_a_holder(run, tmp_path):
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"p{number}",
+                "namespace": "team",
+                "uid": f"uid-{number}",
+                "annotations": {"pod-group-name": f"g{number}"},
+            },
+            "spec": {"schedulerName": "kai-scheduler", "nodeName": "n", "containers": [{"name": "c"}]},
+            "status": {"phase": "Running"},
+        }
+        for number in range(2)
+    ]
+    device = {"request": "r", "driver": "gpu.nvidia.com", "pool": "n", "device": "gpu-0"}
+    claim = {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceClaim",
+        "metadata": {"name": "shared", "namespace": "team", "uid": "uid-c"},
+        "spec": {"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu.nvidia.com"}}]}},
+        "status": {
+            "allocation": {"devices": {"results": [device]}},
+            "reservedFor": [{"resource": "pods", "name": f"p{n}", "uid": f"uid-{n}"} for n in range(2)],
+        },
+    }
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "n"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+    published = {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceSlice",
+        "metadata": {"name": "s"},
+        "spec": {
+            "driver": "gpu.nvidia.com",
+            "nodeName": "n",
+            "pool": {"name": "n", "generation": 1, "resourceSliceCount": 1},
+            "devices": [{"name": "gpu-0"}],
+        },
+    }
+    file = tmp_path / "world.yaml"
+    file.write_text(yaml.safe_dump_all([*pods, claim, node, published]))
+
+    (holder,) = run("topology", "-f", file, "-o", "json").document["holders"]
+
+    assert holder["name"] == "team/g0 + team/g1"
+    assert holder["podGroups"] == ["team/g0", "team/g1"]
+    assert holder["pods"] == ["team/p0", "team/p1"]
