@@ -89,6 +89,12 @@ def movable_of(boards: Boards, tenants: Sequence[Tenant]) -> list[Tenant]:
     ]
 
 
+def prefers_nodes(boards: Boards, tenant: Tenant) -> bool:
+    """Whether preferences say where the tenant's pods are best."""
+    base = boards.world.base
+    return any(boards.has_soft_score(shape) for shape in {base.shape_of(pod) for pod in tenant.pods})
+
+
 def without(boards: Boards, tenants: Sequence[Tenant]) -> Boards:
     """Boards over a fork of the world from which the tenants are withdrawn."""
     world = boards.world.fork()
@@ -98,8 +104,6 @@ def without(boards: Boards, tenants: Sequence[Tenant]) -> Boards:
 
 def realise(bare: Boards, reduction: Reduction, arrangement: Arrangement) -> bool:
     """Seat every pod of the arrangement in a world from which its tenants were withdrawn; False: it does not work."""
-    if not reduction.pieces.is_listed:
-        return False
     base = bare.world.base
     pods_of_unit: dict[int, list[int]] = {}
     for key, members in sorted(reduction.pods.items()):
@@ -145,16 +149,27 @@ class Rescuer:
         """Boards over a world with all tenants and the newcomer seated, or why there is none."""
         if not newcomer.pods or not is_arrangeable(boards, newcomer):
             return Refuted(is_proof=False)
-        if lacks_room(reduce_world(self._pristine_boards, [newcomer]).problem):
+        alone = reduce_world(self._pristine_boards, [newcomer])
+        if lacks_room(alone.problem):
             # Not even alone: whoever else was seated may move as he likes.
-            return Refuted(is_proof=not newcomer.has_choice)
-        movable = movable_of(boards, tenants)
-        is_complete = sum(len(tenant.pods) for tenant in movable) == len(boards.world.seats)
-        is_exact = is_complete and not any(tenant.has_choice for tenant in (*movable, newcomer))
+            return Refuted(is_proof=alone.pieces.is_listed and not newcomer.has_choice)
         if self._asks_too_much(boards, newcomer):
             return Refuted(is_proof=not newcomer.has_choice)
+        movable = movable_of(boards, tenants)
+        indifferent = [tenant for tenant in movable if not prefers_nodes(boards, tenant)]
+        if indifferent and len(indifferent) < len(movable):
+            found = self._make_room(boards, indifferent, newcomer)
+            if isinstance(found, Boards):
+                return found
+        return self._make_room(boards, movable, newcomer)
+
+    def _make_room(self, boards: Boards, movable: Sequence[Tenant], newcomer: Tenant) -> Boards | Refuted:
+        """Room made by moving these; what cannot be had so is proven where they are all that was seated."""
+        is_complete = sum(len(tenant.pods) for tenant in movable) == len(boards.world.seats)
+        is_exact = is_complete and not any(tenant.has_choice for tenant in (*movable, newcomer))
         bare = self._pristine_boards if is_complete else without(boards, movable)
         whole = reduce_world(bare, [*movable, newcomer])
+        is_exact = is_exact and whole.pieces.is_listed
         if lacks_room(whole.problem):
             return Refuted(is_proof=is_exact)
         if size_of(whole.problem) <= self._effort.budget.max_variables:

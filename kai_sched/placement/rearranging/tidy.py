@@ -33,6 +33,7 @@ from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.world import World
 
 NEIGHBOURHOOD_UNITS = 10
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -165,12 +166,15 @@ class Tidying:
         bound = self.ruler.bound(self.boards.world, self.tenants)
         if layout <= bound:
             return
-        movable = movable_of(self.boards, self.tenants)
+        movable = [
+            tenant for tenant in movable_of(self.boards, self.tenants) if not _follows(self.boards, tenant)
+        ]
         by_node = _splits_boxes(self.boards, movable)
         whole = reduce_world(without(self.boards, movable), movable, by_node=by_node)
         if size_of(whole.problem) <= self.effort.budget.max_variables:
             found = _solve(self.boards, movable, None, self.effort, share=5.0, by_node=by_node)
-            if found.answer is not None and len(movable) == len(self.tenants):
+            is_exact = len(movable) == len(self.tenants) and whole.pieces.is_listed
+            if found.answer is not None and is_exact:
                 self.proven = self._layout_of(found.answer.least)
             if found.boards is not None and self.ruler.layout(found.boards.world, self.tenants) < layout:
                 yield found.boards
@@ -270,10 +274,28 @@ def _solve(
     effort.note(answer.deterministic_time)
     if answer.arrangement is None:
         return _Found()
-    if realise(bare, reduction, answer.arrangement):
+    is_realised = realise(bare, reduction, answer.arrangement)
+    if is_realised and _liking(bare, movers) >= _liking(boards, movers) - _ROUNDING:
         return _Found(bare, answer)
     effort.rejected += 1
     return _Found(None, answer)
+
+
+def _follows(boards: Boards, tenant: Tenant) -> bool:
+    """Whether a tenant's pods prefer places for the sake of other pods, which a move would change."""
+    base = boards.world.base
+    return any(boards.follows_others(shape) for shape in {base.shape_of(pod) for pod in tenant.pods})
+
+
+def _liking(boards: Boards, tenants: Sequence[Tenant]) -> float:
+    """How well the nodes of these tenants are what their pods prefer; nobody's layout is worth less of it."""
+    pods = {pod for tenant in tenants for pod in tenant.pods}
+    total = 0.0
+    for seat in boards.world.seats:
+        liking = boards.liking(seat.shape) if seat.pod in pods else None
+        if liking is not None:
+            total += float(liking[seat.node])
+    return total
 
 
 def _preferences(boards: Boards, tenant: Tenant) -> Iterator[tuple[GangNode, list[int], str]]:

@@ -26,7 +26,7 @@ Placed = tuple[int, BoxNow]
 class PieceView:
     """``keys``: the kinds of piece that the shapes take. ``boxes[unit][group]``: where the boxes of a group are.
 
-    ``is_listed``: False where some box has too many states, so that nothing can be realised.
+    ``is_listed``: False where some box has too many states and is left out, so that nothing is proven.
     """
 
     keys: tuple[PieceKey, ...] = ()

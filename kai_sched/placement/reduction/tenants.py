@@ -1,7 +1,8 @@
 """Tenants: gangs with the pods of them that are to be arranged, and what they are as items of the model.
 
-Only pods whose place depends on nothing but counts can be arranged: no dynamic rule, shared claim, GPU share, node
-preference or nomination speaks of them, and a search for their devices is a matter of pieces. The others stay where greedy put them.
+Only pods whose place depends on nothing but counts can be arranged: no dynamic rule, shared claim, GPU share or
+nomination speaks of them, and a search for their devices is a matter of pieces. The others stay where greedy put them.
+Preferences are no reason to stay where a gang has no place otherwise; where it has one, nobody is moved against them.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def is_arrangeable(boards: Boards, tenant: Tenant) -> bool:
     shapes = {base.shape_of(pod).index: base.shape_of(pod) for pod in tenant.pods}
     if not base.nominated.keys().isdisjoint(tenant.pods):
         return False
-    return all(boards.is_packable(shape) for shape in shapes.values()) and all(
+    return all(boards.is_counted(shape) for shape in shapes.values()) and all(
         _one_home(boards, node) for node in constrained_nodes(tenant.gang.root)
     )
 

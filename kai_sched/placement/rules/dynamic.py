@@ -199,6 +199,14 @@ class DynamicRules:
         """Whether preferences tell nodes apart for this spec."""
         return self._rulebook.soft.concerns(spec)
 
+    def follows_others(self, spec: PodSpec) -> bool:
+        """Whether what this spec prefers depends on other pods."""
+        return self._rulebook.soft.follow_others(spec)
+
+    def liking(self, spec: PodSpec) -> Score | None:
+        """float64[N]: what this spec prefers whoever is there; None for nothing."""
+        return self._rulebook.soft.liking(spec)
+
     def soft_score(self, spec: PodSpec, within: Mask | None = None) -> Score | None:
         """float64[N], higher is better, as kube-scheduler weighs preferences over the nodes of ``within``."""
         return self._rulebook.soft.score(spec, self._book, within)

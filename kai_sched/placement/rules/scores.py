@@ -94,6 +94,21 @@ class SoftRules:
             total += SPREAD_WEIGHT * _evenness(preferences, book, among)
         return total
 
+    def follow_others(self, spec: PodSpec) -> bool:
+        """Whether other pods decide what is preferred: company sought or shunned, an even spread."""
+        preferences = self._preferences(spec)
+        return bool(preferences.weighted) or bool(preferences.spreads)
+
+    def liking(self, spec: PodSpec) -> Score | None:
+        """float64[N], higher is better: what a pod prefers whoever is there; None where all nodes are alike in that."""
+        preferences, everywhere = self._preferences(spec), np.ones(len(self._table), dtype=bool)
+        parts: list[Score] = []
+        if preferences.node_affinity is not None:
+            parts.append(NODE_AFFINITY_WEIGHT * _share_of_top(preferences.node_affinity, everywhere))
+        if preferences.intolerable is not None:
+            parts.append(-TAINT_WEIGHT * _share_of_top(preferences.intolerable, everywhere))
+        return np.sum(parts, axis=0) if parts else None
+
     def forget(self) -> None:
         """Pods carry new terms: work the preferences out anew."""
         self._known.clear()

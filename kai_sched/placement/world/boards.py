@@ -132,14 +132,19 @@ class Boards:
         is_tied = shape.fabric is not None  # The first of its pods decides where the others may go.
         return is_tied or not shape.is_countable or self._touches(shape, self.world.now)
 
-    def is_packable(self, shape: Shape) -> bool:
-        """Whether an arrangement in counts can be realised for this shape."""
-        return (
-            shape.is_packable and not self._touches(shape, self.world.now) and not self.has_soft_score(shape)
-        )
+    def follows_others(self, shape: Shape) -> bool:
+        """Whether what this shape prefers depends on other pods."""
+        return self.world.now.dynamic.follows_others(shape.spec)
+
+    def liking(self, shape: Shape) -> NDArray[np.float64] | None:
+        """float64[N], higher is better: what it prefers whoever is there; None where that orders no nodes."""
+        return self.world.now.dynamic.liking(shape.spec)
 
     def is_counted(self, shape: Shape) -> bool:
-        """Whether slots, summed over nodes, are no less than what these hold together."""
+        """Whether slots, summed over nodes, say how many fit, and an arrangement in counts can be realised.
+
+        Preferences do not matter here: they order nodes, they take none away.
+        """
         return shape.is_packable and not self._touches(shape, self.world.now)
 
     def _compute(
