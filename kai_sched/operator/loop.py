@@ -86,7 +86,14 @@ class Crew:
 class CycleLoop:
     """Runs cycles until cancelled. ``policy`` is asked anew each time: shards change; None: nothing may be decided."""
 
-    def __init__(self, crew: Crew, policy: Callable[[], Policy | None], pace: Pace) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        policy: Callable[[], Policy | None],
+        pace: Pace,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._mirror = crew.mirror
         self._solver = crew.solver
         self._binder = crew.binder
@@ -98,12 +105,13 @@ class CycleLoop:
         self._policy = policy
         self._pace = pace
         self._decide_seconds = pace.decide_seconds
-        self._attempts = Attempts(time.monotonic)
+        self._attempts = Attempts(clock)
         self._groups: dict[PodGroupKey, PodGroup] = {}
         """As the last cycle saw them."""
         self.cycles = 0
         self._is_unsettled = False
-        self.last_cycle_at = time.monotonic()
+        """Something is still to be done or told, though no event may come."""
+        self.last_cycle_at = self._clock()
         self._began_at = self.last_cycle_at
 
     async def run(self) -> None:
@@ -113,13 +121,14 @@ class CycleLoop:
                 await self.cycle()
             except Exception:  # noqa: BLE001 — one cycle's failure must not end the operator
                 _log.exception("cycle failed", cycle=self.cycles)
-            self.last_cycle_at = time.monotonic()
+                self._is_unsettled = True
+            self.last_cycle_at = self._clock()
             await self._until_due()
 
     async def cycle(self) -> None:
         """One pass from snapshot to commands."""
         began = time.perf_counter()
-        self._began_at = time.monotonic()
+        self._began_at = self._clock()
         self.cycles += 1
         policy = self._policy()
         if policy is None:
@@ -140,6 +149,8 @@ class CycleLoop:
             _log.error("plan refused by the checker", violation=refusal)
         if plan is None:
             _log.error("no plan", cycle=self.cycles, ending=decision.ending.value, reason=decision.reason)
+            # What changed is taken and not decided: nobody else wakes us for it.
+            self._is_unsettled = True
             return
         if decision.reason:
             _log.warning("decision cut short", ending=decision.ending.value, reason=decision.reason)
@@ -156,7 +167,7 @@ class CycleLoop:
         with guard("metrics", "all queues"):
             self._measure(snapshot, plan, commands, policy)
         with guard("self_check", "the cluster"):
-            self._self_check.look(snapshot, policy, time.monotonic())
+            self._self_check.look(snapshot, policy, self._clock())
             self._telemetry.broken(self._self_check.confirmed)
         ended = time.perf_counter()
         self._telemetry.cycle_took(ended - began, seen - began, ended - decided)
@@ -248,7 +259,7 @@ class CycleLoop:
                 await self._mirror.wake.wait()
         except TimeoutError:
             return
-        due_in = self._began_at + pace.min_interval_seconds - time.monotonic()
+        due_in = self._began_at + pace.min_interval_seconds - self._clock()
         await asyncio.sleep(max(pace.batch_seconds, due_in))
         if self._binder.backlog > pace.busy_backlog:
             try:
