@@ -9,10 +9,13 @@ import orjson
 
 from kai_sched.cluster.ports import Document
 from kai_sched.errors import ApiFailure
+from kai_sched.model.integers import parse_int64
 
 _RETRYABLE: Final = frozenset({0, 408, 429, 500, 502, 503, 504})
 """The call may pass later as it is. 409 is not here: its object must be read again first."""
 _TEXT_SHOWN: Final = 500
+_LONGEST_PAUSE_SECONDS: Final = 300.0
+"""Of what an answer asks for: it may come from something in between."""
 
 
 def failure_of(method: str, path: str, status: int, body: bytes, headers: Mapping[str, str]) -> ApiFailure:
@@ -54,4 +57,5 @@ def _status_document(body: bytes) -> Document:
 
 
 def _seconds(header: str | None) -> float | None:
-    return float(header) if header is not None and header.isdecimal() else None
+    seconds = parse_int64(header) if header is not None else None
+    return min(float(seconds), _LONGEST_PAUSE_SECONDS) if seconds is not None and seconds >= 0 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,15 @@ def test_the_status_document_of_a_refusal_gives_reason_and_message():
 
     assert (failure.status, failure.reason, failure.retryable) == (409, "Conflict", False)
     assert "object changed" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("3", 3.0), ("9" * 400, None), ("86400", 300.0), ("soon", None)]
+)
+def test_a_pause_that_an_answer_asks_for_is_bounded(asked: str, meant: float | None):
+    failure = failure_of("GET", "/x", 503, b"", {"Retry-After": asked})
+
+    assert failure.retry_after_seconds == meant
 
 
 def test_a_refusal_that_is_no_document_still_has_its_text():
