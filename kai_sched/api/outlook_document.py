@@ -18,7 +18,8 @@ def outlook_document(outlook: Outlook) -> Document:
     if bound is not None:
         document["decidedBy"] = {
             "fact": bound.fact.value,
-            **_present(subject=bound.subject, resource=bound.resource),
+            "subject": bound.subject or None,
+            "resource": bound.resource or None,
             "asked": _number(bound.asked),
             "there": _number(bound.there),
         }

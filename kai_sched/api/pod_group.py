@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
+from kai_sched.api.pod_group_outlook import AdviceStatus, DecidedBy, HeldBy
 from kai_sched.api.schema import Column, CustomResource
 from kai_sched.api.wire import (
     Count,
@@ -186,6 +187,17 @@ class PodGroupKaiSchedStatus(WireModel):
     message: str | None = Field(default=None, description="That reason in words, with the missing amount.")
     next_step: str | None = Field(default=None, description="What would help.")
     is_proof: bool | None = Field(default=None, description="Whether it is proven that it does not fit.")
+    prospect: str | None = Field(default=None, description="Never, NotNow or NotYourTurn.")
+    decided_by: DecidedBy | None = Field(default=None, description="Why it can never run as it stands.")
+    held_by: list[HeldBy] | None = Field(
+        default=None, description="A small set of groups without which it fits, with what they hold."
+    )
+    goes_first: list[str] | None = Field(
+        default=None, description="Groups that wait too and take its room first."
+    )
+    advice: list[AdviceStatus] | None = Field(
+        default=None, description="Alternatives, each enough by itself, the best first."
+    )
     pending_pods: Count | None = Field(default=None, description="Pods that wait.")
     running_pods: Count | None = Field(default=None, description="Pods that have a node.")
 

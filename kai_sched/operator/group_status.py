@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from kai_sched.api.outlook_document import outlook_document
 from kai_sched.cluster.ports import Document
 from kai_sched.model.ids import QueueName
 from kai_sched.model.integers import parse_int64
@@ -87,6 +88,7 @@ def _verdict_part(tally: GroupTally, verdict: Verdict | None) -> Document:
         "message": None,
         "nextStep": None,
         "isProof": None,
+        **dict.fromkeys(("prospect", "decidedBy", "heldBy", "goesFirst", "advice")),
         "pendingPods": len(tally.waiting),
         "runningPods": tally.active,
     }
@@ -96,6 +98,8 @@ def _verdict_part(tally: GroupTally, verdict: Verdict | None) -> Document:
         part["nextStep"] = verdict.next_step or None
         if verdict.blocker is not None:
             part |= {"blocker": verdict.blocker.value, "isProof": verdict.is_proof}
+        if verdict.outlook is not None:
+            part |= outlook_document(verdict.outlook)
     elif tally.active:
         part["verdict"] = Outcome.PLACED.value
     return part
