@@ -13,7 +13,7 @@ MOST_ENTRIES: Final = 16
 
 def outlook_document(outlook: Outlook) -> Document:
     """``prospect``, and what of ``decidedBy``, ``heldBy``, ``goesFirst`` and ``advice`` there is."""
-    document: Document = {"prospect": outlook.prospect.value}
+    document: Document = {"prospect": outlook.prospect.value} if outlook.prospect is not None else {}
     bound = outlook.bound
     if bound is not None:
         document["decidedBy"] = {

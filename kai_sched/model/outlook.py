@@ -124,7 +124,8 @@ class Advice:
 class Outlook:
     """See module."""
 
-    prospect: Prospect
+    prospect: Prospect | None
+    """None for a gang that is not complete yet."""
     bound: Bound | None = None
     """For NEVER."""
     held_by: tuple[Holder, ...] = ()

@@ -13,7 +13,7 @@ from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.outlook.judging import Finding
-from kai_sched.planning.outlook.phrases import about, next_step
+from kai_sched.planning.outlook.phrases import about, instructions, next_step, within_bounds
 
 NOT_JUDGED: Final[Mapping[PodGroupKey, Finding]] = MappingProxyType({})
 """Nobody's prospects were looked at."""
@@ -24,10 +24,17 @@ def verdicts_of(
 ) -> tuple[Verdict, ...]:
     """A verdict for every group with a waiting pod, in key order; ``findings``: what some of them may hope for."""
     found = [
-        *state.early,
+        *(_early(verdict, findings.get(verdict.pod_group)) for verdict in state.early),
         *(_verdict(state, record, findings.get(key)) for key, record in state.records.items()),
     ]
     return tuple(sorted(found, key=lambda verdict: verdict.pod_group))
+
+
+def _early(verdict: Verdict, finding: Finding | None) -> Verdict:
+    if finding is None:
+        return verdict
+    advised = instructions(finding.outlook)
+    return replace(verdict, next_step=advised or verdict.next_step, outlook=finding.outlook)
 
 
 def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> Verdict:
@@ -63,7 +70,7 @@ def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> 
             message="not tried this cycle: earlier workloads of its queue filled the queue depth of the shard",
             next_step="wait, or raise queueDepthPerAction",
         )
-    if finding is not None:
+    if finding is not None and finding.refusal is not None:
         refusal = finding.refusal
     verdict = Verdict(
         pod_group=group.key,
@@ -80,8 +87,8 @@ def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> 
     outlook = finding.outlook
     return replace(
         verdict,
-        message=f"{verdict.message}. {about(outlook, group.queue, state.shares)}",
-        next_step=next_step(outlook, refusal),
+        message=within_bounds(f"{verdict.message}. {about(outlook, group.queue, state.shares)}"),
+        next_step=within_bounds(next_step(outlook, refusal)),
         outlook=outlook,
     )
 

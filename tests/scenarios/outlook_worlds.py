@@ -22,7 +22,14 @@ from kai_sched.model.selectors import (
     Taint,
 )
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.model.workloads import GpuShare, HostPort, PodAffinityTerm, SubGroup, TopologyConstraint
+from kai_sched.model.workloads import (
+    GpuShare,
+    HostPort,
+    PodAffinityTerm,
+    PodState,
+    SubGroup,
+    TopologyConstraint,
+)
 from tests.builders import GIB, NOW, a_group, a_node, a_pod, a_queue, a_snapshot, a_spec, racks
 from tests.documents import a_pod_document, a_queue_document
 
@@ -36,7 +43,7 @@ class World:
     """``helps``: the kinds of action of each advice, in order; ``held_by`` and ``first``: names without namespace."""
 
     snapshot: ClusterSnapshot
-    prospect: Prospect
+    prospect: Prospect | None
     helps: Sequence[Sequence[Do]]
     fact: Fact | None = None
     held_by: Sequence[str] = ()
@@ -318,6 +325,19 @@ WORLDS: dict[str, Callable[[], World]] = {
     ),
     "a claim for a model that no node has": lambda: World(
         of_claims(4, 1, model="H200"), NEVER, [], Fact.DEVICE_KIND
+    ),
+    # Never: the object itself, or not complete yet.
+    "a queue that does not exist": lambda: World(
+        cluster(nodes(), it(queue="nowhere")), NEVER, [(Do.CREATE_QUEUE,)], Fact.OBJECT
+    ),
+    "too few pods": lambda: World(cluster(nodes(), it(2, 1, minimum=4)), None, [(Do.CREATE_PODS,)]),
+    "pods behind gates": lambda: World(
+        cluster(nodes(), ([a_pod("it", state=PodState.GATED)], a_group("it"))), None, [(Do.UNGATE,)]
+    ),
+    "too few pods, and behind gates": lambda: World(
+        cluster(nodes(), ([a_pod("it", state=PodState.GATED)], a_group("it", min_member=2))),
+        None,
+        [(Do.UNGATE, Do.CREATE_PODS)],
     ),
     # Not now.
     "one that runs holds all": lambda: World(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.outlook import Action, ActionKind, Advice, Outlook, Prospect
-from kai_sched.model.plan import Blocker
+from kai_sched.model.plan import Blocker, Verdict
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.refusal import Refusal
 from kai_sched.planning.cycle_state import CycleState, GangRecord
@@ -23,6 +23,7 @@ from kai_sched.planning.outlook.counterfactual import (
     waiting_only,
     without,
 )
+from kai_sched.planning.outlook.early import early_outlook, early_remedy
 from kai_sched.planning.outlook.holders import MOST_LEAVERS, Holders, as_groups
 from kai_sched.planning.outlook.remedies import Case, remedies
 
@@ -51,7 +52,8 @@ class Finding:
     """The outlook of one gang, and the refusal that speaks for it: by an empty fleet where it can never run."""
 
     outlook: Outlook
-    refusal: Refusal
+    refusal: Refusal | None
+    """None where placement never saw the gang."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,10 @@ class Judging:
     def findings(self) -> Mapping[PodGroupKey, Finding]:
         """Of the gangs that were refused and reached within the budget."""
         found: dict[PodGroupKey, Finding] = {}
+        for verdict in self.state.early:
+            outlook = self._of_early(verdict)
+            if outlook is not None:
+                found[verdict.pod_group] = Finding(outlook, None)
         waiting = list(self._waiting())
         if not waiting:
             return found
@@ -81,6 +87,16 @@ class Judging:
             if finding is not None:
                 found[record.gang.group.key] = finding
         return found
+
+    def _of_early(self, verdict: Verdict) -> Outlook | None:
+        outlook = early_outlook(verdict)
+        actions = early_remedy(self.state, verdict)
+        snapshot = self.state.snapshot
+        if actions and _cost(snapshot) <= self.units_left:
+            advice = self._try(snapshot, verdict.pod_group, actions, 0)
+            if advice is not None:
+                return replace(outlook or Outlook(prospect=None), advice=(advice,))
+        return outlook
 
     def _waiting(self) -> Iterator[GangRecord]:
         for record in self.state.records.values():

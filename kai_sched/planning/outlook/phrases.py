@@ -13,12 +13,25 @@ from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
 
 _MOST_NAMED: Final = 4
+_LONGEST_NAME: Final = 120
+_LONGEST: Final = 1000
+"""Characters of a sentence: what conditions and events take."""
 _OF_QUEUES: Final = frozenset({Fact.QUEUE_LIMIT, Fact.QUEUE_QUOTA})
+
+
+def within_bounds(text: str) -> str:
+    """The text, cut with a word about what was left out where names make it too long."""
+    if len(text) <= _LONGEST:
+        return text
+    left_out = f" ... ({len(text) - _LONGEST + 40} more characters)"
+    return text[: _LONGEST - len(left_out)] + left_out
 
 
 def about(outlook: Outlook, queue: QueueName, shares: Mapping[QueueName, QueueShare]) -> str:
     """What a verdict adds to its reason: whether waiting helps, and who is in the way."""
     match outlook.prospect:
+        case None:
+            return ""
         case Prospect.NEVER:
             return _about_never(outlook.bound)
         case Prospect.NOT_NOW:
@@ -31,11 +44,16 @@ def about(outlook: Outlook, queue: QueueName, shares: Mapping[QueueName, QueueSh
 def next_step(outlook: Outlook, refusal: Refusal) -> str:
     """What to do. Without advice that was tried, what is missing."""
     if outlook.advice:
-        return "; or ".join(" and ".join(map(_instruction, advice.actions)) for advice in outlook.advice)
+        return instructions(outlook)
     bound = outlook.bound
     if outlook.prospect is Prospect.NEVER and bound is not None and bound.fact is Fact.FLEET:
         return f"add nodes: {_missing(bound)}"
     return refusal.next_step
+
+
+def instructions(outlook: Outlook) -> str:
+    """The advice in words; "" where there is none."""
+    return "; or ".join(" and ".join(map(_instruction, advice.actions)) for advice in outlook.advice)
 
 
 def amount_in_words(resource: QuotaResource, amount: float) -> str:
@@ -78,7 +96,7 @@ def _about_holders(outlook: Outlook, queue: QueueName, shares: Mapping[QueueName
 
 def _holder(holder: Holder) -> str:
     whose = f"queue {holder.queue}" if holder.queue else "another scheduler's"
-    return f"{holder.group} ({whose}, {amount_in_words(holder.resource, holder.amount)})"
+    return f"{_short(holder.group)} ({whose}, {amount_in_words(holder.resource, holder.amount)})"
 
 
 def _instruction(action: Action) -> str:
@@ -138,7 +156,11 @@ def _missing(bound: Bound) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    return _listed(names[:_MOST_NAMED], len(names))
+    return _listed(map(_short, names[:_MOST_NAMED]), len(names))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
 
 
 def _listed(shown: Iterable[str], total: int) -> str:
