@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey, QueueName, Uid
@@ -24,6 +25,9 @@ from kai_sched.topology.domains import DomainIndex
 
 WAITING = (PodState.PENDING, PodState.GATED)
 _NAME_A_SUBGROUP = "name a subgroup in the pod's label kai.scheduler/subgroup-name, or add it to the PodGroup"
+MAKE_THE_QUEUE: Final = "create it, or name another"
+COMPLETE_IT: Final = "create the missing pods, or remove their scheduling gates"
+"""Next steps that ``outlook`` says in figures where it can."""
 
 
 def members_by_group(snapshot: ClusterSnapshot) -> dict[PodGroupKey, list[int]]:
@@ -180,9 +184,7 @@ def _refuse_queue(
     if queue in tree.problems:
         return _unplaced(gang, Blocker.INVALID, f"queue {queue}: {tree.problems[queue]}", "correct the queue")
     if queue not in tree.queues:
-        return _unplaced(
-            gang, Blocker.QUEUE_NOT_FOUND, f"queue {queue!r} does not exist", "create it, or name another"
-        )
+        return _unplaced(gang, Blocker.QUEUE_NOT_FOUND, f"queue {queue!r} does not exist", MAKE_THE_QUEUE)
     if not tree.is_leaf(queue):
         return _unplaced(
             gang,
@@ -276,7 +278,7 @@ def _refuse_readiness(gang: Gang, pods: Sequence[Pod], facts: _Facts) -> Verdict
     return _not_ready(
         gang,
         "; ".join(filter(None, (message, lack_of(gang.root), outside, gang.stray))),
-        next_step or "create the missing pods, or remove their scheduling gates",
+        next_step or COMPLETE_IT,
     )
 
 

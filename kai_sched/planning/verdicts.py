@@ -12,6 +12,7 @@ from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
 from kai_sched.planning.cycle_state import CycleState, GangRecord
+from kai_sched.planning.demand import COMPLETE_IT, MAKE_THE_QUEUE
 from kai_sched.planning.outlook.judging import Finding
 from kai_sched.planning.outlook.phrases import about, instructions, next_step, within_bounds
 
@@ -33,8 +34,10 @@ def verdicts_of(
 def _early(verdict: Verdict, finding: Finding | None) -> Verdict:
     if finding is None:
         return verdict
-    advised = instructions(finding.outlook)
-    return replace(verdict, next_step=advised or verdict.next_step, outlook=finding.outlook)
+    step = verdict.next_step
+    if step in {MAKE_THE_QUEUE, COMPLETE_IT}:
+        step = instructions(finding.outlook) or step
+    return replace(verdict, next_step=step, outlook=finding.outlook)
 
 
 def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> Verdict:
