@@ -50,6 +50,10 @@ def improving_plans(
     report = replace(report, objective=greedy, greedy_objective=greedy)
     plan = close_cycle(state, report)
     yield plan
+    findings = _findings(state, cache)
+    if findings:
+        # Said before the search for better plans, which a deadline may cut short.
+        yield _concluded(plan, state, findings)
     if may_improve(state):
         state = CycleState.begin(opening)
         improver = state.rescuer = Improver.over(state, improver.effort)
@@ -61,7 +65,9 @@ def improving_plans(
         plan = _better(better, improver, report)
         yield plan
     plan = replace(plan, solver=judged(state, improver, greedy, report))
-    yield _concluded(plan, state, _findings(state, cache))
+    if improver.rescues:
+        findings = _findings(state, cache)
+    yield _concluded(plan, state, findings)
 
 
 def _findings(state: CycleState, cache: FleetCache) -> Mapping[PodGroupKey, Finding]:

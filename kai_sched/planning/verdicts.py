@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kai_sched.model.ids import PodGroupKey
+from kai_sched.model.outlook import Outlook, Prospect
 from kai_sched.model.plan import Blocker, Outcome, Verdict
 from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
@@ -72,15 +73,16 @@ def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> 
             blocker=Blocker.DELAYED,
             message="not tried this cycle: earlier workloads of its queue filled the queue depth of the shard",
             next_step="wait, or raise queueDepthPerAction",
+            outlook=Outlook(prospect=Prospect.NOT_YOUR_TURN),
         )
-    if finding is not None and finding.refusal is not None:
-        refusal = finding.refusal
+    if finding is not None and finding.refusal is not None and finding.outlook.prospect is Prospect.NEVER:
+        refusal = replace(finding.refusal, is_proof=finding.refusal.is_proof or refusal.is_proof)
     verdict = Verdict(
         pod_group=group.key,
         queue=group.queue,
         outcome=Outcome.UNPLACED,
         blocker=refusal.blocker,
-        message=_sentence(refusal, len(record.gang.core_pods())),
+        message=_running(record) + _sentence(refusal, len(record.gang.core_pods())),
         next_step=refusal.next_step,
         is_proof=refusal.is_proof,
         conflict=refusal.conflict,
@@ -94,6 +96,14 @@ def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> 
         next_step=within_bounds(next_step(outlook, refusal)),
         outlook=outlook,
     )
+
+
+def _running(record: GangRecord) -> str:
+    """Of a gang that has its minimum: that it runs, and that only more pods wait."""
+    if record.gang.core_pods() or not record.gang.active_count:
+        return ""
+    run, wait = record.gang.active_count, len(record.gang.pending_pods())
+    return f"{counted(run, 'pod')} of it run, {counted(wait, 'pod')} above the minimum wait: "
 
 
 def _sentence(refusal: Refusal, wanted: int) -> str:

@@ -10,7 +10,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.planning.cycle import plan_cycle
 from kai_sched.planning.outlook.counterfactual import alone, applied
-from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec
+from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
 from tests.scenarios.outlook_worlds import WORLDS
 
 IT = "team/it"
@@ -57,6 +57,22 @@ def test_never_means_not_even_alone_and_everything_else_fits_then(name: str):
     there = verdict_in(alone(world.snapshot, verdict_in(world.snapshot).pod_group))
 
     assert (there.outcome is not Outcome.PLACED) == (world.prospect is Prospect.NEVER)
+
+
+def test_pods_above_a_minimum_that_runs_are_not_told_that_they_never_can():
+    running = a_pod("it-0", a_spec(gpus=8), group="it", node="n0")
+    snapshot = a_snapshot(
+        nodes=[a_node("n0")],
+        pods=[running, a_pod("it-1", a_spec(gpus=8), group="it")],
+        groups=[a_group("it", min_member=1)],
+        queues=[a_queue("dept", parent=None), a_queue("team-a", limit=8)],
+    )
+
+    verdict = verdict_in(snapshot)
+
+    assert verdict.outlook is None
+    assert verdict.message.startswith("1 pod of it run, 1 pod above the minimum wait: ")
+    assert "16 GPUs" in verdict.next_step
 
 
 def test_sentences_stay_short_however_long_names_are():

@@ -62,7 +62,7 @@ def _explain_pods(ground: Ground, pods: Sequence[int], seated: int, allowed: Mas
     return Refusal(
         blocker=Blocker.CAPACITY,
         message=f"room was found for {seated} of {counted(len(pods), 'pod')}: together they do not fit",
-        next_step=f"free room for {counted(len(pods) - seated, 'more pod')} like these",
+        next_step=f"it lacks room for {counted(len(pods) - seated, 'more pod')} like these",
         fitted=seated,
         wanted=len(pods),
         bound=Bound(fact=Fact.FLEET, resource="pods", asked=len(pods), there=seated),
@@ -118,7 +118,7 @@ def _explain_domains(ground: Ground, failure: Failure) -> Refusal:
     return Refusal(
         blocker=Blocker.TOPOLOGY,
         message=message,
-        next_step=f"free room for {counted(max(1, len(pods) - best), 'more pod')} inside one {label}, or relax the required level",
+        next_step=f"it lacks room for {counted(max(1, len(pods) - best), 'more pod')} inside one {label}",
         is_proof=best < len(pods) and _is_one_counted_shape(ground, pods),
         fitted=best,
         wanted=len(pods),
@@ -243,7 +243,7 @@ def _home_refusal(ground: Ground, shape: Shape, wanted: int, home: Mask) -> Refu
         blocker=Blocker.TOPOLOGY,
         message=f"its fabric already runs in {', '.join(names) or 'nodes without ' + label}, "
         f"which holds {fitted} of {counted(wanted, 'more pod')}",
-        next_step=f"free room for {counted(wanted - fitted, 'more pod')} there, or restart the whole fabric",
+        next_step=f"it lacks room for {counted(wanted - fitted, 'more pod')} there; or restart the whole fabric",
         fitted=fitted,
         wanted=wanted,
     )
@@ -297,7 +297,7 @@ def _capacity_refusal(
             f"room for {fitted} of {counted(wanted, 'pod')}: {lacking} more {tightest} needed, "
             f"{per_pod} on one node each"
         )
-        next_step = f"free or add {lacking} {tightest}, {per_pod} on one node each"
+        next_step = f"it lacks {lacking} {tightest}, {per_pod} on one node each"
         if int(by_resource[tightest].sum()) >= wanted:
             # There is enough of it, but elsewhere than the rest.
             rest = ", ".join(name for name in by_resource if name not in {tightest, "pods"})
@@ -305,7 +305,7 @@ def _capacity_refusal(
                 f"room for {fitted} of {counted(wanted, 'pod')}: nodes with free {rest} lack {tightest}, "
                 f"{per_pod} on one node each"
             )
-            next_step = f"free or add {lacking} {tightest} on nodes with free {rest}"
+            next_step = f"it lacks {lacking} {tightest} on nodes with free {rest}"
     message += f"; {eliminated}" if eliminated else ""
     return Refusal(
         blocker=Blocker.CAPACITY,
@@ -351,7 +351,7 @@ def _backing_refusal(ground: Ground, shape: Shape, wanted: int, seats: int, ever
     return Refusal(
         blocker=Blocker.CAPACITY,
         message=f"room for {seats} of {counted(wanted, 'pod')}: {'; '.join(parts)}",
-        next_step=f"free or add {shape.backed[0]} for {counted(wanted - seats, 'more pod')}",
+        next_step=f"it lacks {shape.backed[0]} for {counted(wanted - seats, 'more pod')}",
         fitted=seats,
         wanted=wanted,
     )

@@ -120,7 +120,7 @@ def supply_refusal(
     return Refusal(
         blocker=Blocker.DEVICES,
         message=f"devices for {seats} of {counted(wanted, 'pod')}: {text}",
-        next_step=f"free devices for {counted(wanted - seats, 'more pod')} like these",
+        next_step=f"it lacks devices for {counted(wanted - seats, 'more pod')} like these",
         fitted=seats,
         wanted=wanted,
         bound=Bound(fact=Fact.FLEET, resource="pods", asked=wanted, there=seats),

@@ -101,8 +101,9 @@ class Judging:
     def _waiting(self) -> Iterator[GangRecord]:
         for record in self.state.records.values():
             refusal = record.refusal
-            if refusal is not None and refusal.blocker in JUDGED and not (record.placed or record.pipelined):
-                yield record
+            is_refused = refusal is not None and refusal.blocker in JUDGED
+            if is_refused and not (record.placed or record.pipelined) and record.gang.core_pods():
+                yield record  # Pods above a minimum that runs wait for their own gang as for others.
 
     def _value(self, record: GangRecord) -> tuple[float, float, str]:
         group = record.gang.group
