@@ -65,7 +65,7 @@ def demo(
             _wait_until_settled(cluster, arrivals, log)
             out.print(f"\nsettled {time.monotonic() - submitted:.1f} s after the work was submitted\n")
             _wait_until_told(cluster)
-            report.print_decisions(cluster.api, log, out)
+            report.print_decisions(cluster.api, arrivals, log, out)
             report.print_landing(cluster.api, cluster.kubeconfig, out)
             _print_kubectl(cluster, out)
             watcher.assert_clean()

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kai_sched.cli.output import print_hanging, table
-from kai_sched.cli.plan_tables import solver_text
+from kai_sched.cli.plan_tables import PROSPECTS, quality_text
 from kai_sched.cli.topology import live_world, view_of
 from kai_sched.cli.topology_views import print_picture
 from kai_sched.cli.worlds import WorldOptions
@@ -58,7 +58,7 @@ def print_fleet(api: AdminApi, out: Console) -> None:
     rows = [
         (rack, len(nodes), _offers(nodes, devices), _cliques(nodes)) for rack, nodes in sorted(racks.items())
     ]
-    out.print(table("Fleet", ("RACK", "NODES", "GPUS", "NVLINK DOMAIN"), rows))
+    out.print(table("Fleet", ("RACK", "NODES", "GPUS OF A NODE", "NVLINK DOMAIN"), rows))
 
 
 def print_arrivals(queues: Sequence[Document], arrivals: Sequence[Document], out: Console) -> None:
@@ -68,11 +68,12 @@ def print_arrivals(queues: Sequence[Document], arrivals: Sequence[Document], out
             queue["metadata"]["name"],
             queue["spec"].get("parentQueue", "-"),
             queue["spec"]["resources"]["gpu"]["quota"],
+            _limit_of(queue),
         )
         for queue in queues
     ]
     out.print()
-    out.print(table("Queues", ("QUEUE", "PARENT", "GPU QUOTA"), rows))
+    out.print(table("Queues", ("QUEUE", "PARENT", "GPU QUOTA", "GPU LIMIT"), rows))
     out.print()
     work: dict[str, list[Document]] = {}
     for document in arrivals:
@@ -91,27 +92,59 @@ def print_arrivals(queues: Sequence[Document], arrivals: Sequence[Document], out
     out.print(table("Arriving", ("WORKLOAD", "QUEUE", "PODS", "EACH", "WANTS"), rows))
 
 
-def print_decisions(api: AdminApi, log: Path, out: Console) -> None:
-    """Verdicts of the pod groups, then what the solver said of the plan that placed most."""
-    out.print(Text("Decided", style="bold"))
+def print_decisions(api: AdminApi, arrivals: Sequence[Document], log: Path, out: Console) -> None:
+    """What became of every workload and why, then how good the plan that placed most is known to be."""
+    out.print(
+        Text("Decided", style="bold") + Text("  (as the status of each pod group says it)", style="dim")
+    )
+    told: set[str] = set()
     for group in api.list("PodGroup"):
         verdict = group.get("status", {}).get("kaiSched", {})
         outcome = verdict.get("verdict") or "unknown"
-        line = Text(f"{group['metadata']['name']}: ")
+        told.add(_workload_of(group))
+        line = Text(f"{_workload_of(group)}: ")
         line.append(outcome, style="green" if outcome == "Placed" else "yellow")
         if verdict.get("blocker"):
             line.append(f" {verdict['blocker']}", style="bold")
+            line.append(PROSPECTS.get(verdict.get("prospect") or "", ""))
+            line.append(" (proven)" if verdict.get("isProof") else "", style="dim")
         out.print(line)
         if verdict.get("message"):
             print_hanging(out, Text(f"  {verdict['message']}"))
         if verdict.get("nextStep"):
             print_hanging(out, Text(f"  next: {verdict['nextStep']}", style="dim"))
+    _print_singles(api, arrivals, told, out)
     for cycle in _solved_cycles(log):
-        solved = solver_text(
+        solved = quality_text(
             cycle.get("solver", "GREEDY"), cycle.get("objective") or {}, cycle.get("bound") or {}
         )
         print_hanging(out, Text(solved))
     out.print()
+
+
+def _print_singles(api: AdminApi, arrivals: Sequence[Document], told: set[str], out: Console) -> None:
+    """Workloads whose pods need no pod group: each is a group of its own."""
+    pods = api.list("Pod", "demo")
+    for name in dict.fromkeys(_name_of(one) for one in arrivals if pods_of(one)):
+        own = [pod for pod in pods if _owner_of(pod) == name]
+        if name not in told and own:
+            placed = sum(bool(pod["spec"].get("nodeName")) for pod in own)
+            out.print(f"{name}: {placed} of {counted(len(own), 'single pod')} placed")
+
+
+def _workload_of(group: Document) -> str:
+    """What people call it: the owner for which it was made, else its own name."""
+    return _owner_of(group) or str(group["metadata"]["name"])
+
+
+def _owner_of(document: Document) -> str:
+    owners = document["metadata"].get("ownerReferences") or ()
+    return str(owners[0]["name"]) if owners else ""
+
+
+def _limit_of(queue: Document) -> str:
+    limit = queue["spec"]["resources"]["gpu"]["limit"]
+    return "none" if limit == -1 else str(limit)
 
 
 def print_landing(api: AdminApi, kubeconfig: Path, out: Console) -> None:
@@ -150,7 +183,7 @@ def _gpus_of(entry: Document) -> Iterable[Document]:
 def _offers(nodes: Sequence[Document], devices: Counter[str]) -> str:
     claimed = {devices[node["metadata"]["name"]] for node in nodes} - {0}
     plugin = {int(node["status"]["allocatable"].get(GPU, 0)) for node in nodes} - {0}
-    parts = [f"{count} by claim" for count in sorted(claimed)] + [
+    parts = [f"{count} by DRA" for count in sorted(claimed)] + [
         f"{count} by device plugin" for count in sorted(plugin)
     ]
     return ", ".join(parts)
@@ -158,7 +191,11 @@ def _offers(nodes: Sequence[Document], devices: Counter[str]) -> str:
 
 def _cliques(nodes: Sequence[Document]) -> str:
     cliques = {node["metadata"]["labels"].get(CLIQUE) for node in nodes} - {None}
-    return f"{len(cliques)} of {len(nodes)} nodes" if cliques else "-"
+    return (
+        f"{'one' if len(cliques) == 1 else len(cliques)} for {counted(len(nodes), 'node')}"
+        if cliques
+        else "none"
+    )
 
 
 def _template(document: Document) -> Document:

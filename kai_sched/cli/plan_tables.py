@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -13,7 +13,7 @@ from kai_sched.model.texts import shown
 
 Document = Mapping[str, Any]
 _COLOUR = {"Placed": "green", "Pipelined": "cyan", "Unplaced": "yellow", "NotReady": "magenta"}
-_PROSPECTS = {"Never": ", never", "NotNow": ", not now", "NotYourTurn": ", not its turn"}
+PROSPECTS = {"Never": ", never", "NotNow": ", not now", "NotYourTurn": ", not its turn"}
 MOST_ROWS = 40
 """Longer lists are cut on a terminal, with the number left out said."""
 
@@ -48,7 +48,7 @@ def print_verdicts(verdicts: Sequence[Document], console: Console) -> None:
         line.append(outcome, style=_COLOUR[outcome])
         if verdict["blocker"]:
             line.append(f" {verdict['blocker']}", style="bold")
-            line.append(_PROSPECTS.get(verdict.get("prospect", ""), ""))
+            line.append(PROSPECTS.get(verdict.get("prospect", ""), ""))
             line.append(" (proven)" if verdict.get("proof") else "", style="dim")
         console.print(line)
         print_hanging(console, Text(f"  {verdict['message']}"))
@@ -87,6 +87,34 @@ def solver_text(status: str, objective: Mapping[str, int], bound: Mapping[str, i
         for name, value in objective.items()
     ]
     return f"solver {status}" + (f": {', '.join(tiers)}" if tiers else "")
+
+
+_LAYOUT: Final = {
+    "surplusDomains": "domains spanned beyond the fewest",
+    "openedNodes": "nodes used that were all free",
+    "openedBoxes": "whole GPUs cut into partitions",
+}
+
+
+def quality_text(status: str, objective: Mapping[str, int], bound: Mapping[str, int]) -> str:
+    """The same for somebody who knows nothing of tiers: whether more gangs, or a better layout, are ruled out."""
+    if status == "GREEDY":
+        return "The plan is the first that was found: there was no time to look for a better one."
+    open_tiers = [name for name in objective if bound.get(name, objective[name]) != objective[name]]
+    if not open_tiers:
+        return "The plan is proven the best: none places more gangs, or lays them out closer together."
+    gangs = [name for name in open_tiers if name not in _LAYOUT]
+    text = (
+        "It is not ruled out that another plan places more gangs."
+        if gangs
+        else "Proven: no plan places more gangs."
+    )
+    layout = [
+        f"{_LAYOUT[name]}: {objective[name]}, {bound[name]} not ruled out"
+        for name in open_tiers
+        if name in _LAYOUT
+    ]
+    return text + (f" How they lie may not be the best ({'; '.join(layout)})." if layout else "")
 
 
 def _bind_row(bind: Document) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kai_sched.cli.plan_tables import solver_text
+from kai_sched.cli.plan_tables import quality_text, solver_text
 from tests.unit.cli.conftest import Run
 
 VERDICTS = {"Placed", "Pipelined", "Unplaced", "NotReady"}
@@ -294,3 +294,15 @@ def test_a_bound_is_named_only_where_it_is_not_reached():
 
     assert text == "solver FEASIBLE: gangsRescued 0, surplusDomains 3 (at best 1)"
     assert solver_text("GREEDY", {}, {}) == "solver GREEDY"
+
+
+def test_how_good_a_plan_is_can_be_said_without_tiers():
+    best = {"gangsRescued": 0, "gangsOfPriority50": 2, "openedNodes": 1}
+
+    assert "proven the best" in quality_text("OPTIMAL", best, best)
+    assert quality_text("FEASIBLE", best, {**best, "openedNodes": 0}) == (
+        "Proven: no plan places more gangs. How they lie may not be the best (nodes used that were all free: 1, 0 not "
+        "ruled out)."
+    )
+    assert quality_text("FEASIBLE", best, {**best, "gangsRescued": 1}).startswith("It is not ruled out")
+    assert "no time" in quality_text("GREEDY", best, {})
