@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -43,6 +43,30 @@ class QueueResources(WireModel):
     memory: QueueResource | None = Field(default=None, description="In MB (10^6 bytes).")
 
 
+class LabelRequirement(WireModel):
+    """One requirement on labels."""
+
+    key: str = Field(description="Label key.")
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How values are compared.")
+    values: list[str] | None = Field(default=None, description="For In and NotIn.")
+
+
+class LabelSelector(WireModel):
+    """Which labels match; an empty one matches all."""
+
+    match_labels: dict[str, str] | None = Field(default=None, description="Labels with these values.")
+    match_expressions: list[LabelRequirement] | None = Field(default=None, description="All must hold.")
+
+
+class QueueKaiSchedSpec(WireModel):
+    """What KAI's queues do not have."""
+
+    namespace_selector: LabelSelector | None = Field(
+        default=None,
+        description="Namespaces whose workloads may use the queue and those below it. Absent: all.",
+    )
+
+
 class QueueSpec(WireModel):
     """What a queue may have."""
 
@@ -60,6 +84,7 @@ class QueueSpec(WireModel):
         default=None,
         description="How long a workload runs before another queue may reclaim from it; inherited.",
     )
+    kai_sched: QueueKaiSchedSpec | None = Field(default=None, description="Read by kai-sched only.")
 
 
 class QueueCondition(WireModel):

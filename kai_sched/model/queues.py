@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kai_sched.model.ids import QueueName, Uid
+from kai_sched.model.selectors import LabelSelector
 
 UNLIMITED: float = -1.0
 
@@ -53,6 +54,8 @@ class Queue:
     preempt_min_runtime_seconds: float | None = None
     reclaim_min_runtime_seconds: float | None = None
     resource_version: str = ""
+    namespace_selector: LabelSelector | None = None
+    """Namespaces whose workloads may use the queue and those below it; None: all."""
     problem: str = ""
     """Why the queue is Invalid (missing parent, cycle, limit below quota ...)."""
 

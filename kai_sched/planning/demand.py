@@ -20,6 +20,7 @@ from kai_sched.model.workloads import ACTIVE, GroupOrigin, Pod, PodGroup, PodSta
 from kai_sched.placement.gangs import Gang, build_gang, leaf_names, leaf_of
 from kai_sched.placement.site.fabrics import FabricOf, bound_by_fabric
 from kai_sched.planning.missing_pods import Outsiders, beyond_its_subgroups, lack_of
+from kai_sched.planning.namespaces import Namespaces
 from kai_sched.planning.readiness import ClaimReadiness
 from kai_sched.topology.domains import DomainIndex
 
@@ -48,6 +49,7 @@ class _Facts:
     domains: DomainIndex
     claims: ClaimReadiness
     outsiders: Outsiders
+    namespaces: Namespaces
 
 
 def select_demand(
@@ -65,7 +67,7 @@ def select_demand(
     }
     rests = {rest.pod_group: rest for rest in snapshot.rests}
     outsiders = Outsiders(snapshot.pods, policy.scheduler_name)
-    facts = _Facts(tree, domains, ClaimReadiness(snapshot), outsiders)
+    facts = _Facts(tree, domains, ClaimReadiness(snapshot), outsiders, Namespaces(snapshot.fleet, tree))
     gangs: list[Gang] = []
     verdicts: list[Verdict] = []
     waiting = members_by_group(snapshot)
@@ -120,6 +122,7 @@ def _refuse_early(
     return (
         _refuse_object(gang, pods)
         or _refuse_queue(gang, facts.tree, dict(snapshot.queues_elsewhere), policy)
+        or _refuse_namespace(gang, facts.namespaces)
         or _refuse_again(gang, policy)
         or _refuse_topology(gang, facts.domains)
         or _refuse_fields(gang, pods, policy)
@@ -193,6 +196,20 @@ def _refuse_queue(
             "name one of its children",
         )
     return None
+
+
+def _refuse_namespace(gang: Gang, namespaces: Namespaces) -> Verdict | None:
+    group, queue = gang.group.key, gang.group.queue
+    barring = namespaces.barred_by(group, queue)
+    if barring is None:
+        return None
+    return _unplaced(
+        gang,
+        Blocker.QUEUE_NOT_FOUND,
+        f"queue {queue!r} is not for namespace {group.partition('/')[0]}: the namespaceSelector of queue {barring!r} does "
+        "not match its labels",
+        "name a queue that the namespace may use, or have the administrator label the namespace",
+    )
 
 
 def _refuse_again(gang: Gang, policy: Policy) -> Verdict | None:

@@ -17,8 +17,10 @@ from kai_sched.api.translate.fields import (
     section,
     text,
 )
+from kai_sched.api.translate.selectors import label_selector_of
 from kai_sched.model.ids import QueueName, Uid
 from kai_sched.model.queues import UNLIMITED, Queue, QueueResource
+from kai_sched.model.selectors import LabelSelector, Operator
 from kai_sched.model.snapshot import Unreadable
 
 DEFAULT_PRIORITY = 100
@@ -49,8 +51,20 @@ def _queue(raw: Raw) -> Queue:
         preempt_min_runtime_seconds=duration(spec, "preemptMinRuntime", "spec"),
         reclaim_min_runtime_seconds=duration(spec, "reclaimMinRuntime", "spec"),
         resource_version=text(metadata, "resourceVersion", "metadata"),
+        namespace_selector=_namespace_selector(spec),
         problem=_problem(spec, gpu, cpu, memory),
     )
+
+
+def _namespace_selector(spec: Raw) -> LabelSelector | None:
+    path = "spec.kaiSched"
+    selector = label_selector_of(section(spec, "kaiSched", "spec"), "namespaceSelector", path)
+    for requirement in selector.requirements if selector is not None else ():
+        if requirement.operator in {Operator.GT, Operator.LT}:
+            raise FieldError(
+                f"{path}.namespaceSelector", f"operator {requirement.operator} is for node selectors only"
+            )
+    return selector
 
 
 def duration(owner: Raw, key: str, path: str) -> float | None:

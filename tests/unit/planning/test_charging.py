@@ -12,7 +12,9 @@ from kai_sched.api.keys import PROJECT, QUEUE
 from kai_sched.model.devices import Consumer
 from kai_sched.model.policy import Policy
 from kai_sched.model.workloads import GroupOrigin
-from tests.builders import a_group, a_node, a_pod, a_queue, a_spec
+from kai_sched.planning.charging import Charging
+from kai_sched.planning.checks.payers import Payers
+from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
 from tests.unit.planning.accounts import a_claim, a_gpu, a_request, a_slice, the_account, with_claims
 
 QUEUES = (
@@ -142,3 +144,18 @@ def test_a_claim_of_ones_own_is_charged_where_its_pod_is_whatever_its_label_says
 
     bare = gpus_by_queue(with_devices=False)
     assert gpus_by_queue(with_devices=True) == {queue: 2 * gpus for queue, gpus in bare.items()}
+
+
+@given(worlds())
+def test_the_judge_finds_the_same_payers_by_its_own_way(world):
+    pods, groups, claims, _ = world
+    snapshot = a_snapshot(nodes=[a_node("n")], pods=pods, groups=groups, queues=QUEUES, claims=claims)
+    ours, theirs = Charging(snapshot, Policy()), Payers(snapshot, Policy())
+
+    for pod in pods:
+        assert theirs.place_of(pod).queue == ours.queue_of(pod)
+    for claim in claims:
+        users = [pod for pod in pods if claim.key in {ref.claim for ref in pod.claims}]
+        if users:
+            payer = theirs.place_of(theirs.payer(claim, users)).queue
+            assert payer == ours.queue_of(ours.payer(claim, users))
