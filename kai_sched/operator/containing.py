@@ -20,6 +20,7 @@ from kai_sched.model.rests import Rest
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodState
 from kai_sched.operator.subjects import Subject, subjects_of
+from kai_sched.solving.process import TRIES
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
 _log = structlog.get_logger(__name__)
@@ -27,7 +28,9 @@ _log = structlog.get_logger(__name__)
 PAUSES: Final = (10.0, 30.0, 60.0, 300.0)
 MOST_PROBES: Final = 24
 """Enough for one gang among tens of thousands, found by halving."""
-SEARCH_DEADLINES: Final = 3.0
+LATE_BEFORE_SEARCH: Final = 2
+"""A decision may be late because the machine is slow, or the child was stopped: each time there is more time."""
+SEARCH_DEADLINES: Final = 2.0
 """The time of a search, in deadlines. What is not found by then is left out as it is, and divided further next time."""
 _PROBE_PART: Final = 0.25
 _LEAST_PROBE_SECONDS: Final = 1.0
@@ -62,8 +65,8 @@ class Containing:
     solver: Solver
     clock: Callable[[], float]
     _left_out: dict[PodGroupKey, _LeftOut] = field(default_factory=dict)
-    _was_late: bool = False
-    """The last decision had no plan in time."""
+    _late: int = 0
+    """Decisions in a row that had no plan in time."""
 
     @property
     def stats(self) -> SolvingStats:
@@ -74,13 +77,14 @@ class Containing:
         """The solver's decision, if need be without the gangs that make it fail."""
         self._look(snapshot)
         snapshot = _without(snapshot, self._rests())
-        decision = await self.solver.decide(snapshot, policy, deadline_seconds)
-        was_late, self._was_late = self._was_late, False
+        # Whoever was late already gets more time instead of more tries.
+        tries = 1 if self._late else TRIES
+        decision = await self.solver.decide(snapshot, policy, deadline_seconds, tries=tries)
+        late, self._late = self._late, 0
         if decision.plan is not None or not decision.was_asked:
             return decision
-        if decision.ending is Ending.DEADLINE and not was_late:
-            # The machine may be slow, or the child was stopped. Next time there is more time.
-            self._was_late = True
+        if decision.ending is Ending.DEADLINE and late < LATE_BEFORE_SEARCH:
+            self._late = late + 1
             return decision
         reason = (decision.reason.strip().splitlines() or ["no reason"])[-1][:_SHOWN_REASON]
         search = _Search(
@@ -89,6 +93,8 @@ class Containing:
         found = await search.run()
         if found is None:
             return decision
+        decided = search.subjects.keys() - search.left_out
+        self._left_out = {key: one for key, one in self._left_out.items() if key not in decided}
         for group in search.left_out:
             self._leave_out(group, search.subjects.get(group), reason)
         _log.error(
