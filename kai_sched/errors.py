@@ -2,7 +2,6 @@
 
 KaiSchedError
 ├── InvalidInput           a file, flag or object is wrong: names source, object and field
-├── SnapshotInconsistent   a snapshot contradicts itself (a bug of ours or of its author)
 ├── SolverFailed           the solving child died, hung or answered nonsense
 ├── ControlPlaneError      the local control plane could not be built, started or stopped
 └── ApiFailure             the API server refused or did not answer (``retryable`` says which)
@@ -24,10 +23,6 @@ class InvalidInput(KaiSchedError):
         self.obj = obj
         self.field = field
         super().__init__(": ".join(part for part in (source, obj, field, reason) if part))
-
-
-class SnapshotInconsistent(KaiSchedError):
-    """A snapshot contradicts itself."""
 
 
 class SolverFailed(KaiSchedError):

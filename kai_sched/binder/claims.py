@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from kai_sched.api.dra_allocation import allocation_document
 from kai_sched.api.times import parse_time
@@ -24,11 +23,9 @@ from kai_sched.binder.extended import (
 )
 from kai_sched.binder.outcomes import Refusal, Result
 from kai_sched.cluster.ports import Document
+from kai_sched.model.devices import MAX_CONSUMERS
 from kai_sched.model.ids import ClaimKey, Uid
 from kai_sched.model.plan import Placement
-
-MAX_CONSUMERS: Final = 256
-"""The API's limit of status.reservedFor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

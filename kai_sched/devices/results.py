@@ -11,14 +11,19 @@ from kai_sched.devices.attempt import Taken
 from kai_sched.devices.features import AllocatorFeatures
 from kai_sched.devices.node_selection import NODE_NAME_FIELD, selects
 from kai_sched.devices.requests import PreparedClaim, PreparedRequest
-from kai_sched.model.devices import AllocatedConfig, Claim, ClaimAllocation, DeviceResult, OpaqueConfig
+from kai_sched.model.devices import (
+    MAX_CONSUMERS,
+    AllocatedConfig,
+    Claim,
+    ClaimAllocation,
+    DeviceResult,
+    OpaqueConfig,
+)
 from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
 from kai_sched.model.quantity import is_decimal
 from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement
 
-MAX_CONSUMERS: Final = 256
-"""Entries of status.reservedFor."""
 _FROM_CLASS: Final = "FromClass"
 _FROM_CLAIM: Final = "FromClaim"
 

@@ -143,12 +143,6 @@ class ServiceOrder:
             low, high = (middle, high) if stays_first(middle - 1) else (low, middle)
         return low
 
-    def use(self, ledger: Ledger) -> None:
-        """Go on with another account, for example with a fork that was adopted."""
-        self._ledger = ledger
-        self._seen = len(ledger.touched_since(0))
-        self._outdated = dict.fromkeys(sorted(self._tree.leaves))
-
     def _next_leaf(self) -> _Node | None:
         self._refresh()
         node = self._groups[None].first()

@@ -17,6 +17,9 @@ from kai_sched.model.selectors import NodeSelector, Taint, Toleration
 AttributeValue = tuple[str, bool | int | str | tuple[bool | int | str, ...]]
 """(kind, value); kind is bool, int, string, version or their plural list forms. Typed, so that 1 is never true."""
 
+MAX_CONSUMERS: Final = 256
+"""Entries of a claim's ``status.reservedFor`` that the API server accepts."""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestPolicy:

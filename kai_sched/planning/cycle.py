@@ -10,7 +10,7 @@ from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Plan, SolverReport, StageReport
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
-from kai_sched.placement.rearranging.rescue import Effort
+from kai_sched.placement.reduction.effort import Effort
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.planning.cycle_state import CycleState
 from kai_sched.planning.decode import decode

@@ -13,9 +13,8 @@ from typing import Any, Final
 from kai_sched.api.keys import SHARE, SHARE_TICKET
 from kai_sched.api.kinds import Raw
 from kai_sched.api.share_book import Book, Booking, read_book
+from kai_sched.model.devices import MAX_CONSUMERS
 
-MOST_CONSUMERS: Final = 256
-"""The API's limit of status.reservedFor."""
 WHOLE_MILLIS: Final = 1000
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
 
@@ -101,7 +100,7 @@ class Clerk:
                 continue
             book = self.current(claim.book)
             used = sum(booking.part_millis for booking in book.values())
-            if used + part_millis > WHOLE_MILLIS or max(len(book), claim.consumers) >= MOST_CONSUMERS:
+            if used + part_millis > WHOLE_MILLIS or max(len(book), claim.consumers) >= MAX_CONSUMERS:
                 continue
             rank = (-used, claim.name)
             if best is None or rank < best:

@@ -96,13 +96,6 @@ def topology_spread(spec: Raw, labels: Labels) -> tuple[TopologySpread, ...]:
     return tuple(found)
 
 
-def reads_own_labels(spec: Raw) -> bool:
-    """Whether the pod's own label values shape its constraints, so that pods with other labels differ."""
-    return "abelKeys" in repr(spec.get("affinity")) or "matchLabelKeys" in repr(
-        spec.get("topologySpreadConstraints")
-    )
-
-
 def _term(
     raw: Raw, weight: int, path: str, namespace: str, labels: Labels, namespaces: Namespaces
 ) -> PodAffinityTerm:

@@ -25,11 +25,6 @@ async def first_served(client: KubeClient, candidates: Iterable[Resource]) -> Re
     return next((resource for resource in ordered if resource in available), None)
 
 
-async def server_version(client: KubeClient) -> str:
-    """``gitVersion`` of the server."""
-    return str((await client.get("/version")).get("gitVersion") or "")
-
-
 async def _plurals(client: KubeClient, path: str) -> frozenset[str]:
     try:
         document = await client.get(path)

@@ -1,4 +1,4 @@
-"""Improve: rearranges gangs that greedy seated, so that one more fits or that they lie closer together.
+"""Rescue: rearranges gangs that greedy seated, so that one more fits.
 
 Nothing is bound yet, so whatever this cycle seated may move; nobody admitted is dropped. Every arrangement is tried
 on nodes, with all rules, before it replaces what there is.
@@ -13,58 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.devices.allocator import PIECE_UNIT
-from kai_sched.model.policy import SolverBudget
-from kai_sched.placement.reduction.pieces import bulk_of, seat_pieces
+from kai_sched.placement.rearranging.neighbours import Neighbours
+from kai_sched.placement.reduction.effort import Effort
+from kai_sched.placement.reduction.pieces import bulk_of
+from kai_sched.placement.reduction.realise import (
+    NODES_BY_THEMSELVES,
+    movable_of,
+    prefers_nodes,
+    realise,
+    size_of,
+    without,
+)
 from kai_sched.placement.reduction.reduction import Reduction, lanes_of, reduce_world
 from kai_sched.placement.reduction.tenants import Tenant, is_arrangeable
-from kai_sched.placement.seating.pods import seat_pods
 from kai_sched.placement.site.shapes import Shape
-from kai_sched.placement.solver.aggregate import AggregatedProblem, Arrangement, lacks_room
+from kai_sched.placement.solver.aggregate import lacks_room
 from kai_sched.placement.solver.arrange import fit_all
-from kai_sched.placement.solver.cpsat import Limits, Status
+from kai_sched.placement.solver.cpsat import Status
 from kai_sched.placement.world.boards import Boards
-from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.world import World
 
 NEIGHBOURHOOD_UNITS = 24
 """Units of one repair model where the whole cluster is too large for one."""
-_FULL_BUDGET_NODES = 5000
 _CORE_DOMAINS = 4
 _SPARE_UNITS = 8
 _TRIES = 2
-NODES_BY_THEMSELVES = 32
-
-
-@dataclass(slots=True)
-class Effort:
-    """What one cycle's solving has cost so far, against its budget on a fleet of this size."""
-
-    budget: SolverBudget
-    nodes: int = _FULL_BUDGET_NODES
-    models: int = 0
-    rejected: int = 0
-    deterministic_time: float = 0.0
-
-    @property
-    def allowed(self) -> float:
-        """Deterministic time of the whole cycle: a small cluster must not wait as long as a large one may."""
-        return self.budget.deterministic_time * min(1.0, 0.25 + 0.75 * self.nodes / _FULL_BUDGET_NODES)
-
-    @property
-    def is_spent(self) -> bool:
-        return self.deterministic_time >= self.allowed
-
-    def limits(self, share: float = 1.0) -> Limits:
-        """Limits of the next model; ``share``: in units of the budget of one."""
-        left = max(0.0, self.allowed - self.deterministic_time)
-        wanted = share * self.budget.deterministic_time_per_model
-        return Limits(seed=self.budget.seed, deterministic_time=min(left, wanted))
-
-    def note(self, deterministic_time: float) -> None:
-        """One model was solved."""
-        self.models += 1
-        self.deterministic_time += deterministic_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,66 +46,6 @@ class Refuted:
     """No room was made. ``is_proof``: there is none, however everything pending is rearranged."""
 
     is_proof: bool
-
-
-def seat_nodes(world: World) -> dict[int, int]:
-    """Node index of every pod seated now (pipelined ones left out)."""
-    return {seat.pod: seat.node for seat in world.seats if seat.horizon is Horizon.NOW}
-
-
-def movable_of(boards: Boards, tenants: Sequence[Tenant]) -> list[Tenant]:
-    """Tenants that may be rearranged: seated now, and arrangeable by counting."""
-    nodes = seat_nodes(boards.world)
-    return [
-        tenant
-        for tenant in tenants
-        if all(pod in nodes for pod in tenant.pods) and is_arrangeable(boards, tenant)
-    ]
-
-
-def prefers_nodes(boards: Boards, tenant: Tenant) -> bool:
-    """Whether preferences say where the tenant's pods are best."""
-    base = boards.world.base
-    return any(boards.has_soft_score(shape) for shape in {base.shape_of(pod) for pod in tenant.pods})
-
-
-def without(boards: Boards, tenants: Sequence[Tenant]) -> Boards:
-    """Boards over a fork of the world from which the tenants are withdrawn."""
-    world = boards.world.fork()
-    world.withdraw({pod for tenant in tenants for pod in tenant.pods})
-    return Boards(world)
-
-
-def realise(bare: Boards, reduction: Reduction, arrangement: Arrangement) -> bool:
-    """Seat every pod of the arrangement in a world from which its tenants were withdrawn; False: it does not work."""
-    base = bare.world.base
-    pods_of_unit: dict[int, list[int]] = {}
-    for key, members in sorted(reduction.pods.items()):
-        waiting = iter(members)
-        for unit, count in arrangement.pods[key]:
-            pods_of_unit.setdefault(unit, []).extend(next(waiting) for _ in range(count))
-    for unit, pods in sorted(pods_of_unit.items()):
-        mask = np.zeros(len(bare.world.base.all_nodes), dtype=bool)
-        mask[reduction.nodes[unit]] = True
-        cut = [pod for pod in pods if base.shape_of(pod).pieces is not None]
-        chosen = {
-            group: patterns for (owner, group), patterns in arrangement.patterns.items() if owner == unit
-        }
-        if cut and not seat_pieces(bare, cut, reduction.pieces.boxes[unit], chosen, reduction.pieces.keys):
-            return False
-        others = [pod for pod in pods if base.shape_of(pod).pieces is None]
-        if seat_pods(Ground(bare, allowed=mask), others) < len(others):
-            return False
-    return True
-
-
-def size_of(problem: AggregatedProblem) -> int:
-    """About how many variables a model of the problem has."""
-    return sum(len(group.patterns) for unit in problem.units for group in unit.boxes) + sum(
-        sum(unit.most[role.shape] > 0 for unit in problem.units) * (1 + len(item.scopes))
-        for item in problem.items
-        for role in item.roles
-    )
 
 
 class Rescuer:
@@ -252,57 +166,6 @@ class Rescuer:
             if isinstance(found, Boards):
                 return found
         return Refuted(is_proof=False)
-
-
-class Neighbours:
-    """Who lives in which unit of the whole problem, and how much room is there."""
-
-    def __init__(self, boards: Boards, movable: Sequence[Tenant], whole: Reduction) -> None:
-        self.boards = boards
-        self.whole = whole
-        self._movable = movable
-        nodes = seat_nodes(boards.world)
-        unit_of = whole.unit_of_node(len(boards.world.base.all_nodes))
-        self._units_of = [
-            frozenset(int(unit_of[nodes[pod]]) for pod in tenant.pods) - {-1} for tenant in movable
-        ]
-
-    def room_now(self, shape: Shape) -> NDArray[np.int64]:
-        """Slots by unit with everybody seated as they are."""
-        slots = self.boards.slots(shape, Horizon.NOW)
-        return np.array([int(slots[nodes].sum()) for nodes in self.whole.nodes], dtype=np.int64)
-
-    def room_at_most(self, shape: Shape) -> NDArray[np.int64]:
-        """Slots by unit if everybody movable were gone."""
-        index = next(i for i, one in enumerate(self.whole.shapes) if one is shape)
-        return np.array([unit.most[index] for unit in self.whole.problem.units], dtype=np.int64)
-
-    def units_of(self, tenant: Tenant) -> frozenset[int]:
-        """Units in which a tenant has pods."""
-        return self._units_of[next(i for i, one in enumerate(self._movable) if one is tenant)]
-
-    def grown(self, units: set[int], most_extra: int = 3) -> frozenset[int]:
-        """With the few units into which tenants of these reach out."""
-        grown = set(units)
-        for theirs in self._units_of:
-            if theirs & units and len(theirs - grown) <= most_extra:
-                grown |= theirs
-        return frozenset(grown)
-
-    def tenants_inside(self, units: frozenset[int]) -> list[Tenant]:
-        """Tenants with every pod in these units."""
-        return [
-            tenant
-            for tenant, theirs in zip(self._movable, self._units_of, strict=True)
-            if theirs and theirs <= units
-        ]
-
-    def mask_of(self, units: frozenset[int]) -> NDArray[np.bool_]:
-        """bool[N]: the nodes of these units."""
-        mask = np.zeros(len(self.boards.world.base.all_nodes), dtype=bool)
-        for unit in units:
-            mask[self.whole.nodes[unit]] = True
-        return mask
 
 
 def _repair_neighbourhoods(view: Neighbours, newcomer: Tenant) -> Iterator[set[int]]:

@@ -13,10 +13,10 @@ import numpy as np
 
 from kai_sched.devices.allocator import Box, PieceKey, partitions_of
 from kai_sched.placement.gangs import GangNode
-from kai_sched.placement.rearranging.rescue import (
+from kai_sched.placement.rearranging.neighbours import Neighbours
+from kai_sched.placement.reduction.effort import Effort
+from kai_sched.placement.reduction.realise import (
     NODES_BY_THEMSELVES,
-    Effort,
-    Neighbours,
     movable_of,
     realise,
     seat_nodes,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.model.devices import MAX_CONSUMERS
 from kai_sched.model.outlook import Bound, Fact
 from kai_sched.model.plan import Blocker
 from kai_sched.model.resources import amount_text
@@ -19,7 +20,6 @@ from kai_sched.placement.site.backing import UNLIMITED
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.spans import shapes_of, slots_by_domain
-from kai_sched.placement.world.world import MAX_CONSUMERS
 
 Mask = NDArray[np.bool_]
 

@@ -137,17 +137,6 @@ class Oversized:
     largest: int
 
 
-def larger_than_any_node(table: NodeTable, spec: PodSpec, allowed: Mask) -> tuple[Oversized, ...]:
-    """Resources of which the pod asks more than any allowed node has in all, in axis order."""
-    found = []
-    for name, requested in spec.requests:
-        column = table.allocatable[allowed, table.position_of[name]] if name in table.position_of else ()
-        largest = int(np.max(column, initial=0))
-        if requested > largest:
-            found.append(Oversized(name, requested, largest))
-    return tuple(found)
-
-
 def _keep_open(table: NodeTable, spec: PodSpec, sieve: Sieve) -> None:
     if not tolerates(spec.tolerations, UNSCHEDULABLE):
         sieve.keep(~table.is_cordoned, Rule.NODE_UNSCHEDULABLE, "are cordoned")

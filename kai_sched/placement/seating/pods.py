@@ -7,13 +7,13 @@ from itertools import groupby
 from typing import Final
 
 from kai_sched.devices.allocator import PIECE_UNIT, DeviceRefusal, RefusalKind, partitions_of
+from kai_sched.model.devices import MAX_CONSUMERS
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.policy import Strategy
 from kai_sched.placement.seating.conceding import concessions, seat_preferring
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.ground import Ground
-from kai_sched.placement.world.world import MAX_CONSUMERS
 
 MAX_ANCHORS: Final = 64
 """Nodes tried as the home of a claim that several pods share."""

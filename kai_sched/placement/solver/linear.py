@@ -54,17 +54,6 @@ class LinearModel:
         for variable, coefficient in terms:
             self.objective[variable] = self.objective.get(variable, 0) + coefficient
 
-    def is_satisfied_by(self, values: Sequence[int]) -> bool:
-        """Whether an assignment keeps every bound and row."""
-        return all(
-            low <= value <= high for low, value, high in zip(self.lower, values, self.upper, strict=True)
-        ) and all(
-            row.lower
-            <= sum(values[v] * c for v, c in zip(row.variables, row.coefficients, strict=True))
-            <= row.upper
-            for row in self.rows
-        )
-
     def value_of(self, values: Sequence[int]) -> int:
         """The objective of an assignment."""
         return sum(values[variable] * coefficient for variable, coefficient in self.objective.items())

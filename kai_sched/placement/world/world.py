@@ -36,9 +36,6 @@ from kai_sched.placement.world.moments import Moment
 from kai_sched.placement.world.room import Room, Seat
 from kai_sched.placement.world.stays import NOWHERE, Leave, Return, Stay, hold, release
 
-MAX_CONSUMERS = 256
-"""Entries of reservedFor that the API server accepts."""
-
 Entry = Seat | Leave | Return
 
 
