@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 import kai_sched
 from kai_sched.cli import options
@@ -18,7 +19,10 @@ from kai_sched.localcluster.fleet import fleet_objects, read_fleet
 from kai_sched.localcluster.providers import registry
 from kai_sched.localcluster.providers.ports import ProviderName
 
-CRDS = Path(kai_sched.__file__).parents[1] / "crds"
+ROOT = Path(kai_sched.__file__).parents[1]
+CRDS = ROOT / "crds"
+BEGINNINGS = (ROOT / "manifests/priority-classes.yaml", ROOT / "manifests/default-queues.yaml")
+"""What a cluster of KAI's begins with."""
 
 app = typer.Typer(
     help="A real control plane on this machine, with fake nodes: build, up, down, status.\n\n"
@@ -66,12 +70,12 @@ def up(
     ] = None,
     kubeconfig: Annotated[Path | None, typer.Option(help="Also write the kubeconfig to this file.")] = None,
 ) -> None:
-    """Start a control plane with our CRDs; print the path of its kubeconfig when it is ready.
+    """Start a control plane with our CRDs, KAI's priority classes and default queues; print the path of its kubeconfig.
 
     Example: export KUBECONFIG=$(kai-sched dev up --cluster examples/fleets/small.yaml)
     """
     started = time.monotonic()
-    objects = [] if cluster is None else _objects(cluster)
+    objects = [*_beginnings(), *([] if cluster is None else _objects(cluster))]
     errors = error_console()
     with errors.status("starting") as status:
         record = registry.up(
@@ -121,6 +125,12 @@ def _print_binaries(found: Sequence[Located]) -> None:
     folders = dict.fromkeys((one.source, one.path.parent) for one in found if one.path is not None)
     for source, folder in folders:
         out.print(f"{source}: {folder}", markup=False, soft_wrap=True)
+
+
+def _beginnings() -> list[dict[str, Any]]:
+    """Nothing where the package is installed without them."""
+    texts = [path.read_text() for path in BEGINNINGS if path.is_file()]
+    return [document for text in texts for document in yaml.safe_load_all(text) if document]
 
 
 def _objects(file: Path) -> list[dict[str, Any]]:
