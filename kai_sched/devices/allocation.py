@@ -7,7 +7,7 @@ result into it with ``DeviceState.take``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -19,7 +19,7 @@ from kai_sched.devices.outlook import Outlook
 from kai_sched.devices.plain import grant_plain
 from kai_sched.devices.pools import Pool
 from kai_sched.devices.recall import Answer, Query, recall_of
-from kai_sched.devices.refusal import DeviceRefusal, RefusalKind, Refused
+from kai_sched.devices.refusal import DeviceRefusal, RefusalKind, Refused, claim_text
 from kai_sched.devices.requests import PreparedClaim, PreparedRequest, Selection, prepare_claim
 from kai_sched.devices.results import allocation_of
 from kai_sched.devices.search import Search
@@ -34,9 +34,7 @@ class Options:
 
     now: float = 0.0
     max_steps: int = 100_000
-    """Of one search: about a second."""
-    max_steps_a_cycle: int = 150_000
-    """Of all searches of a cycle together, beyond the first steps of each: hostile claims do not add up."""
+    """Of one search; where the turn of its pod allows less, that is the limit."""
     bug_compatible: bool = False
     """Copy the known bugs of the reference's test table, for comparing with it."""
     preference: DevicePreference | None = None
@@ -51,6 +49,9 @@ class Options:
 
 DEFAULT_OPTIONS: Final = Options()
 _ALONE_STEPS: Final = 5_000
+_UNITS_A_CALL: Final = 3
+_DEVICES_A_UNIT: Final = 10
+"""Of a node whose devices are prepared for a search."""
 
 
 def allocate(
@@ -64,6 +65,10 @@ def allocate(
     if not claims:
         return ()
     pools = index.pools_of(node)
+    meter = state.meter
+    meter.charge(_UNITS_A_CALL * len(claims))
+    if not meter.is_generous and options.preference is not None:
+        options = replace(options, preference=None)
     query: Query | None = None
     bundle = index.closures.bundle(options.closure, node.name) - options.held
     if options.uses_shortcuts and not options.bug_compatible and not bundle:
@@ -73,23 +78,40 @@ def allocate(
         if plain is False:
             return _no_fit(claims, pools)
         query = recall_of(index).query(index, state, node, claims, options.preference, options.closure)
-    meter = state.meter
-    allowance = meter.search_allowance(options.max_steps, options.max_steps_a_cycle)
-    question = None if query is None else query.identity
+    meter.charge(sum(len(pool.devices) for pool in pools) // _DEVICES_A_UNIT)
+    selection = Selection(index, pools, meter, options.closure)
+    answer = _answered(_Question(index, state, pools, selection, options, bundle), query, claims)
+    if isinstance(answer, DeviceRefusal):
+        return answer
+    if answer.found is None:
+        return _no_fit(claims, pools)
+    return tuple(allocation_of(*part, node, index.features, options.now) for part in answer.found)
+
+
+def _answered(question: _Question, query: Query | None, claims: Sequence[Claim]) -> Answer | DeviceRefusal:
+    """What is remembered or searched for, charged alike; a refusal where it fails or takes more steps than allowed."""
+    meter = question.state.meter
+    allowance = meter.search_allowance(question.options.max_steps)
+    identity = None if query is None else query.identity
+    tried = meter.given_up_after(identity)
+    if identity is not None and tried >= allowance:
+        return _given_up(claims, tried)
     answer = None if query is None else query.answer(claims)
-    if answer is None or (answer.steps > allowance and not meter.has_searched(question)):
-        selection = Selection(index, pools, meter, options.closure)
-        found = _searched(_Question(index, state, pools, selection, options, bundle), claims, allowance)
+    if answer is None or (answer.is_unfinished and answer.steps < allowance):
+        found = _searched(question, claims, allowance)
         if isinstance(found, DeviceRefusal):
             return found
         answer = found
         if query is not None:
             query.keep(answer)
-    if question is None or not meter.has_searched(question):
-        meter.count_search(answer.steps, question)
-    if answer.found is None:
-        return _no_fit(claims, pools)
-    return tuple(allocation_of(*part, node, index.features, options.now) for part in answer.found)
+    if identity is not None and meter.has_searched(identity):
+        return answer
+    if answer.is_unfinished or answer.steps > allowance:
+        meter.count_search(allowance, identity, is_given_up=True)
+        return _given_up(claims, allowance)
+    meter.count_search(answer.steps, identity)
+    meter.charge(answer.units)
+    return answer
 
 
 def _searched(question: _Question, claims: Sequence[Claim], allowance: int) -> Answer | DeviceRefusal:
@@ -104,9 +126,11 @@ def _searched(question: _Question, claims: Sequence[Claim], allowance: int) -> A
         search = question.search(tuple(prepared), allowance, question.bundle)
         is_found = search.run()
     except Refused as refused:
+        culprit = culprit if search is None else claims[search.current]
+        if search is not None and refused.kind is RefusalKind.BUDGET and search.steps > allowance:
+            return Answer(allowance, None, is_unfinished=True)
         if search is not None:
             question.state.meter.count_search(search.steps)
-        culprit = culprit if search is None else claims[search.current]
         return DeviceRefusal(
             kind=refused.kind,
             claim=culprit.key,
@@ -117,9 +141,9 @@ def _searched(question: _Question, claims: Sequence[Claim], allowance: int) -> A
         )
     if not is_found:
         return Answer(search.steps, None)
-    taken = question.improved(prepared, search.attempt.results)
+    taken, units = question.improved(prepared, search.attempt.results)
     chosen = [_chosen(claim, number, search) for number, claim in enumerate(prepared)]
-    return Answer(search.steps, tuple(zip(prepared, chosen, taken, strict=True)))
+    return Answer(search.steps, tuple(zip(prepared, chosen, taken, strict=True)), units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +166,16 @@ class _Question:
         outlook = Outlook(claims, self.selection, new_attempt, self._is_served_alone)
         return Search(claims, new_attempt(), self.selection, outlook, max_steps, bundle)
 
-    def improved(self, claims: list[PreparedClaim], taken: list[list[Taken]]) -> list[list[Taken]]:
-        """The same devices, or better ones by the preference."""
+    def improved(
+        self, claims: list[PreparedClaim], taken: list[list[Taken]]
+    ) -> tuple[list[list[Taken]], int]:
+        """The same devices, or better ones by the preference; and the work that looking for them took."""
         preference = self.options.preference
         # Of what goes together there is no other choice, and the rest is not worth a check of its own.
         if preference is None or self.bundle:
-            return taken
+            return taken, 0
         improver = Improver(self.index, self.state, self.pools, claims, self.selection, preference)
-        return improver.improved(taken)
+        return improver.improved(taken), improver.units
 
     def _is_served_alone(self, claim: PreparedClaim) -> bool:
         """Raises Refused where the search for it ends so."""
@@ -161,6 +187,17 @@ def _chosen(claim: PreparedClaim, number: int, search: Search) -> list[PreparedR
         alternatives[search.chosen.get((number, position), 0)]
         for position, alternatives in enumerate(claim.requests)
     ]
+
+
+def _given_up(claims: Sequence[Claim], steps: int) -> DeviceRefusal:
+    names = ", ".join(map(claim_text, claims))
+    return DeviceRefusal(
+        kind=RefusalKind.BUDGET,
+        claim=claims[0].key,
+        request="",
+        message=f"claim {names}: the device search was given up after {steps} steps",
+        next_step="ask for fewer devices or with fewer constraints: this search takes more steps than one cycle allows",
+    )
 
 
 def _no_fit(claims: Sequence[Claim], pools: Sequence[Pool]) -> DeviceRefusal:

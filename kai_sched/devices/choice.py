@@ -6,7 +6,7 @@ passes the same checks. Ties stay with the reference's order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
@@ -42,10 +42,18 @@ class DevicePreference(Protocol):
     def pattern(self, devices: Sequence[Located], /) -> Hashable:
         """How devices lie to each other, which is all that costs depend on."""
 
+    def places(self, devices: Sequence[Located], /) -> Sequence[Hashable]:
+        """Where each device lies; where two are equal, either costs the same."""
+
 
 _SPANS: Final = 3
 MAX_SETS: Final = 300
 _MAX_CHECKS: Final = 40
+MOST_UNITS: Final = 1_000
+"""Work of choosing for one pod; the devices found so far stand when it is spent."""
+_DEVICES_A_UNIT: Final = 4
+"""Of a set whose cost is worked out."""
+_UNITS_A_CHECK: Final = 5
 
 Assignment = list[list[Taken]]
 
@@ -60,6 +68,8 @@ class Improver:
     claims: Sequence[PreparedClaim]
     selection: Selection
     preference: DevicePreference
+    units: int = 0
+    """Work done so far."""
     _damage: Damage = field(init=False)
     _free: frozenset[int] = field(init=False)
     """Ordinals of the node's devices that nobody holds and whose counters are left."""
@@ -98,12 +108,17 @@ class Improver:
         cost_of = self._cost_beside(others)
         best = cost_of(present)
         ranked: list[tuple[Cost, int, tuple[PooledDevice, ...]]] = []
-        for number, chosen in enumerate(_sets(candidates, len(slots), cost_of)):
+        for number, chosen in enumerate(self._sets(candidates, len(slots), cost_of)):
+            if self._is_spent:
+                break
             cost = cost_of(chosen)
             if cost < best:
                 ranked.append((cost, number, chosen))
         ranked.sort(key=lambda item: (item[0], item[1]))
         for _, _, chosen in ranked[:_MAX_CHECKS]:
+            if self._is_spent:
+                break
+            self.units += _UNITS_A_CHECK + sum(map(len, current))
             trial = self._checked(current, claim_index, slots, chosen)
             if trial is not None:
                 return trial
@@ -157,10 +172,61 @@ class Improver:
 
         def cost_of(chosen: Sequence[PooledDevice]) -> Cost:
             mine = (*others, *chosen)
+            self.units += 1 + len(mine) // _DEVICES_A_UNIT
             cost = preference([(entry.driver, entry.device) for entry in mine])
             return (*cost[:_SPANS], *self._broken(mine, used_sets), self._damage.lost(mine), *cost[_SPANS:])
 
         return cost_of
+
+    @property
+    def _is_spent(self) -> bool:
+        return self.units > MOST_UNITS
+
+    def _sets(
+        self,
+        candidates: list[PooledDevice],
+        count: int,
+        cost_of: Callable[[Sequence[PooledDevice]], Cost],
+    ) -> Iterable[tuple[PooledDevice, ...]]:
+        """All sets where they are few, else one grown greedily from each device."""
+        if comb(len(candidates), count) <= MAX_SETS:
+            return combinations(candidates, count)
+        return self._grown(candidates, count, cost_of)
+
+    def _grown(
+        self,
+        candidates: list[PooledDevice],
+        count: int,
+        cost_of: Callable[[Sequence[PooledDevice]], Cost],
+    ) -> Iterator[tuple[PooledDevice, ...]]:
+        """Of devices alike only the first is looked at: the others would cost the same."""
+        kinds = self._kinds(candidates)
+        for seed in [members[0] for members in kinds.values()][:_MAX_CHECKS]:
+            chosen = [seed]
+            taken = {seed}
+            while len(chosen) < count and not self._is_spent:
+                rest = [
+                    found
+                    for members in kinds.values()
+                    if (found := next((one for one in members if one not in taken), None)) is not None
+                ]
+                best = min(
+                    rest, key=lambda number: (cost_of([candidates[one] for one in (*chosen, number)]), number)
+                )
+                chosen.append(best)
+                taken.add(best)
+            if len(chosen) < count:
+                return
+            yield tuple(candidates[number] for number in sorted(chosen))
+
+    def _kinds(self, candidates: list[PooledDevice]) -> dict[Hashable, list[int]]:
+        """Positions of the candidates by kind: alike are those in one place that no counter and no share tells apart."""
+        kinds: dict[Hashable, list[int]] = {}
+        places = self.preference.places([(entry.driver, entry.device) for entry in candidates])
+        for number, (entry, place) in enumerate(zip(candidates, places, strict=True)):
+            is_plain = not entry.device.consumes_counters and not entry.device.allow_multiple_allocations
+            kinds.setdefault((place, None if is_plain else number), []).append(number)
+        return kinds
 
     def _broken(
         self, chosen: Sequence[PooledDevice], used_sets: set[tuple[PoolKey, str]]
@@ -196,24 +262,3 @@ class Improver:
                 if not is_taken:
                     return None
         return attempt.results
-
-
-def _sets(
-    candidates: list[PooledDevice], count: int, cost_of: Callable[[Sequence[PooledDevice]], Cost]
-) -> Iterable[tuple[PooledDevice, ...]]:
-    """All sets where they are few, else one grown greedily from each device."""
-    if comb(len(candidates), count) <= MAX_SETS:
-        return combinations(candidates, count)
-    return _grown(candidates, count, cost_of)
-
-
-def _grown(
-    candidates: list[PooledDevice], count: int, cost_of: Callable[[Sequence[PooledDevice]], Cost]
-) -> Iterable[tuple[PooledDevice, ...]]:
-    place = {entry.ordinal: number for number, entry in enumerate(candidates)}
-    for seed in candidates[:_MAX_CHECKS]:
-        chosen = [seed]
-        while len(chosen) < count:
-            rest = [entry for entry in candidates if entry not in chosen]
-            chosen.append(min(rest, key=lambda entry: cost_of((*chosen, entry))))
-        yield tuple(sorted(chosen, key=lambda entry: place[entry.ordinal]))

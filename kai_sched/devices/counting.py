@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -20,6 +21,7 @@ from kai_sched.devices.pools import PooledDevice, PoolKey
 from kai_sched.devices.requests import MAX_RESULTS
 from kai_sched.devices.state import DeviceState
 from kai_sched.devices.taints import blocking_taint
+from kai_sched.devices.work import CEL_STEPS_A_UNIT, WorkTally
 from kai_sched.model.devices import AllocationMode, ClaimSpec, DeviceRequest
 from kai_sched.model.ids import NodeName
 from kai_sched.model.selectors import Toleration
@@ -45,7 +47,9 @@ class Supply:
     """Devices of a node in search order."""
 
 
-_SUPPLIES: WeakKeyDictionary[DeviceIndex, dict[Hashable, Supply | None]] = WeakKeyDictionary()
+_SUPPLIES: WeakKeyDictionary[DeviceIndex, dict[Hashable, tuple[Supply | None, int]]] = WeakKeyDictionary()
+"""With the work that counting took."""
+_DEVICES_A_UNIT: Final = 64
 
 
 def plain_requirement(index: DeviceIndex, spec: ClaimSpec, closure: int = OPEN) -> PlainNeed | None:
@@ -103,18 +107,30 @@ def _count_used(names: frozenset[str], *used: Iterable[str]) -> int:
 
 def supply_of(index: DeviceIndex, key: Hashable) -> Supply | None:
     known = _SUPPLIES.setdefault(index, {})
-    if key not in known:
-        known[key] = _count_supply(index, key)  # type: ignore[arg-type]
-    return known[key]
+    if key in known:
+        index.meter.charge_once(("supply", key), known[key][1])
+    else:
+        tally = WorkTally(index.meter)
+        known[key] = _count_supply(index, key, tally), tally.units  # type: ignore[arg-type]
+        index.meter.charge_once(("supply", key), 0)
+    return known[key][0]
 
 
-def _count_supply(index: DeviceIndex, key: tuple[SelectorKey, tuple[Toleration, ...]]) -> Supply | None:
+def _count_supply(
+    index: DeviceIndex, key: tuple[SelectorKey, tuple[Toleration, ...]], tally: WorkTally
+) -> Supply | None:
     selector_key, tolerations = key
     matching: set[int] = set()
-    for entry in index.current_devices:
+    evaluated: set[int] = set()
+    for number, entry in enumerate(index.current_devices):
         verdict = index.verdict_on(selector_key, entry)
+        tally.charge(number % _DEVICES_A_UNIT == 0)
         if isinstance(verdict, str):
             return None
+        if id(verdict) not in evaluated:
+            # Devices alike in what is read are evaluated once.
+            evaluated.add(id(verdict))
+            tally.charge(verdict.steps // CEL_STEPS_A_UNIT)
         if verdict.is_match:
             if not _is_countable(index, entry):
                 return None

@@ -20,6 +20,8 @@ from kai_sched.model.nodes import Node
 from kai_sched.model.words import counted
 
 _MAX_SEARCHED_NODES = 200
+_DEVICES_A_UNIT = 10
+"""Of all nodes, counted for one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,11 @@ def _shortages(
 ) -> list[_Shortage]:
     """Every request with its counts; of alternatives the one that lacks least, because one is enough."""
     found: list[_Shortage] = []
+    devices = sum(len(pool.devices) for node in nodes for pool in index.pools_of(node))
     for claim in claims:
         for request in claim.spec.requests:
             entries = request.first_available or (request,)
+            state.meter.charge(len(entries) * (1 + devices // _DEVICES_A_UNIT))
             tried = [
                 _Shortage(
                     claim,

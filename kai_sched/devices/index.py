@@ -16,6 +16,7 @@ from kai_sched.devices.features import ALL_FEATURES, AllocatorFeatures
 from kai_sched.devices.generations import PoolKey, WholePool
 from kai_sched.devices.pools import Pool, PooledDevice, PooledSlice, gather_pools, seen_devices
 from kai_sched.devices.taints import matching_taints
+from kai_sched.devices.work import WorkMeter
 from kai_sched.model.devices import ClaimSpec, DeviceClass, DeviceResult, DeviceTaintRule, ResourceSlice
 from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
@@ -46,6 +47,8 @@ class DeviceIndex:
         self.features = features
         self.nodes = nodes
         self.node_names = frozenset(node.name for node in nodes)
+        self.meter = WorkMeter()
+        """Counts the work of the cycle at hand, which sets it."""
         self.closures = ClosureBook()
         self.plain_specs: dict[tuple[int, int], tuple[ClaimSpec, object]] = {}
         """Kept by ``devices.plain``: what is known of a claim spec, by its identity and the pod's closure."""
@@ -61,6 +64,10 @@ class DeviceIndex:
         self._pools_of: dict[str, tuple[Pool, ...]] = {}
         self._verdicts: dict[SelectorKey, dict[int, SelectorVerdict | str]] = {}
         self._compile_steps: dict[SelectorKey, int] = {}
+        self._joined: dict[
+            tuple[SelectorKey, tuple[int, ...]], tuple[list[SelectorVerdict], SelectorVerdict]
+        ] = {}
+        """Verdicts by those of single expressions that they are made of: as many as there are different answers."""
         self._paid: dict[tuple[SelectorKey, int], tuple[SelectorVerdict | str, int]] = {}
         self._devices: list[PooledDevice] = []
         for published in slices:
@@ -195,6 +202,7 @@ class DeviceIndex:
         class_name, selectors, _ = key
         device_class = self.classes[class_name]
         steps = 0
+        parts: list[SelectorVerdict] = []
         for owner, expressions in (
             (f"class {class_name}", device_class.selectors),
             ("claim {claim}", selectors),
@@ -205,11 +213,21 @@ class DeviceIndex:
                 if verdict.is_cut_short:
                     return None
                 steps += verdict.steps
+                parts.append(verdict)
                 what = "compile" if verdict.is_compile_error else "runtime"
                 if verdict.error:
                     where = f"{owner}: selector #{number} on device {entry.device_id}"
                     shown = f"{expression[:_MOST_SHOWN]}{'...' if len(expression) > _MOST_SHOWN else ''}"
                     return f"{where}: CEL {what} error: {verdict.error}; expression: {shown}", steps
                 if not verdict.is_match:
-                    return SelectorVerdict(is_match=False, steps=steps), steps
-        return SelectorVerdict(is_match=True, steps=steps), steps
+                    return self._join(key, parts, is_match=False), steps
+        return self._join(key, parts, is_match=True), steps
+
+    def _join(self, key: SelectorKey, parts: list[SelectorVerdict], *, is_match: bool) -> SelectorVerdict:
+        # The parts are kept with their answer, so that their ids are not given to others.
+        identity = key, tuple(map(id, parts))
+        known = self._joined.get(identity)
+        if known is None:
+            verdict = SelectorVerdict(is_match=is_match, steps=sum(part.steps for part in parts))
+            known = self._joined[identity] = parts, verdict
+        return known[1]

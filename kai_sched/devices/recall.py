@@ -2,8 +2,8 @@
 
 Two nodes are alike for some claims if everything that a search for them reads is equal, position by position: verdicts
 of selectors, attributes under constraints, taints, counters, capacity, places, and what is held of each device. Only
-what was found and plain "no" are kept: an error names a device, and a budget belongs to a cycle. The steps of the
-search are kept too and counted once in each cycle, so that a decision does not depend on what was decided before.
+what was found, plain "no" and "not within so many steps" are kept: an error names a device. The steps of the search are
+kept too and counted once in each cycle, so that a decision does not depend on what was decided before.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ class Answer:
 
     steps: int
     found: Found | None
+    units: int = 0
+    """The work of choosing among devices that serve."""
+    is_unfinished: bool = False
+    """It takes more steps than these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class _Kept:
     steps: int
     claims: tuple[tuple[PreparedClaim, list[PreparedRequest]], ...] | None
     taken: tuple[tuple[tuple[_Position, PreparedRequest, Amounts | None], ...], ...] = ()
+    units: int = 0
+    is_unfinished: bool = False
 
 
 @dataclass(slots=True)
@@ -77,7 +83,9 @@ class Query:
         """What is known; the devices are those of this question's node."""
         kept = self.likeness.answers.get(self.key)
         if kept is None or kept.claims is None:
-            return None if kept is None else Answer(kept.steps, None)
+            if kept is None:
+                return None
+            return Answer(kept.steps, None, is_unfinished=kept.is_unfinished)
         found = tuple(
             (
                 PreparedClaim(claim, prepared.requests, prepared.constraints),
@@ -89,14 +97,14 @@ class Query:
             )
             for claim, (prepared, chosen), taken in zip(claims, kept.claims, kept.taken, strict=True)
         )
-        return Answer(kept.steps, found)
+        return Answer(kept.steps, found, kept.units)
 
     def keep(self, answer: Answer) -> None:
         """Remember what a search has answered."""
         if len(self.likeness.answers) >= _MOST_KEPT:
             self.likeness.answers.clear()
         if answer.found is None:
-            self.likeness.answers[self.key] = _Kept(answer.steps, None)
+            self.likeness.answers[self.key] = _Kept(answer.steps, None, is_unfinished=answer.is_unfinished)
             return
         position_of = {
             entry.ordinal: (number, place)
@@ -110,6 +118,7 @@ class Query:
                 tuple((position_of[one.entry.ordinal], one.prepared, one.amounts) for one in taken)
                 for _, _, taken in answer.found
             ),
+            answer.units,
         )
 
 

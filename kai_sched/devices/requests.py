@@ -12,7 +12,7 @@ from kai_sched.devices.closures import OPEN
 from kai_sched.devices.index import CHEAP_STEPS, EXPENSIVE, DeviceIndex, SelectorKey
 from kai_sched.devices.pools import Pool, PooledDevice
 from kai_sched.devices.refusal import RefusalKind, Refused, claim_text
-from kai_sched.devices.state import WorkMeter
+from kai_sched.devices.work import WorkMeter
 from kai_sched.model.devices import AllocationMode, Claim, DeviceClass, DeviceConstraint, DeviceRequest
 
 MAX_RESULTS: Final = 32
@@ -88,21 +88,21 @@ class Selection:
         self, claim: Claim, key: SelectorKey, entry: PooledDevice, request: str
     ) -> SelectorVerdict | str:
         """An expensive verdict, as long as the cycle can pay for one more."""
-        if not self.meter.has_paid(key, entry.ordinal):
-            if self.meter.spent > _EXPENSIVE_STEPS_A_CYCLE:
+        if not self.meter.has_paid((key, entry.ordinal)):
+            if self.meter.spent_on_selectors > _EXPENSIVE_STEPS_A_CYCLE:
                 raise Refused(
                     f"claim {claim_text(claim)}, request {request}: its selectors take more evaluation steps than one"
-                    f" cycle allows ({_EXPENSIVE_STEPS_A_CYCLE}; {self.meter.spent} are spent and not all devices"
+                    f" cycle allows ({_EXPENSIVE_STEPS_A_CYCLE}; {self.meter.spent_on_selectors} are spent and not all devices"
                     " looked at)",
                     kind=RefusalKind.BUDGET,
                     request=request,
                     device=entry.device_id,
                     next_step=_CHEAPER,
                 )
-            if not self.meter.has_paid(key, _COMPILING):
-                self.meter.pay(key, _COMPILING, self.index.compile_steps(key))
+            if not self.meter.has_paid((key, _COMPILING)):
+                self.meter.pay_for_selector((key, _COMPILING), self.index.compile_steps(key))
             steps = self.index.paid_verdict_on(key, entry)[1]
-            self.meter.pay(key, entry.ordinal, steps if steps > CHEAP_STEPS else 0)
+            self.meter.pay_for_selector((key, entry.ordinal), steps if steps > CHEAP_STEPS else 0)
         return self.index.paid_verdict_on(key, entry)[0]
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from kai_sched.devices.capacity import Number, narrowed
 from kai_sched.devices.pools import PoolKey
+from kai_sched.devices.work import WorkMeter
 from kai_sched.model.devices import Claim, ClaimAllocation, DeviceResult
 
 _MERGE_ABOVE: Final = 32
@@ -37,62 +38,20 @@ class PoolUse:
 UNUSED: Final = PoolUse()
 
 
-_FREE_STEPS: Final = 1_000
-"""What each search may take, whatever others took: far more than claims of sane users need."""
-
-
-class WorkMeter:
-    """What expensive selectors and long searches have cost since the state was made.
-
-    Shared by forks: it belongs to the cycle.
-    """
-
-    __slots__ = ("_long_steps", "_paid", "_searched", "spent")
-
-    def __init__(self) -> None:
-        self.spent = 0
-        self._long_steps = 0
-        self._searched: set[object] = set()
-        self._paid: set[tuple[object, int]] = set()
-
-    def has_paid(self, key: object, ordinal: int) -> bool:
-        """Whether an evaluation is paid for: its verdict may be used as often as one likes."""
-        return (key, ordinal) in self._paid
-
-    def pay(self, key: object, ordinal: int, steps: int) -> None:
-        """Count an evaluation."""
-        self._paid.add((key, ordinal))
-        self.spent += steps
-
-    def search_allowance(self, most: int, most_of_cycle: int) -> int:
-        """Steps that the next search may take: ``most``, less if earlier searches of the cycle were long."""
-        return min(most, _FREE_STEPS + max(0, most_of_cycle - self._long_steps))
-
-    def has_searched(self, question: object) -> bool:
-        """Whether this cycle has paid for the answer already: nodes alike are searched once."""
-        return question in self._searched
-
-    def count_search(self, steps: int, question: object = None) -> None:
-        """Count what a search has taken."""
-        self._long_steps += max(0, steps - _FREE_STEPS)
-        if question is not None:
-            self._searched.add(question)
-
-
 class DeviceState:
     """Holdings by (driver, pool). ``take`` and ``release`` change this state only, never a fork or its origin."""
 
     __slots__ = ("_base", "_own", "meter")
 
-    def __init__(self) -> None:
+    def __init__(self, meter: WorkMeter | None = None) -> None:
         self._base: dict[PoolKey, PoolUse] = {}
         self._own: dict[PoolKey, PoolUse] = {}
-        self.meter = WorkMeter()
+        self.meter = meter or WorkMeter()
 
     @classmethod
-    def from_claims(cls, claims: Iterable[Claim]) -> DeviceState:
-        """What the allocations of these claims hold."""
-        state = cls()
+    def from_claims(cls, claims: Iterable[Claim], meter: WorkMeter | None = None) -> DeviceState:
+        """What the allocations of these claims hold. ``meter``: counts the work of a cycle, also what others do."""
+        state = cls(meter)
         for claim in claims:
             if claim.allocation is not None:
                 state.take(claim.allocation)
@@ -103,10 +62,9 @@ class DeviceState:
         if len(self._own) > _MERGE_ABOVE:
             self._base = {**self._base, **self._own}
             self._own = {}
-        child = DeviceState()
+        child = DeviceState(self.meter)
         child._base = self._base
         child._own = dict(self._own)
-        child.meter = self.meter
         return child
 
     def use_of(self, key: PoolKey) -> PoolUse:

@@ -179,6 +179,25 @@ class SolverReport:
     """Answers that the independent checker refused or that were no better."""
 
 
+class TurnEnd(StrEnum):
+    """How a gang's turn ended where it did not end with an answer."""
+
+    SPENT = "spent"
+    """All the work that one gang may take was spent, or deciding it failed."""
+    NOT_REACHED = "notReached"
+    """The cycle's work was spent before its turn came."""
+    RESTED = "rested"
+    """It had its turn in an earlier cycle, and others that had none went first; its verdict is the one of then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contained:
+    """A failure of our own that cost one object its decision, and nobody else anything. ``error``: its kind."""
+
+    pod_group: PodGroupKey
+    error: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The decisions of one cycle."""
@@ -191,3 +210,6 @@ class Plan:
     verdicts: tuple[Verdict, ...] = ()
     shares: tuple[QueueShare, ...] = ()
     solver: SolverReport = field(default_factory=SolverReport)
+    turns: tuple[tuple[PodGroupKey, TurnEnd], ...] = ()
+    """Gangs whose turn ended without an answer of this cycle, in key order."""
+    contained: tuple[Contained, ...] = ()

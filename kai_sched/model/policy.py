@@ -51,6 +51,8 @@ class SolverBudget:
     max_variables: int = 10_000
     search_steps: int = 200_000
     """Steps of the device search for one claim set on one node; reaching it is a verdict."""
+    work: int = 100_000
+    """Units of work, of about ten microseconds, that one cycle gives to gangs that must be searched for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from kai_sched.model.ids import NodeName, PodGroupKey, QueueName
 from kai_sched.model.nodes import Node
 from kai_sched.model.pods import PodTable
 from kai_sched.model.queues import Queue
-from kai_sched.model.rests import Rest
+from kai_sched.model.rests import Postponed, Rest
 from kai_sched.model.texts import MESSAGE, PROBLEM, shown
 from kai_sched.model.topology import Topology
 from kai_sched.model.volumes import StorageCapacity, StorageClass, Volume, VolumeClaim
@@ -83,6 +83,8 @@ class ClusterSnapshot:
     """Keys of existing ConfigMaps; None: not known, the check is skipped."""
     queues_elsewhere: tuple[tuple[QueueName, str], ...] = ()
     """Queues of other shards, each with its node pool: nobody here can use them."""
+    postponed: tuple[Postponed, ...] = ()
+    """What earlier cycles could not finish; empty in a snapshot of a cluster at rest."""
     unreadable: tuple[Unreadable, ...] = ()
     """Objects that were left out, each with the field that is wrong."""
     rests: tuple[Rest, ...] = ()

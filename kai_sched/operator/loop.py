@@ -21,7 +21,7 @@ from kai_sched.cluster.contained import Contained
 from kai_sched.cluster.mirror import Mirror
 from kai_sched.model.commands import BindGang, Command, Deallocate
 from kai_sched.model.ids import PodGroupKey
-from kai_sched.model.plan import Plan
+from kai_sched.model.plan import Plan, TurnEnd
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodGroup, PodState
@@ -29,6 +29,7 @@ from kai_sched.operator.attempts import Attempts
 from kai_sched.operator.narrator import Narrator
 from kai_sched.operator.self_check import SelfCheck
 from kai_sched.operator.telemetry import Telemetry
+from kai_sched.planning.backlog import Backlog
 from kai_sched.planning.commands import commands_for
 from kai_sched.planning.completing import is_incomplete
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
@@ -106,6 +107,7 @@ class CycleLoop:
         self._pace = pace
         self._decide_seconds = pace.decide_seconds
         self._attempts = Attempts(clock)
+        self._backlog = Backlog()
         self._groups: dict[PodGroupKey, PodGroup] = {}
         """As the last cycle saw them."""
         self.cycles = 0
@@ -154,6 +156,7 @@ class CycleLoop:
             return
         if decision.reason:
             _log.warning("decision cut short", ending=decision.ending.value, reason=decision.reason)
+        self._note_turns(plan)
         commands = self._commands(plan, snapshot)
         self._start(commands)
         self._is_unsettled = bool(commands)
@@ -227,7 +230,7 @@ class CycleLoop:
         snapshot = self._mirror.snapshot(time.time(), policy)
         self._attempts.look(snapshot)
         self._groups = {group.key: group for group in snapshot.pod_groups}
-        return replace(snapshot, rests=self._attempts.rests())
+        return replace(snapshot, rests=self._attempts.rests(), postponed=self._backlog.postponed())
 
     def _is_incomplete(self, outcome: Outcome) -> bool:
         """Whether a part of a gang runs now, and it is below its minimum."""
@@ -267,6 +270,14 @@ class CycleLoop:
                     await self._binder.drained()
             except TimeoutError:
                 return
+
+    def _note_turns(self, plan: Plan) -> None:
+        """What the plan could not finish goes into the next snapshot, and the next cycle comes at once where some had no turn."""
+        for found in plan.contained:
+            self._contained.note("deciding", found.pod_group, found.error)
+        self._backlog = self._backlog.after(plan)
+        if TurnEnd.NOT_REACHED in dict(plan.turns).values():
+            self._mirror.wake.set()
 
     def _idle_seconds(self) -> float:
         """Sooner than usual where a gang that failed waits for its next attempt."""

@@ -27,6 +27,8 @@ class Refusal:
     fitted: int = 0
     wanted: int = 0
     conflict: QuotaConflict | None = None
+    is_given_up: bool = False
+    """A search for devices took more steps than its turn had: nothing is known."""
     bound: Bound | None = None
     """The fact behind it in figures, as far as one decides."""
     sub_group: str = ""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from kai_sched.errors import InvalidInput
 from kai_sched.model.ids import PodGroupKey
-from kai_sched.model.plan import Plan, SolverReport, StageReport
+from kai_sched.model.plan import Plan, SolverReport, StageReport, TurnEnd
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.placement.reduction.effort import Effort
+from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.planning.cycle_state import CycleState
 from kai_sched.planning.decode import decode
@@ -20,6 +22,9 @@ from kai_sched.planning.opening import Opening
 from kai_sched.planning.outlook.judging import Finding, Judging
 from kai_sched.planning.stages import STAGES
 from kai_sched.planning.verdicts import NOT_JUDGED, verdicts_of
+
+_PART_OF_JUDGING: Final = 4
+"""Each plan that is made to tell what would help gets at most such a part of the work of a cycle."""
 
 
 def plan_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache | None = None) -> Plan:
@@ -55,9 +60,11 @@ def improving_plans(
         # Said before the search for better plans, which a deadline may cut short.
         yield _concluded(plan, state, findings)
     if may_improve(state):
-        state = CycleState.begin(opening)
-        improver = state.rescuer = Improver.over(state, improver.effort)
-        _run_stages(state, None)
+        again = CycleState.begin(opening, _spent(state))
+        rescuing = again.rescuer = Improver.over(again, improver.effort)
+        _run_stages(again, None)
+        if TurnEnd.NOT_REACHED not in again.turns.ends.values():
+            state, improver = again, rescuing
         if improver.rescues:
             plan = _better(state, improver, report)
             yield plan
@@ -71,8 +78,26 @@ def improving_plans(
 
 
 def _findings(state: CycleState, cache: FleetCache) -> Mapping[PodGroupKey, Finding]:
-    """What the gangs that wait may hope for, found by planning again as if this or that were otherwise."""
-    return Judging(state, _Engine(state.snapshot.fleet, state.policy, cache)).findings()
+    """What the gangs that wait may hope for, found by planning again as if this or that were otherwise.
+
+    A cycle that could not reach all of them has no work left for that.
+    """
+    if TurnEnd.NOT_REACHED in state.turns.ends.values():
+        return {}
+    solver = replace(state.policy.solver, work=state.policy.solver.work // _PART_OF_JUDGING)
+    engine = _Engine(state.snapshot.fleet, replace(state.policy, solver=solver), cache)
+    return Judging(state, engine).findings()
+
+
+def _spent(state: CycleState) -> dict[PodGroupKey, Refusal]:
+    """Gangs that took all their work: what they were told stands for the whole cycle."""
+    return {
+        key: record.refusal
+        for key, end in state.turns.ends.items()
+        if end is TurnEnd.SPENT
+        and (record := state.records.get(key)) is not None
+        and record.refusal is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +159,8 @@ def close_cycle(state: CycleState, report: SolverReport) -> Plan:
         pipelined=pipelined,
         shares=tuple(state.shares[name] for name in sorted(state.shares)),
         solver=report,
+        turns=tuple(sorted(state.turns.ends.items())),
+        contained=tuple(state.contained[key] for key in sorted(state.contained)),
     )
     return _concluded(plan, state)
 

@@ -9,11 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.devices.work import WorkMeter
 from kai_sched.fairness.ledger import Ledger
 from kai_sched.fairness.ordering import Fill, JobInQueue
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey, QueueName
-from kai_sched.model.plan import Verdict
+from kai_sched.model.plan import Contained, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -23,6 +24,7 @@ from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.room import Seat
 from kai_sched.planning.accounting import Accounting
 from kai_sched.planning.opening import Opening
+from kai_sched.planning.turns import Turns
 
 
 @dataclass(slots=True)
@@ -55,19 +57,39 @@ class CycleState:
     accounting: Accounting
     records: dict[PodGroupKey, GangRecord]
     """Gangs considered, in key order."""
+    turns: Turns
+    contained: dict[PodGroupKey, Contained] = field(default_factory=dict)
+    """Failures of our own that cost one gang its decision."""
     rescuer: Rescuer | None = None
     """None in the greedy run."""
 
     @classmethod
-    def begin(cls, opening: Opening) -> CycleState:
-        """A run from the opening on: nothing of it is built again, and nothing of it changes."""
+    def begin(cls, opening: Opening, settled: Mapping[PodGroupKey, Refusal] | None = None) -> CycleState:
+        """A run from the opening on: nothing of it is built again, and nothing of it changes.
+
+        ``settled``: what an earlier run of the same cycle has told gangs that took all their work.
+        """
+        postponed = {one.pod_group: one for one in opening.snapshot.postponed}
         return cls(
+            turns=Turns(opening.policy.solver.work, postponed, opening.snapshot.now, settled),
+            contained={found.pod_group: found for found in opening.contained},
             opening=opening,
             boards=Boards(opening.world.begin()),
             ledger=opening.ledger.fork(),
             accounting=opening.accounting.fork(),
             records={gang.group.key: GangRecord(gang) for gang in opening.gangs},
         )
+
+    @property
+    def meter(self) -> WorkMeter:
+        """What counts the work of this run."""
+        return self.boards.world.base.meter
+
+    def contain(self, record: GangRecord, error: Exception) -> None:
+        """A gang whose deciding failed is told so."""
+        group, kind = record.gang.group.key, type(error).__name__
+        self.contained[group] = Contained(group, kind)
+        record.refusal = self.turns.failed(group, kind)
 
     @property
     def snapshot(self) -> ClusterSnapshot:

@@ -7,12 +7,12 @@ enough of its pods exist.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey, QueueName, Uid
-from kai_sched.model.plan import Blocker, Outcome, Verdict
+from kai_sched.model.plan import Blocker, Contained, Outcome, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.rests import Rest
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -22,6 +22,7 @@ from kai_sched.placement.site.fabrics import FabricOf, bound_by_fabric
 from kai_sched.planning.missing_pods import Outsiders, beyond_its_subgroups, lack_of
 from kai_sched.planning.namespaces import Namespaces
 from kai_sched.planning.readiness import ClaimReadiness
+from kai_sched.planning.turns import failure
 from kai_sched.topology.domains import DomainIndex
 
 WAITING = (PodState.PENDING, PodState.GATED)
@@ -52,14 +53,24 @@ class _Facts:
     namespaces: Namespaces
 
 
+@dataclass(slots=True)
+class Demand:
+    """What the groups with a waiting pod come to, in key order."""
+
+    gangs: list[Gang] = field(default_factory=list)
+    early: list[Verdict] = field(default_factory=list)
+    """Of groups that are not considered this cycle."""
+    contained: list[Contained] = field(default_factory=list)
+
+
 def select_demand(
     snapshot: ClusterSnapshot,
     policy: Policy,
     tree: QueueTree,
     domains: DomainIndex,
     fabric_of: FabricOf,
-) -> tuple[list[Gang], list[Verdict]]:
-    """Gangs to consider, in key order, and early verdicts for the others with a waiting pod."""
+) -> Demand:
+    """Gangs to consider, and early verdicts for the others with a waiting pod."""
     groups = {group.key: group for group in snapshot.pod_groups}
     damage = {
         (found.kind, found.key): ": ".join(filter(None, (found.field, found.reason)))
@@ -68,26 +79,46 @@ def select_demand(
     rests = {rest.pod_group: rest for rest in snapshot.rests}
     outsiders = Outsiders(snapshot.pods, policy.scheduler_name)
     facts = _Facts(tree, domains, ClaimReadiness(snapshot), outsiders, Namespaces(snapshot.fleet, tree))
-    gangs: list[Gang] = []
-    verdicts: list[Verdict] = []
+    demand = Demand()
     waiting = members_by_group(snapshot)
     for key, members in sorted(waiting.items()):
         group = groups.get(key) or _missing_group(key, snapshot.pods[members[0]], policy)
-        gang = build_gang(group, members, snapshot.pods, facts.claims.is_placeable)
-        verdict = _refuse_unreadable(gang, damage) or _refuse_early(gang, members, snapshot, policy, facts)
-        if verdict is None and key in rests:
-            verdict = resting(group, rests[key])
-        if verdict is None:
-            gangs.append(bound_by_fabric(gang, snapshot.pods, fabric_of, policy.clique_label))
-        else:
-            verdicts.append(verdict)
+        try:
+            # The tree of a group that is wrong is not built: it may be what is wrong.
+            shape = replace(group, sub_groups=(), min_sub_group=None) if group.problem else group
+            gang = build_gang(shape, members, snapshot.pods, facts.claims.is_placeable)
+            verdict = _refuse_unreadable(gang, damage) or _refuse_early(
+                gang, members, snapshot, policy, facts
+            )
+            if verdict is None and key in rests:
+                verdict = resting(group, rests[key])
+            if verdict is None:
+                demand.gangs.append(bound_by_fabric(gang, snapshot.pods, fabric_of, policy.clique_label))
+            else:
+                demand.early.append(verdict)
+        except Exception as error:  # noqa: BLE001 — a mistake of ours about one group is no other's
+            kind = type(error).__name__
+            demand.contained.append(Contained(key, kind))
+            demand.early.append(_failed(group, kind))
     # Pods whose binding is tried once more wait as well, though they hold their room.
-    verdicts += [
+    demand.early += [
         resting(groups[key], rest)
         for key, rest in rests.items()
         if rest.keeps_room and key in groups and key not in waiting
     ]
-    return gangs, verdicts
+    return demand
+
+
+def _failed(group: PodGroup, error: str) -> Verdict:
+    refusal = failure(error)
+    return Verdict(
+        pod_group=group.key,
+        queue=group.queue,
+        outcome=Outcome.UNPLACED,
+        blocker=refusal.blocker,
+        message=refusal.message,
+        next_step=refusal.next_step,
+    )
 
 
 def resting(group: PodGroup, rest: Rest) -> Verdict:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kai_sched.model.ids import PodGroupKey
-from kai_sched.model.plan import Blocker, SolverReport
+from kai_sched.model.plan import Blocker, SolverReport, TurnEnd
 from kai_sched.placement.gangs import Gang
 from kai_sched.placement.rearranging.rescue import Refuted, Rescuer
 from kai_sched.placement.rearranging.tidy import Layout, Ruler, Tidying
@@ -97,7 +97,9 @@ class Improver:
 
 
 def may_improve(state: CycleState) -> bool:
-    """Whether some gang was refused for a reason that another arrangement might lift."""
+    """Whether some gang was refused for a reason that another arrangement might lift, and all had their turn."""
+    if TurnEnd.NOT_REACHED in state.turns.ends.values():
+        return False
     return any(
         record.refusal is not None
         and record.refusal.blocker in _REARRANGEABLE

@@ -9,7 +9,7 @@ from kai_sched.fairness.ledger import Ledger
 from kai_sched.fairness.shares import divide_capacity
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import QueueName
-from kai_sched.model.plan import Verdict
+from kai_sched.model.plan import Contained, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -37,6 +37,7 @@ class Opening:
     """Those considered, in key order."""
     early: tuple[Verdict, ...]
     """Verdicts of groups that are not considered at all."""
+    contained: tuple[Contained, ...] = ()
 
     @classmethod
     def of(cls, snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) -> Opening:
@@ -44,7 +45,7 @@ class Opening:
         world = build_world(snapshot, policy, cache)
         tree = QueueTree.build(snapshot.queues)
         accounting = Accounting.of(snapshot, policy, world.base.device_index)
-        gangs, early = select_demand(snapshot, policy, tree, world.base.domains, world.base.fabric_of)
+        demand = select_demand(snapshot, policy, tree, world.base.domains, world.base.fabric_of)
         total = accounting.total_capacity()
         shares = divide_capacity(tree, accounting.usage(), total, policy.k_value)
         return cls(
@@ -56,6 +57,7 @@ class Opening:
             total=total,
             ledger=Ledger.open(tree, shares),
             accounting=accounting,
-            gangs=tuple(gangs),
-            early=tuple(early),
+            gangs=tuple(demand.gangs),
+            early=tuple(demand.early),
+            contained=tuple(demand.contained),
         )

@@ -12,10 +12,11 @@ from operator import attrgetter
 
 from kai_sched.model.devices import Claim, ClaimAllocation, Consumer
 from kai_sched.model.ids import ClaimKey, Uid
-from kai_sched.model.plan import Placement, Plan
+from kai_sched.model.plan import Placement, Plan, TurnEnd
 from kai_sched.model.pods import PodTable
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import EXTENDED_RESOURCES, HOLDS_ROOM, Pod, PodClaimRef, PodState
+from kai_sched.planning.backlog import Backlog
 
 MAX_CYCLES = 100
 """Where ``until_stable`` gives up."""
@@ -39,13 +40,15 @@ def simulate(
 ) -> Simulation:
     """Run exactly ``cycles`` cycles, or (None) until one changes nothing, ``MAX_CYCLES`` at most."""
     plans: list[Plan] = []
+    backlog = Backlog()
     fixed_point_at: int | None = None
     for number in range(1, (cycles if cycles is not None else MAX_CYCLES) + 1):
         plan = decide(snapshot)
         plans.append(plan)
         following = apply_plan(snapshot, plan)
-        stable = following == snapshot
-        snapshot = replace(following, now=snapshot.now + tick_seconds)
+        stable = following == snapshot and TurnEnd.NOT_REACHED not in dict(plan.turns).values()
+        backlog = backlog.after(plan)
+        snapshot = replace(following, now=snapshot.now + tick_seconds, postponed=backlog.postponed())
         if stable and fixed_point_at is None:
             fixed_point_at = number
             if cycles is None:

@@ -10,7 +10,7 @@ A cost is a tuple, compared from the left; the smaller is better:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
 from math import comb
 from typing import Final
@@ -28,6 +28,10 @@ Pattern = tuple[tuple[int, ...], ...]
 
 _KINDS: Final = 4
 _MOST_SETS: Final = 3000
+_MOST_SEEDS: Final = 40
+_MOST_LOOKS: Final = 20_000
+"""Next devices that are looked at before the first set found stands."""
+_MOST_REMEMBERED: Final = 20_000
 
 
 class DevicePreference:
@@ -57,6 +61,8 @@ class DevicePreference:
         pattern = self.pattern(free)
         known = self._best.get((pattern, count))
         if known is None:
+            if len(self._best) >= _MOST_REMEMBERED:
+                self._best.clear()
             known = self._best[pattern, count] = _best_of(pattern, count)
         return known
 
@@ -78,6 +84,10 @@ class DevicePreference:
                 )
             )
         return tuple(pattern)
+
+    def places(self, devices: Iterable[Located]) -> list[Spots]:
+        """Where each device lies; where two are equal, either costs the same."""
+        return [self._spots_of(driver, device) for driver, device in devices]
 
     def _spots_of(self, driver: str, device: Device) -> Spots:
         known = self._spots.get(id(device))
@@ -107,19 +117,45 @@ def _best_of(pattern: Pattern, count: int) -> tuple[int, ...]:
     everything = range(len(pattern))
     if comb(len(pattern), count) <= _MOST_SETS:
         return min(combinations(everything, count), key=cost_of)
-    return min(_grown(everything, count, cost_of), key=cost_of)
+    return min(_grown(pattern, count, counts), key=cost_of)
 
 
-def _grown(
-    everything: Sequence[int], count: int, cost_of: Callable[[Sequence[int]], Cost]
-) -> Iterable[tuple[int, ...]]:
-    """From each device on, the cheapest next one until the set is full."""
-    for seed in everything:
-        chosen = [seed]
+def _grown(pattern: Pattern, count: int, counts: Sequence[Counter[object]]) -> Iterator[tuple[int, ...]]:
+    """From each kind of device on, the cheapest next one until the set is full.
+
+    Devices in one place are alike, so only the first of them is looked at. What adding one costs is told by the places
+    that it opens.
+    """
+    kinds: dict[tuple[int, ...], list[int]] = {}
+    for position, spots in enumerate(pattern):
+        kinds.setdefault(spots, []).append(position)
+    looks = 0
+    for first in list(kinds)[:_MOST_SEEDS]:
+        used = Counter({first: 1})
+        chosen = [kinds[first][0]]
+        touched: list[set[int]] = [{spot} for spot in first]
         while len(chosen) < count:
-            rest = [position for position in everything if position not in chosen]
-            chosen.append(min(rest, key=lambda position: cost_of((*chosen, position))))
+            looks += len(kinds)
+            rest = [spots for spots, members in kinds.items() if used[spots] < len(members)]
+            best = min(rest, key=lambda spots: (_added(spots, touched, counts), kinds[spots][used[spots]]))
+            chosen.append(kinds[best][used[best]])
+            used[best] += 1
+            for spot, places in zip(best, touched, strict=True):
+                places.add(spot)
         yield tuple(sorted(chosen))
+        if looks > _MOST_LOOKS:
+            return
+
+
+def _added(
+    spots: tuple[int, ...], touched: Sequence[set[int]], counts: Sequence[Counter[object]]
+) -> tuple[int, ...]:
+    """By how much a device in these places makes a set dearer; see ``_cost``."""
+    opened = [spot not in places for spot, places in zip(spots, touched, strict=True)]
+    left = (
+        counter[spot] if is_new else 0 for spot, is_new, counter in zip(spots, opened, counts, strict=True)
+    )
+    return (*(int(is_new) for is_new in opened[1:]), *left)
 
 
 def preferred_ordinals(free: Sequence[int], count: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "kai_sched").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MOST_LINES = 400
-MOST_WAIVERS = 40
+MOST_WAIVERS = 42
 BANNED_NAMES = {"utils", "util", "common", "helpers", "base_manager", "manager", "misc"}
 
 

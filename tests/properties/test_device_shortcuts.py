@@ -16,6 +16,7 @@ from kai_sched.devices.allocator import DeviceIndex, DeviceRefusal, DeviceState,
 from kai_sched.devices.closures import Closure
 from kai_sched.devices.counting import matching_free, plain_requirement
 from kai_sched.devices.search import Search
+from kai_sched.devices.work import OutOfWork
 from kai_sched.model.devices import Claim
 from kai_sched.model.ids import ClaimKey, NodeName, Uid
 from kai_sched.model.nodes import Node
@@ -128,9 +129,14 @@ def refusals(index: DeviceIndex, names: Sequence[str], budget: int) -> list[str]
         request = a_request("gpu", f'"{name}" != ""', count=7)
         claim = a_claim(request, name=name, constraints=[{"distinctAttribute": f"{DRIVER}/zone"}])
         for node in index.nodes:
-            outcome = allocate(index, state, node, [claim], Options(max_steps_a_cycle=budget))
+            try:
+                with state.meter.turn(budget - state.meter.units):
+                    outcome = allocate(index, state, node, [claim], Options())
+            except OutOfWork:
+                found.append("out of work")
+                continue
             assert isinstance(outcome, DeviceRefusal)
-            found.append(str(outcome.kind))
+            found.append(f"{outcome.kind} at {state.meter.units}")
     return found
 
 
@@ -139,14 +145,17 @@ def test_steps_of_a_recalled_search_count_like_those_of_a_search():
     index = zoned(1)
     claims = [f"c{number}" for number in range(6)]
 
-    cold = refusals(index, claims, 30_000)
+    cold = refusals(index, claims, 60_000)
 
-    assert refusals(index, claims, 30_000) == cold
-    assert set(cold) == {"no_fit", "budget"}
+    assert refusals(index, claims, 60_000) == cold
+    assert {text.split()[0] for text in cold} == {"no_fit", "budget"}
 
 
 def test_nodes_alike_are_searched_and_paid_for_once():
-    assert refusals(zoned(40), ["c"], 30_000) == ["no_fit"] * 40
+    found = refusals(zoned(40), ["c"], 60_000)
+
+    units = [int(text.removeprefix("no_fit at ")) for text in found]
+    assert units[-1] - units[0] < units[0]
 
 
 ONE = (Node(name=NodeName("n1"), labels=(("kubernetes.io/hostname", "n1"),)),)

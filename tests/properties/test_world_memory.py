@@ -31,7 +31,7 @@ GREEDY = Policy(use_solver=False)
 
 def gangs_of(world: World, snapshot: ClusterSnapshot) -> list[Gang]:
     tree = QueueTree.build(snapshot.queues)
-    gangs, _ = select_demand(snapshot, GREEDY, tree, world.base.domains, world.base.fabric_of)
+    gangs = select_demand(snapshot, GREEDY, tree, world.base.domains, world.base.fabric_of).gangs
     return [gang for gang in gangs if gang.core_pods()]
 
 

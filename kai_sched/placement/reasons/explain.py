@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.spans import shapes_of, slots_by_domain
 
 Mask = NDArray[np.bool_]
+_UNITS_A_SHAPE: Final = 10
+_ROWS_A_UNIT: Final = 200
 
 
 def explain(ground: Ground, failure: Failure) -> Refusal:
@@ -161,6 +164,7 @@ def _explain_shape(
 ) -> Refusal | None:
     """The reason if this shape alone cannot be seated ``wanted`` times, else None."""
     base = ground.world.base
+    base.meter.charge(_UNITS_A_SHAPE + len(base.all_nodes) // _ROWS_A_UNIT)
     static = base.static_mask(shape)
     if not (static.allowed & everywhere).any():
         return _static_refusal(static.explain(), wanted)

@@ -59,6 +59,7 @@ def device_refusal(
         message=f"devices for {fitted} of {counted(wanted, 'pod')}: {found.message}",
         next_step=found.next_step or general,
         is_proof=found.kind is not RefusalKind.BUDGET,
+        is_given_up=found.kind is RefusalKind.BUDGET,
         fitted=fitted,
         wanted=wanted,
         bound=_bound(found, wanted, fitted),

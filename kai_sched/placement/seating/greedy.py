@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from kai_sched.placement.gangs import Gang, GangNode, core_of, elastic_units, unit_pods
 from kai_sched.placement.reasons.explain import explain
@@ -16,6 +17,9 @@ from kai_sched.placement.seating.pins import pin_choices
 from kai_sched.placement.seating.pods import seat_pods
 from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.spans import DomainChoice, domain_choices, outward_levels
+
+_UNITS_A_SUBTREE: Final = 20
+_PODS_A_UNIT: Final = 20
 
 
 def place_core(ground: Ground, gang: Gang) -> Refusal | None:
@@ -62,6 +66,7 @@ def place_extra(
 def _place(ground: Ground, node: GangNode) -> Failure | None:
     """Seat the core of a subtree under its own constraint."""
     pods = tuple(core_of(node))
+    ground.world.base.meter.charge(_UNITS_A_SUBTREE + len(pods) // _PODS_A_UNIT)
     if not pods:
         return None
     return _under_constraint(ground, node, pods, whole=True)

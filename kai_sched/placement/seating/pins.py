@@ -25,6 +25,7 @@ from kai_sched.placement.world.world import World
 
 Mask = NDArray[np.bool_]
 MAX_PINS: Final = 64
+_DEVICES_A_UNIT: Final = 20
 
 
 def pin_choices(ground: Ground, gang: Gang) -> Iterator[dict[object, Mask]]:
@@ -62,6 +63,7 @@ def _reaches(base: WorldBase, claim: Claim) -> list[Mask]:
     """Sets of nodes that can reach devices of the claim which are no part of a node, each set once."""
     index = base.device_index
     wanted = [one for request in claim.spec.requests for one in (request.first_available or (request,))]
+    base.meter.charge(len(index.devices) * len(wanted) // _DEVICES_A_UNIT)
     found: dict[bytes, Mask] = {}
     for entry in index.current_devices:
         place = entry.device if entry.published_in.per_device_node_selection else entry.published_in

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kai_sched.devices.allocator import DeviceIndex, Options
 from kai_sched.devices.closures import OPEN
+from kai_sched.devices.work import WorkMeter
 from kai_sched.model.devices import Claim
 from kai_sched.model.ids import ClaimKey
 from kai_sched.model.policy import Policy
@@ -101,6 +102,8 @@ class WorldBase:
     custody: Custody
     held_claims: Mapping[str, tuple[ClaimKey, ...]]
     """Consumer's uid -> allocated claims that are reserved for it."""
+    meter: WorkMeter = field(default_factory=WorkMeter)
+    """Counts the work of the cycle."""
     _shape_of: dict[int, Shape] = field(default_factory=dict)
     _barred: dict[int, StaticMask] = field(default_factory=dict)
 

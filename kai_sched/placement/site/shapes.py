@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from kai_sched.placement.site.alternatives import offers_alternatives
 from kai_sched.placement.site.backing import Backing
 from kai_sched.placement.site.custody import NO_TERMS, Custody, Terms
 from kai_sched.placement.site.fabrics import Fabric, FabricOf, fabric_of_pod
+
+_UNITS_A_SHAPE: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +117,7 @@ class ShapeTable:
         fabric: Fabric | None,
         claims: Sequence[Claim],
     ) -> Shape:
+        self._index.meter.charge(_UNITS_A_SHAPE + sum(len(one.requests) for one in own))
         request = np.zeros(len(self._position), dtype=np.int64)
         for name, amount in spec.requests:
             request[self._position[name]] = amount

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,14 @@ _CLAIM_NODE_BONUS = np.int64(1) << 40
 
 _OPENED_GPU = np.int64(1) << 20
 """A part of a GPU goes where it opens the fewest GPUs before free ones are looked at (KAI: sharing 10^4 > binpack 9)."""
+
+
+_UNITS_A_BOARD: Final = 10
+_UNITS_A_REFRESH: Final = 4
+_ROWS_A_UNIT: Final = 200
+"""Nodes whose counts are worked out together."""
+_LOOKS_A_UNIT: Final = 2
+"""Nodes that are looked at one by one."""
 
 
 @dataclass(slots=True)
@@ -151,6 +160,8 @@ class Boards:
         self, shape: Shape, nodes: NDArray[np.intp] | None, horizon: Horizon
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         world, base = self.world, self.world.base
+        rows = len(base.all_nodes) if nodes is None else len(nodes)
+        base.meter.charge(_UNITS_A_REFRESH if nodes is not None else _UNITS_A_BOARD + rows // _ROWS_A_UNIT)
         everything = world.free_for(horizon) if nodes is None else self._rows(nodes, horizon)
         allowed = base.static_mask(shape).allowed
         allowed = allowed if nodes is None else allowed[nodes]
@@ -202,6 +213,7 @@ class Boards:
         self, shape: Shape, nodes: NDArray[np.intp] | None, slots: NDArray[np.int64], horizon: Horizon
     ) -> None:
         partitions = partitions_of(self.world.base.device_index)
+        self.world.base.meter.charge(len(self._named_nodes(nodes)) // _LOOKS_A_UNIT)
         devices = self.world.room(horizon).devices
         for position, node in enumerate(self._named_nodes(nodes)):
             for need in shape.pieces or ():
@@ -218,6 +230,7 @@ class Boards:
     ) -> NDArray[np.int64]:
         """One pod where it fits; returns how many whole GPUs it would open on each node."""
         opened = np.zeros_like(slots)
+        self.world.base.meter.charge(int(np.count_nonzero(slots > 0)) // _LOOKS_A_UNIT)
         for position, node in enumerate(self._named_nodes(nodes)):
             if slots[position] <= 0:
                 continue
@@ -270,7 +283,11 @@ class Boards:
 
     def _dynamic_mask(self, shape: Shape, horizon: Horizon) -> NDArray[np.bool_] | None:
         room = self.world.room(horizon)
-        return room.dynamic.mask(shape.spec) if self._touches(shape, room) else None
+        if not self._touches(shape, room):
+            return None
+        base = self.world.base
+        base.meter.charge(_UNITS_A_REFRESH + len(base.all_nodes) // _ROWS_A_UNIT)
+        return room.dynamic.mask(shape.spec)
 
     def _touches(self, shape: Shape, room: Room) -> bool:
         return self.world.base.has_dynamic_rules and room.dynamic.touches(shape.spec)

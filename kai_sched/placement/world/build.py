@@ -31,6 +31,7 @@ def build_world(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache) ->
     """The world before any decision of this cycle."""
     index = cache.index_of(snapshot.fleet, resource_names(snapshot.pods))
     base = _base(snapshot, policy, index)
+    base.device_index.meter = base.meter
     world = World(base=base, now=_room(base), homes=_homes(base))
     for position, pod in enumerate(snapshot.pods):
         if pod.state is PodState.RELEASING:
@@ -146,7 +147,7 @@ def _room(base: WorldBase) -> Room:
     volumes = VolumesView.of(base.snapshot) if base.has_dynamic_rules else None
     return Room(
         free=base.backing.open(table.allocatable - _used(base, holders, shares, reserved)),
-        devices=DeviceState.from_claims(base.snapshot.claims),
+        devices=DeviceState.from_claims(base.snapshot.claims, base.meter),
         dynamic=DynamicRules.build(table, pods if base.has_dynamic_rules else (), volumes),
         shares=shares,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from kai_sched.placement.world.room import Seat
 from kai_sched.placement.world.world import World
 
 Mask = NDArray[np.bool_]
+_NODES_A_UNIT: Final = 100
+"""That are put in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Ground:
     def ordered(self, shape: Shape, slots: NDArray[np.int64]) -> list[int]:
         """Usable nodes, best first: soft rules, then domains with most room, then cost, then name."""
         nodes = np.flatnonzero(self._usable(slots))
+        self.world.base.meter.charge(1 + len(nodes) // _NODES_A_UNIT)
         keys: list[NDArray[np.int64] | NDArray[np.float64]] = [self.costs(shape)[nodes]]
         if self.spread_over is not None:
             codes = self.spread_over[nodes]

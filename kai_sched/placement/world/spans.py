@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.world import World
 from kai_sched.topology.domains import DomainIndex
+
+_UNITS_A_SHAPE: Final = 2
+_ROWS_A_UNIT: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,12 @@ def domain_choices(
         home = homes.pop()
         return iter((DomainChoice(home, usable & (codes == home)),))
     room = domain_room(ground, codes, pods, usable)
-    return (DomainChoice(code, usable & (codes == code)) for code in room)
+    return (_choice(ground, codes, usable, code) for code in room)
+
+
+def _choice(ground: Ground, codes: NDArray[np.int32], usable: NDArray[np.bool_], code: int) -> DomainChoice:
+    ground.world.base.meter.charge(1 + len(codes) // _ROWS_A_UNIT)
+    return DomainChoice(code, usable & (codes == code))
 
 
 def domain_room(
@@ -69,6 +78,7 @@ def domain_room(
 ) -> list[int]:
     """Codes of domains that could hold the pods by counting: the tightest first, of equal ones the cheapest."""
     counts = shapes_of(ground.world, pods)
+    ground.world.base.meter.charge(len(counts) * (_UNITS_A_SHAPE + len(codes) // _ROWS_A_UNIT))
     size = int(codes.max(initial=-1)) + 1
     fits = np.ones(size, dtype=bool)
     spare = np.zeros(size, dtype=np.int64)

@@ -23,7 +23,6 @@ from kai_sched.devices.allocator import (
 )
 from kai_sched.devices.closures import OPEN
 from kai_sched.devices.pools import PooledDevice
-from kai_sched.devices.state import WorkMeter
 from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import ClaimKey
 from kai_sched.placement.site.base import WorldBase
@@ -75,10 +74,8 @@ class World:
 
     def begin(self) -> World:
         """A fork for another run from here, in which searches cost anew."""
-        world = self.fork()
-        for room in (world.now, world.later):
-            room.devices.meter = WorkMeter()
-        return world
+        self.base.meter.begin()
+        return self.fork()
 
     def fork(self) -> World:
         """An independent world with the same seats."""

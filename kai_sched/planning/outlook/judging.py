@@ -63,6 +63,8 @@ class Judging:
     state: CycleState
     engine: Engine
     units_left: int = MOST_UNITS
+    is_spent: bool = False
+    """Whether the budget was too small for the last plan: then nobody else is examined."""
     _known: dict[object, Finding | Prospect] = field(default_factory=dict)
     _empty: Bench | None = None
     _beside: Bench | None = None
@@ -83,6 +85,8 @@ class Judging:
         if any(record.placed or record.pipelined for record in self.state.records.values()):
             self._beside = Bench.over(self.engine, snapshot)
         for record in sorted(waiting, key=self._value):
+            if self.is_spent:
+                break
             finding = self._examine(self.state.snapshot, self.state, record, depth=0)
             if finding is not None:
                 found[record.gang.group.key] = finding
@@ -101,7 +105,8 @@ class Judging:
     def _waiting(self) -> Iterator[GangRecord]:
         for record in self.state.records.values():
             refusal = record.refusal
-            is_refused = refusal is not None and refusal.blocker in JUDGED
+            is_answered = record.gang.group.key not in self.state.turns.ends
+            is_refused = is_answered and refusal is not None and refusal.blocker in JUDGED
             if is_refused and not (record.placed or record.pipelined) and record.gang.core_pods():
                 yield record  # Pods above a minimum that runs wait for their own gang as for others.
 
@@ -127,6 +132,9 @@ class Judging:
             prospect = known if known is not None else self._turn(snapshot, key, depth)
         else:
             refusal = there.refusal or refusal
+        if refusal.is_given_up:
+            # Nothing is known of it, not even on an empty fleet.
+            return None
         finding = self._advised(snapshot, Case(state, record, refusal, prospect, empty), depth)
         if likeness is not None:
             self._known[likeness] = finding if prospect is Prospect.NEVER else prospect
@@ -277,14 +285,15 @@ class Judging:
     def _plan(self, snapshot: ClusterSnapshot, *, thorough: bool = False) -> CycleState | None:
         """The cycle over another snapshot; None once the budget is spent."""
         cost = _cost(snapshot)
-        if cost > self.units_left:
+        self.is_spent = cost > self.units_left
+        if self.is_spent:
             return None
         self.units_left -= cost
         return self.engine.planned(snapshot, thorough=thorough)
 
 
 def _cost(snapshot: ClusterSnapshot) -> int:
-    return len(snapshot.fleet.nodes) + len(snapshot.pods) + _UNITS_OF_A_PLAN
+    return len(snapshot.fleet.nodes) + len(snapshot.pods) + len(snapshot.claims) + _UNITS_OF_A_PLAN
 
 
 def _is_proven(record: GangRecord) -> bool:

@@ -13,8 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.fairness.ordering import Fill, JobInQueue, ServiceOrder
-from kai_sched.model.ids import QueueName
+from kai_sched.fairness.ordering import Fill, JobInQueue
 from kai_sched.model.plan import Blocker
 from kai_sched.model.queues import QuotaVector
 from kai_sched.model.workloads import PodGroup
@@ -29,6 +28,7 @@ from kai_sched.placement.world.room import Seat
 from kai_sched.placement.world.spans import shapes_of
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.limit_texts import limit_refusal, quota_refusal
+from kai_sched.planning.rounds import Rounds, Server
 
 _OF_THE_QUEUE = frozenset({Blocker.QUEUE_LIMIT, Blocker.NON_PREEMPTIBLE_OVER_QUOTA})
 """Reasons that say nothing about a like gang of another queue."""
@@ -43,41 +43,20 @@ def allocate(state: CycleState) -> None:
 class _Allocation:
     state: CycleState
     failed: dict[Hashable, tuple[Moment, Refusal]] = field(default_factory=dict)
+    allowances: dict[Hashable, float] = field(default_factory=dict)
+    """By signature: the units that the gang had which failed."""
 
     def run(self) -> None:
-        state = self.state
-        order = self._order()
-        while (length := order.run_length()) > 0:
-            jobs = order.pop_many(length if self._is_single(order.peek()) else 1)
-            if len(jobs) > 1:
-                self._serve_singles(jobs)
-                continue
-            record = state.records[jobs[0].group]
-            record.refusal = self._serve(record, jobs[0])
-            if record.refusal is None:
-                following = state.job_of(record)
-                if following is not None:
-                    order.push_back(following)
+        Rounds(
+            self.state, Server(one=self._serve_one, alike=self._serve_singles, are_alike=self._is_single)
+        ).run()
 
-    def _order(self) -> ServiceOrder:
-        state = self.state
-        jobs: dict[QueueName, list[JobInQueue]] = {}
-        for record in state.records.values():
-            job = state.job_of(record)
-            if job is not None:
-                jobs.setdefault(job.queue, []).append(job)
-        return ServiceOrder(
-            state.tree,
-            state.shares,
-            state.ledger,
-            jobs,
-            total=state.total,
-            queue_depth=state.policy.queue_depth,
-        )
+    def _serve_one(self, record: GangRecord, job: JobInQueue) -> None:
+        record.refusal = self._serve(record, job)
 
-    def _is_single(self, job: JobInQueue | None) -> bool:
+    def _is_single(self, job: JobInQueue) -> bool:
         """Whether runs of such jobs may be seated at once: one plain pod each, no topology."""
-        if job is None or job.signature is None or job.fill is not Fill.BELOW_MIN:
+        if job.signature is None or job.fill is not Fill.BELOW_MIN:
             return False
         gang = self.state.records[job.group].gang
         core = gang.core_pods()
@@ -97,6 +76,7 @@ class _Allocation:
         if signature is not None and (known := self._known_refusal(signature, record.gang)) is not None:
             return known
         before = self.state.boards.world.moment()
+        allowance = self.state.meter.left
         refusal = self._place(record, Horizon.LATER if record.waits else Horizon.NOW, is_core=is_core)
         if refusal is not None and is_core:
             refusal = self._rescue(record, refusal)
@@ -105,12 +85,16 @@ class _Allocation:
             refusal = None if later is None else refusal
         if refusal is not None and signature is not None and refusal.blocker not in _OF_THE_QUEUE:
             self.failed[signature] = (before, refusal)
+            self.allowances[signature] = allowance
         return refusal
 
     def _known_refusal(self, signature: Hashable, gang: Gang) -> Refusal | None:
         """Why a gang like this one failed, if that still holds."""
         moment, refusal = self.failed.get(signature, (None, None))
         if moment is None or refusal is None:
+            return None
+        if refusal.is_given_up and self.state.meter.left > 2 * self.allowances[signature]:
+            # With so much more work the search may well end.
             return None
         boards = self.state.boards
         if boards.still_holds(moment, shapes_of(boards.world, gang.core_pods())):
@@ -210,30 +194,37 @@ class _Allocation:
         breach = ledger.non_preemptible_over_quota(group.queue, request)
         return quota_refusal(breach, request) if breach is not None else None
 
-    def _serve_singles(self, jobs: Sequence[JobInQueue]) -> None:
-        """Many interchangeable gangs of one pod: one search seats them all."""
+    def _serve_singles(self, jobs: Sequence[JobInQueue]) -> list[JobInQueue]:
+        """Many interchangeable gangs of one pod: one search seats them all. Returns those for whom it found no place."""
         state = self.state
-        fitting: list[GangRecord] = []
+        fitting: list[JobInQueue] = []
         for job in jobs:
             record = state.records[job.group]
             record.refusal = self._over_bounds(record.gang.group, job.request)
             if record.refusal is None:
                 # Charged at once, so that the next of the run sees it; refunded below if it finds no place.
                 state.ledger.charge(job.queue, job.request, is_preemptible=record.gang.group.is_preemptible)
-                fitting.append(record)
-        pods = [record.gang.core_pods()[0] for record in fitting]
+                fitting.append(job)
+        pods = [state.records[job.group].gang.core_pods()[0] for job in fitting]
         mark = state.boards.world.checkpoint()
-        seated = seat_pods(Ground(state.boards), pods) if pods else 0
+        try:
+            seated = seat_pods(Ground(state.boards), pods) if pods else 0
+        except Exception:
+            self._refund(fitting)
+            raise
         nodes = state.boards.world.base.table.nodes
-        for record, seat in zip(fitting, state.boards.world.seats_since(mark), strict=False):
+        for job, seat in zip(fitting, state.boards.world.seats_since(mark), strict=False):
+            record = state.records[job.group]
             record.placed.append(seat.pod)
             record.gang = record.gang.after({seat.pod: nodes[seat.node].name})
         state.accounting.note_placed(pods[:seated])
-        job_of = {job.group: job for job in jobs}
-        for record in fitting[seated:]:
-            job = job_of[record.gang.group.key]
-            state.ledger.refund(job.queue, job.request, is_preemptible=record.gang.group.is_preemptible)
-            record.refusal = self._serve(record, job)
+        self._refund(fitting[seated:])
+        return fitting[seated:]
+
+    def _refund(self, jobs: Sequence[JobInQueue]) -> None:
+        for job in jobs:
+            group = self.state.records[job.group].gang.group
+            self.state.ledger.refund(job.queue, job.request, is_preemptible=group.is_preemptible)
 
 
 def _record_seats(state: CycleState, record: GangRecord, seats: Sequence[Seat], horizon: Horizon) -> None:

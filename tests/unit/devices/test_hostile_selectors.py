@@ -290,7 +290,7 @@ def test_a_search_that_takes_too_many_steps_is_given_up_with_a_verdict():
 
     verdict = decided.verdict_of("p")
     assert verdict.blocker is Blocker.DEVICES
-    assert "claim team/claim, request gpu: the device search was given up after 500 steps" in verdict.message
+    assert "claim team/claim: the device search was given up after 500 steps" in verdict.message
     assert not verdict.is_proof
 
 
