@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kai_sched.devices.attempt import Taken
 from kai_sched.devices.choice import DevicePreference
@@ -20,6 +21,9 @@ from kai_sched.devices.requests import PreparedClaim, PreparedRequest
 from kai_sched.devices.state import DeviceState
 from kai_sched.model.devices import Claim
 from kai_sched.model.nodes import Node
+
+_MOST_SPECS: Final = 4096
+"""Kept for one fleet; more of them are forgotten all at once."""
 
 Granted = tuple[PreparedClaim, list[PreparedRequest], list[Taken]]
 
@@ -68,6 +72,8 @@ def _plain_spec(index: DeviceIndex, claim: Claim, closure: int) -> _PlainSpec | 
     known = index.plain_specs.get((id(claim.spec), closure))
     if known is None or known[0] is not claim.spec:
         known = (claim.spec, _described(index, claim, closure))
+        if len(index.plain_specs) >= _MOST_SPECS:
+            index.plain_specs.clear()
         index.plain_specs[id(claim.spec), closure] = known
     found = known[1]
     assert found is None or isinstance(found, _PlainSpec)

@@ -25,7 +25,9 @@ from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
 
 _MOST_KEPT = 20_000
-"""Nodes and answers kept for one set of claims; more of them are forgotten all at once."""
+"""Answers kept for one set of claims; more of them are forgotten all at once."""
+_MOST_SEEN = 500_000
+"""Sets of claims times nodes: each set remembers what every node is to it."""
 
 Found = tuple[tuple[PreparedClaim, list[PreparedRequest], list[Taken]], ...]
 """For each claim the claim, the alternative chosen for each request, and the devices."""
@@ -145,7 +147,7 @@ class Recall:
         key = (asked, preference is None, closure)
         likeness = self._known.get(key)
         if likeness is None:
-            if len(self._known) >= _MOST_KEPT:
+            if len(self._known) >= max(16, _MOST_SEEN // (len(index.nodes) + 1)):
                 self._known.clear()
             likeness = _Likeness(tuple(claim.spec for claim in claims))
             self._known[key] = likeness

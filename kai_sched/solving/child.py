@@ -22,6 +22,7 @@ from kai_sched.placement.site.base import FleetCache
 from kai_sched.placement.solver import cpsat
 from kai_sched.planning.cycle import improving_plans
 from kai_sched.solving.frames import decode, read_frame_from, write_frame
+from kai_sched.solving.interning import KnownSpecs
 from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready
 
 _BETWEEN_PLANS_SECONDS = 0.25
@@ -67,6 +68,7 @@ class _Worker:
         self._replies = replies
         self._fleet = Fleet()
         self._cache = FleetCache()
+        self._specs = KnownSpecs()
 
     def serve(self, parts: list[bytes]) -> None:
         request = decode(parts)
@@ -76,7 +78,9 @@ class _Worker:
             self._fleet = request.fleet
         started = time.perf_counter()
         try:
-            self._decide(request.columns.restore(self._fleet), request)
+            snapshot = request.columns.restore(self._fleet)
+            self._specs.adopt(snapshot)
+            self._decide(snapshot, request)
         except Exception as error:  # noqa: BLE001 — any mistake in deciding is the parent's to judge
             is_input = isinstance(error, InvalidInput)
             text = str(error) if is_input else traceback.format_exc()
