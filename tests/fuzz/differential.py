@@ -18,7 +18,7 @@ from tests.fuzz.reference import Reference
 
 RELEASE_FEATURES = AllocatorFeatures(list_type_attributes=False, compatibility_groups=False)
 """What is on by default in the release."""
-PATIENT = Options(max_steps=50_000_000, max_steps_a_cycle=50_000_000)
+PATIENT = Options(max_steps=50_000_000)
 """The reference searches on until its caller loses patience; one case in some thousands takes millions of steps."""
 
 
