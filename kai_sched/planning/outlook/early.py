@@ -17,6 +17,8 @@ _AS_IT_STANDS = frozenset(
     }
 )
 """Reasons that waiting does not end."""
+_MOST_CREATED = 1_000
+"""Pods that are made on trial. A user may ask for two thousand million; that is told, and not tried."""
 
 
 def early_outlook(verdict: Verdict) -> Outlook | None:
@@ -54,6 +56,6 @@ def _completing(state: CycleState, verdict: Verdict) -> tuple[Action, ...]:
     actions: list[Action] = []
     if gated:
         actions.append(Action(kind=ActionKind.UNGATE))
-    if missing > 0 and there:
+    if 0 < missing <= _MOST_CREATED and there:
         actions.append(Action(kind=ActionKind.CREATE_PODS, amount=missing))
     return tuple(actions)
