@@ -60,6 +60,10 @@ witness: $(STAMP) ## Plans of a corpus by another commit and by this tree, compa
 tamper: $(STAMP) ## Every promise of a plan broken once: what the independent judge says
 	@$(BIN)/python -m tests.tamper
 
+.PHONY: hostile
+hostile: controlplane ## What somebody may send to hurt others, on a real control plane: how long a bystander waits (ARGS="WORLD ...")
+	@$(BIN)/python -m tests.hostile $(ARGS)
+
 .PHONY: bench
 bench: controlplane ## A benchmark: WHAT=decide, claims, watch or controlplane (ARGS="--help" for its options)
 	@$(BIN)/python -m benchmarks.$(or $(WHAT),decide) $(ARGS)

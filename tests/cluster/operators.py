@@ -193,7 +193,7 @@ def start_operator(cluster: LocalCluster) -> Iterator[StartOperator]:
         ) -> RunningOperator:
             where = on or cluster
             if id(where) not in accounts:
-                accounts[id(where)] = stack.enter_context(_account(where))
+                accounts[id(where)] = stack.enter_context(account(where))
             operator = RunningOperator(
                 where, accounts[id(where)], *flags, environment=environment, through=through
             )
@@ -217,7 +217,7 @@ def operator(start_operator: StartOperator) -> RunningOperator:
 
 
 @contextmanager
-def _account(cluster: LocalCluster) -> Iterator[str]:
+def account(cluster: LocalCluster) -> Iterator[str]:
     """A namespace of its own with the role of manifests/ in it, and the priority classes."""
     namespace = f"kai-sched-{next(_numbers)}"
     cluster.new_namespace(namespace)

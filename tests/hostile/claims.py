@@ -35,13 +35,13 @@ def all_of(parts: list[Documents]) -> Documents:
     return [document for part in parts for document in part]
 
 
-@SHELF.world(30, live=100)
+@SHELF.world(30, live=33)
 def nine_requests_on_eight_devices(namespace: str, size: int) -> Documents:
     requests = [a_request(f"r{n}") for n in range(9)]
     return all_of([with_pod(f"p{n}", namespace, *requests) for n in range(size)])
 
 
-@SHELF.world(8, live=60)
+@SHELF.world(8, live=20)
 def nine_requests_each_its_own(namespace: str, size: int) -> Documents:
     return all_of(
         [
@@ -51,7 +51,7 @@ def nine_requests_each_its_own(namespace: str, size: int) -> Documents:
     )
 
 
-@SHELF.world(8, live=60)
+@SHELF.world(8, live=20)
 def one_of_eight_nine_times(namespace: str, size: int) -> Documents:
     return all_of(
         [
@@ -66,21 +66,21 @@ def one_of_eight_nine_times(namespace: str, size: int) -> Documents:
     )
 
 
-@SHELF.world(15, live=60)
+@SHELF.world(15, live=20)
 def nested_selectors(namespace: str, size: int) -> Documents:
     return all_of(
         [with_pod(f"p{n}", namespace, a_request(selector=nested(2, f'{UUID} != "{n}"'))) for n in range(size)]
     )
 
 
-@SHELF.world(5, live=20)
+@SHELF.world(5, live=6)
 def deeply_nested_selectors(namespace: str, size: int) -> Documents:
     return all_of(
         [with_pod(f"p{n}", namespace, a_request(selector=nested(7, f'{UUID} != "{n}"'))) for n in range(size)]
     )
 
 
-@SHELF.world(5, live=20)
+@SHELF.world(5, live=6)
 def parentheses_without_end(namespace: str, size: int) -> Documents:
     expressions = (
         "(" * 3000 + "true" + ")" * 3000,
@@ -97,7 +97,7 @@ def parentheses_without_end(namespace: str, size: int) -> Documents:
     )
 
 
-@SHELF.world(5, live=20)
+@SHELF.world(5, live=6)
 def patterns_that_explode(namespace: str, size: int) -> Documents:
     text = "a" * 2000
     patterns = (
@@ -111,7 +111,7 @@ def patterns_that_explode(namespace: str, size: int) -> Documents:
     )
 
 
-@SHELF.world(1, live=5)
+@SHELF.world(1, live=4)
 def selectors_that_fail(namespace: str, size: int) -> Documents:
     expressions = (
         "device.attributes['x'].y == 'z'",
@@ -128,7 +128,7 @@ def selectors_that_fail(namespace: str, size: int) -> Documents:
     )
 
 
-@SHELF.world(3, live=60)
+@SHELF.world(3, live=20)
 def alternatives_that_never_fit(namespace: str, size: int) -> Documents:
     def alternatives(pod: int) -> Document:
         options = [{"name": f"a{n}", **devices(9, f'{UUID} != "{pod}-{n}"')} for n in range(8)]
@@ -137,7 +137,7 @@ def alternatives_that_never_fit(namespace: str, size: int) -> Documents:
     return all_of([with_pod(f"p{n}", namespace, alternatives(n)) for n in range(size)])
 
 
-@SHELF.world(6, live=60)
+@SHELF.world(6, live=20)
 def devices_that_must_differ_and_do_not(namespace: str, size: int) -> Documents:
     constraints = [{"distinctAttribute": f"{DRIVER}/model"}]
     return all_of(
@@ -150,14 +150,14 @@ def devices_that_must_differ_and_do_not(namespace: str, size: int) -> Documents:
     )
 
 
-@SHELF.world(15, live=60)
+@SHELF.world(15, live=20)
 def devices_that_must_match_and_do_not(namespace: str, size: int) -> Documents:
     requests = [a_request(f"r{n}", count=2) for n in range(4)]
     constraints = [{"matchAttribute": f"{DRIVER}/uuid", "requests": ["r3"]}]
     return all_of([with_pod(f"p{n}", namespace, *requests, constraints=constraints) for n in range(size)])
 
 
-@SHELF.world(4, live=15)
+@SHELF.world(4, live=5)
 def thirty_two_claims_a_pod(namespace: str, size: int) -> Documents:
     documents: Documents = []
     for pod in range(size):
@@ -174,14 +174,14 @@ def one_claim_of_thirty_two_cpus(namespace: str, size: int) -> Documents:
     )
 
 
-@SHELF.world(8, live=12)
+@SHELF.world(8, live=4)
 def claims_of_all_cpus(namespace: str, size: int) -> Documents:
     return all_of(
         [with_pod(f"p{n}", namespace, a_request(count=32, device_class=CPU_DRIVER)) for n in range(size)]
     )
 
 
-@SHELF.world(20, live=40)
+@SHELF.world(20, live=13)
 def many_claims_of_eight_cpus(namespace: str, size: int) -> Documents:
     return all_of(
         [with_pod(f"p{n}", namespace, a_request(count=8, device_class=CPU_DRIVER)) for n in range(size)]
@@ -204,7 +204,7 @@ def claims_of_two_to_the_63(namespace: str, size: int) -> Documents:
     ]
 
 
-@SHELF.world(20, live=60)
+@SHELF.world(20, live=20)
 def one_claim_for_all(namespace: str, size: int) -> Documents:
     return [
         a_claim("shared", namespace, a_request(count=9)),
@@ -212,19 +212,19 @@ def one_claim_for_all(namespace: str, size: int) -> Documents:
     ]
 
 
-@SHELF.world(50, live=150)
+@SHELF.world(50, live=50)
 def claims_that_do_not_exist(namespace: str, size: int) -> Documents:
     return [a_pod(f"p{n}", namespace, claims=tuple(f"none-{n}-{k}" for k in range(10))) for n in range(size)]
 
 
-@SHELF.world(4, live=8)
+@SHELF.world(4, live=4)
 def parameters_of_ten_kilobytes(namespace: str, size: int) -> Documents:
     opaque = {"driver": DRIVER, "parameters": {"text": "x" * 9000}}
     config = [{"opaque": opaque}] * 32
     return all_of([with_pod(f"p{n}", namespace, a_request(), config=config) for n in range(size)])
 
 
-@SHELF.world(5, live=30)
+@SHELF.world(5, live=10)
 def huge_slices(namespace: str, size: int) -> Documents:
     attributes = {f"a{n}": {"string": "x" * 60} for n in range(20)}
     slices = [
@@ -254,7 +254,7 @@ def pools_that_contradict_themselves(namespace: str, size: int) -> Documents:
     ]
 
 
-@SHELF.world(50, live=100)
+@SHELF.world(50, live=33)
 def taint_rules_without_selector(namespace: str, size: int) -> Documents:
     taint = {"key": "example.com/bad", "value": "x", "effect": "NoExecute"}
     rules: Documents = [

@@ -36,7 +36,7 @@ def a_topology(name: str, *labels: str) -> Document:
     }
 
 
-@SHELF.world(300, live=600)
+@SHELF.world(300, live=200)
 def flat_subgroups(namespace: str, size: int) -> Documents:
     parts = [{"name": f"s{n}", "minMember": 1} for n in range(size)]
     return [
@@ -50,7 +50,7 @@ def subgroups_four_hundred_deep(namespace: str, size: int) -> Documents:
     return [a_group("g", namespace, subGroups=chain(size)), member("p", namespace, "g", f"s{size - 1}")]
 
 
-@SHELF.world(50, live=150)
+@SHELF.world(50, live=50)
 def subgroups_sixteen_deep(namespace: str, size: int) -> Documents:
     return [
         document
@@ -71,7 +71,7 @@ def subgroups_in_a_circle(namespace: str, size: int) -> Documents:
     ]
 
 
-@SHELF.world(40, live=60)
+@SHELF.world(40, live=20)
 def every_subgroup_close_together(namespace: str, size: int) -> Documents:
     wish = {"topology": "evil", "preferredTopologyLevel": "rack"}
     parts = [{"name": f"s{n}", "minMember": 2, "topologyConstraint": wish} for n in range(size)]
@@ -87,18 +87,18 @@ def every_subgroup_close_together(namespace: str, size: int) -> Documents:
     ]
 
 
-@SHELF.world(500, live=600)
+@SHELF.world(500, live=200)
 def groups_without_pods(namespace: str, size: int) -> Documents:
     return [a_group(f"g{n}", namespace, minMember=5) for n in range(size)]
 
 
-@SHELF.world(20, live=60)
+@SHELF.world(20, live=20)
 def gangs_that_never_gather(namespace: str, size: int) -> Documents:
     groups = [a_group(f"g{n}", namespace, minMember=MOST - n) for n in range(size)]
     return [*groups, *(a_pod(f"p{n}", namespace, group=f"g{n}") for n in range(size))]
 
 
-@SHELF.world(200, live=400)
+@SHELF.world(200, live=133)
 def a_gang_that_cannot_fit(namespace: str, size: int) -> Documents:
     return [
         a_group("g", namespace, minMember=size),
@@ -106,7 +106,7 @@ def a_gang_that_cannot_fit(namespace: str, size: int) -> Documents:
     ]
 
 
-@SHELF.world(60, live=100)
+@SHELF.world(60, live=33)
 def a_gang_that_avoids_itself(namespace: str, size: int) -> Documents:
     term = {"labelSelector": {"matchLabels": {"a": "b"}}, "topologyKey": "kubernetes.io/hostname"}
     apart = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
@@ -116,7 +116,7 @@ def a_gang_that_avoids_itself(namespace: str, size: int) -> Documents:
     ]
 
 
-@SHELF.world(100, live=200)
+@SHELF.world(100, live=66)
 def members_of_all_shapes(namespace: str, size: int) -> Documents:
     return [
         a_group("g", namespace, minMember=size),
@@ -155,19 +155,19 @@ def durations_that_are_none(namespace: str, size: int) -> Documents:
     return documents
 
 
-@SHELF.world(200, live=300)
+@SHELF.world(200, live=100)
 def queues_in_a_circle(namespace: str, size: int) -> Documents:
     queues = [a_queue(f"evil-{n}", parentQueue=f"evil-{(n + 1) % size}") for n in range(size)]
     return [*queues, *(a_pod(f"p{n}", namespace, queue=f"evil-{n}") for n in range(10))]
 
 
-@SHELF.world(200, live=300)
+@SHELF.world(200, live=100)
 def queues_hundreds_deep(namespace: str, size: int) -> Documents:
     queues = [a_queue(f"evil-{n}", **({"parentQueue": f"evil-{n - 1}"} if n else {})) for n in range(size)]
     return [*queues, a_pod("p", namespace, queue=f"evil-{size - 1}", requests={GPU: "1"})]
 
 
-@SHELF.world(200, live=300)
+@SHELF.world(200, live=100)
 def a_queue_a_pod(namespace: str, size: int) -> Documents:
     queues = [a_queue(f"evil-{n}", parentQueue=f"none-{n}" if n % 3 == 0 else "evil-1") for n in range(size)]
     return [

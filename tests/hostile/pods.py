@@ -23,17 +23,17 @@ def expression(key: str, operator: str = "Exists", *values: str) -> Document:
     }
 
 
-@SHELF.world(300, live=600)
+@SHELF.world(300, live=200)
 def shapes_that_fit(namespace: str, size: int) -> Documents:
     return [a_pod(f"p{n}", namespace, requests={"cpu": f"{1 + n}m"}) for n in range(size)]
 
 
-@SHELF.world(60, live=600)
+@SHELF.world(60, live=200)
 def shapes_too_large(namespace: str, size: int) -> Documents:
     return [a_pod(f"p{n}", namespace, requests={"cpu": f"{100_000 + n}m"}) for n in range(size)]
 
 
-@SHELF.world(40, live=150)
+@SHELF.world(40, live=50)
 def anti_affinity_terms(namespace: str, size: int) -> Documents:
     def terms(pod: int) -> Documents:
         return [{"labelSelector": expression(f"k{pod}-{n}"), "topologyKey": HOST} for n in range(20)]
@@ -43,7 +43,7 @@ def anti_affinity_terms(namespace: str, size: int) -> Documents:
     ]
 
 
-@SHELF.world(40, live=150)
+@SHELF.world(40, live=50)
 def preferred_affinity_terms(namespace: str, size: int) -> Documents:
     def terms(pod: int) -> Documents:
         term = [{"labelSelector": expression(f"k{pod}-{n}"), "topologyKey": HOST} for n in range(50)]
@@ -53,7 +53,7 @@ def preferred_affinity_terms(namespace: str, size: int) -> Documents:
     return [a_pod(f"p{n}", namespace, affinity={"podAffinity": {soft: terms(n)}}) for n in range(size)]
 
 
-@SHELF.world(40, live=150)
+@SHELF.world(40, live=50)
 def node_affinity_terms(namespace: str, size: int) -> Documents:
     def affinity(pod: int) -> Document:
         return node_affinity(*(expression(f"k{pod}-{n}", "DoesNotExist") for n in range(100)))
@@ -61,13 +61,13 @@ def node_affinity_terms(namespace: str, size: int) -> Documents:
     return [a_pod(f"p{n}", namespace, affinity=affinity(n)) for n in range(size)]
 
 
-@SHELF.world(20, live=60)
+@SHELF.world(20, live=20)
 def a_thousand_terms(namespace: str, size: int) -> Documents:
     terms = [expression(f"k{n}", "In", f"v{n}") for n in range(1000)]
     return [a_pod(f"p{n}", namespace, affinity=node_affinity(*terms)) for n in range(size)]
 
 
-@SHELF.world(15, live=150)
+@SHELF.world(15, live=50)
 def spread_constraints(namespace: str, size: int) -> Documents:
     def constraints(pod: int) -> Documents:
         rule = {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
@@ -83,7 +83,7 @@ def spread_constraints(namespace: str, size: int) -> Documents:
     return [a_pod(f"p{n}", namespace, topologySpreadConstraints=constraints(n)) for n in range(size)]
 
 
-@SHELF.world(40, live=150)
+@SHELF.world(40, live=50)
 def tolerations(namespace: str, size: int) -> Documents:
     def all_of(pod: int) -> Documents:
         return [{"key": f"t{pod}-{n}", "operator": "Exists"} for n in range(200)]
@@ -91,39 +91,39 @@ def tolerations(namespace: str, size: int) -> Documents:
     return [a_pod(f"p{n}", namespace, tolerations=all_of(n)) for n in range(size)]
 
 
-@SHELF.world(2, live=8)
+@SHELF.world(2, live=4)
 def a_megabyte_of_affinity(namespace: str, size: int) -> Documents:
     values = [f"{n:05d}-{'x' * 45}" for n in range(14_000)]
     affinity = node_affinity(expression("a", "In", *values))
     return [a_pod(f"p{n}", namespace, affinity=affinity) for n in range(size)]
 
 
-@SHELF.world(2, live=8)
+@SHELF.world(2, live=4)
 def a_megabyte_of_tolerations(namespace: str, size: int) -> Documents:
     all_of = [{"key": f"{n:05d}-{'x' * 45}", "operator": "Exists"} for n in range(11_000)]
     return [a_pod(f"p{n}", namespace, tolerations=all_of) for n in range(size)]
 
 
-@SHELF.world(2, live=8)
+@SHELF.world(2, live=4)
 def a_megabyte_of_labels(namespace: str, size: int) -> Documents:
     labels = {f"{n:05d}-{'k' * 40}": "v" * 40 for n in range(9_000)}
     return [a_pod(f"p{n}", namespace, labels=labels) for n in range(size)]
 
 
-@SHELF.world(20, live=60)
+@SHELF.world(20, live=20)
 def annotations_as_large_as_they_may_be(namespace: str, size: int) -> Documents:
     annotations = {"kai.scheduler/topology": "x" * 120_000, "pod-group-name": "y" * 120_000}
     return [a_pod(f"p{n}", namespace, annotations=annotations) for n in range(size)]
 
 
-@SHELF.world(5, live=10)
+@SHELF.world(5, live=4)
 def thousands_of_node_selectors(namespace: str, size: int) -> Documents:
     return [
         a_pod(f"p{n}", namespace, nodeSelector={f"k{k}": f"v{n}" for k in range(5000)}) for n in range(size)
     ]
 
 
-@SHELF.world(5, live=10)
+@SHELF.world(5, live=4)
 def five_hundred_containers(namespace: str, size: int) -> Documents:
     pods = [a_pod(f"p{n}", namespace) for n in range(size)]
     for pod in pods:
@@ -133,7 +133,7 @@ def five_hundred_containers(namespace: str, size: int) -> Documents:
     return pods
 
 
-@SHELF.world(12, live=60)
+@SHELF.world(12, live=20)
 def hundreds_of_host_ports(namespace: str, size: int) -> Documents:
     pods = [a_pod(f"p{n}", namespace) for n in range(size)]
     for number, pod in enumerate(pods):
@@ -142,7 +142,7 @@ def hundreds_of_host_ports(namespace: str, size: int) -> Documents:
     return pods
 
 
-@SHELF.world(10, live=30)
+@SHELF.world(10, live=10)
 def volumes_that_do_not_exist(namespace: str, size: int) -> Documents:
     def volumes(pod: int) -> Documents:
         return [
@@ -242,7 +242,7 @@ def forged_groups_of_gpus(namespace: str, size: int) -> Documents:
     ]
 
 
-@SHELF.world(10, live=60)
+@SHELF.world(10, live=20)
 def priority_by_label(namespace: str, size: int) -> Documents:
     return [
         a_pod(f"p{n}", namespace, labels={"priorityClassName": "system-node-critical"}, requests={GPU: "8"})
@@ -250,12 +250,12 @@ def priority_by_label(namespace: str, size: int) -> Documents:
     ]
 
 
-@SHELF.world(100, live=300)
+@SHELF.world(100, live=100)
 def pods_of_groups_that_do_not_exist(namespace: str, size: int) -> Documents:
     return [a_pod(f"p{n}", namespace, group=f"none-{n}", requests={GPU: "1"}) for n in range(size)]
 
 
-@SHELF.world(50, live=200)
+@SHELF.world(50, live=66)
 def owners_that_own_each_other(namespace: str, size: int) -> Documents:
     def owned(name: str, owner: str) -> Document:
         reference: dict[str, Any] = {
@@ -270,7 +270,7 @@ def owners_that_own_each_other(namespace: str, size: int) -> Documents:
     return [owned(f"p{n}", f"p{(n + 1) % size}") for n in range(size)]
 
 
-@SHELF.world(50, live=150)
+@SHELF.world(50, live=50)
 def comparisons_with_huge_numbers(namespace: str, size: int) -> Documents:
     numbers = ("9" * 60, str(2**63), "-" + "9" * 60, "1e5", "\u0663")
     return [
