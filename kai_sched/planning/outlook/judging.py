@@ -27,9 +27,11 @@ from kai_sched.planning.outlook.early import early_outlook, early_remedy
 from kai_sched.planning.outlook.holders import MOST_LEAVERS, Holders, as_groups
 from kai_sched.planning.outlook.remedies import Case, remedies
 
-MOST_UNITS = 10_000
+MOST_UNITS = 2_000
 """Nodes and pods that the plans of one cycle's judging may hold together."""
 _UNITS_OF_A_PLAN = 50
+_UNITS_OF_A_SERVE = 5
+_NODES_A_UNIT = 20
 _MOST_STEPS = 3
 """Actions that follow one another until a gang fits; more are no advice."""
 _MOST_ALTERNATIVES = 2
@@ -146,7 +148,7 @@ class Judging:
         """The world without anybody else, nothing seated, and what becomes of the gang there."""
         bench = self._empty if depth == 0 and not self._is_tied(key) else None
         if bench is not None:
-            there = bench.serve(key)
+            there = self._served(bench, key)
             if there is None or there.placed or there.pipelined or _is_proven(there):
                 return bench.state, there
         empty = self._plan(alone(snapshot, key), thorough=True)
@@ -155,6 +157,12 @@ class Judging:
             return None, None
         empty.boards.world.rollback(0)
         return empty, empty.records.get(key)
+
+    def _served(self, bench: Bench, key: PodGroupKey) -> GangRecord | None:
+        """What becomes of the gang on a bench. Cheap, but there may be thousands of gangs."""
+        self.units_left -= _UNITS_OF_A_SERVE + len(self.state.snapshot.fleet.nodes) // _NODES_A_UNIT
+        self.is_spent = self.is_spent or self.units_left <= 0
+        return bench.serve(key)
 
     def _is_tied(self, key: PodGroupKey) -> bool:
         """Whether it holds something already, or shares something that others may hold."""
@@ -170,7 +178,7 @@ class Judging:
             beside = self._plan(beside_running(snapshot, key))
             is_free = beside is not None and _fits(beside, key)
         else:
-            there = self._beside.serve(key) if self._beside is not None else None
+            there = self._served(self._beside, key) if self._beside is not None else None
             is_free = there is not None and bool(there.placed or there.pipelined)
         return Prospect.NOT_YOUR_TURN if is_free else Prospect.NOT_NOW
 
