@@ -1,7 +1,8 @@
 """Beside every hostile world of tests/hostile a bystander with room is bound soon, on one control plane, by one operator.
 
-``make hostile`` prints the figures, and wants less than 2 s. Here a case fails after 10 s only, so that a loaded machine
-fails nobody; ``KAI_SCHED_HOSTILE_SECONDS`` is another limit. Worlds of ``KNOWN`` may take longer.
+``make hostile`` measures all worlds, prints the figures and wants less than 2 s. Here a few of every sort stand for
+them, and a case fails after 10 s only, so that a loaded machine fails nobody; ``KAI_SCHED_HOSTILE_SECONDS`` is another
+limit.
 """
 
 from __future__ import annotations
@@ -16,11 +17,21 @@ from kai_sched.localcluster.wipe import wipe
 from kai_sched.model.texts import MESSAGE
 from tests.hostile.stage import Stage, staged
 from tests.hostile.world import World
-from tests.hostile.worlds import KNOWN, WORLDS
+from tests.hostile.worlds import WORLDS
 
 MOST_SECONDS = float(os.environ.get("KAI_SCHED_HOSTILE_SECONDS", "10"))
-KNOWN_SECONDS = 30.0
-"""Bound in the end, whatever a world is known for."""
+SAMPLE = (
+    "a-megabyte-of-affinity",
+    "a-megabyte-of-labels",
+    "counts-of-two-to-the-63",
+    "partitions-with-huge-names",
+    "escapes-for-terminals",
+    "forged-groups-of-gpus",
+    "subgroups-four-hundred-deep",
+    "subgroups-in-a-circle",
+    "bindings-that-are-refused",
+    "patterns-that-explode",
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +43,10 @@ def stage(control_plane: LocalCluster) -> Iterator[Stage]:
         wipe(control_plane.api)
 
 
-@pytest.mark.parametrize("world", WORLDS, ids=str)
+@pytest.mark.parametrize("world", [world for world in WORLDS if world.name in SAMPLE], ids=str)
 def test_a_bystander_is_bound_soon_beside(stage: Stage, world: World) -> None:
     found = stage.measure(world)
 
     assert found.created
-    assert found.seconds < (KNOWN_SECONDS if world.name in KNOWN else MOST_SECONDS)
+    assert found.seconds < MOST_SECONDS
     assert [text for text in found.told if len(text) > MESSAGE] == []

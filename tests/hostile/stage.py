@@ -149,7 +149,10 @@ def staged(cluster: LocalCluster) -> Iterator[Stage]:
         operator = RunningOperator(cluster, name)
         try:
             operator.wait_ready().wait_leading()
-            yield Stage(cluster, operator)
+            stage = Stage(cluster, operator)
+            # The first pod of all waits for what is made once.
+            stage.measure(World("nothing", lambda _namespace, _size: [], 1, 1))
+            yield stage
             operator.stop()
         finally:
             operator.kill()

@@ -28,7 +28,6 @@ KNOWN: Final[dict[str, str]] = dict.fromkeys(
         "priority-by-label",
         "pods-of-groups-that-do-not-exist",
         "owners-that-own-each-other",
-        "comparisons-with-huge-numbers",
         "flat-subgroups",
         "subgroups-sixteen-deep",
     ),
