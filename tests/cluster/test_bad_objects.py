@@ -28,7 +28,7 @@ def a_class(name: str, expression: str) -> Document:
 def with_odd_nodes(cluster: LocalCluster) -> None:
     """One without any status, one whose driver contradicts itself, one whose driver told half, one that is not."""
     cluster.api.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "bare"}})
-    with_nodes(cluster, dra=1, gpus=4)
+    with_nodes(cluster, dra=1, gpus=8)
     (good,) = cluster.api.list("ResourceSlice")
     odd = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice"}
     for node, slices, told in (("contrary", 2, 2), ("half", 2, 1), ("absent", 1, 1)):
@@ -44,7 +44,7 @@ def with_odd_nodes(cluster: LocalCluster) -> None:
 
 
 def with_odd_claims(cluster: LocalCluster, namespace: str) -> tuple[str, ...]:
-    """Names of claims that nobody can have."""
+    """Names of claims that nobody can have; beside them ``haunted``, which is given back and had elsewhere."""
     cluster.api.create(a_class("failing", FAILS))
     cluster.api.create(a_claim("no-class", namespace, deviceClassName="nobody"))
     cluster.api.create(a_claim("failing-class", namespace, deviceClassName="failing"))
@@ -54,7 +54,7 @@ def with_odd_claims(cluster: LocalCluster, namespace: str) -> tuple[str, ...]:
     strange = a_claim("strange-constraint", namespace, count=2)
     strange["spec"]["devices"]["constraints"] = [{"matchAttribute": "example.com/nothing"}]
     cluster.api.create(strange)
-    # Somebody wrote an allocation that can be used nowhere.
+    # Somebody wrote an allocation that can be used nowhere, and nobody uses it.
     made = cluster.api.create(a_claim("haunted", namespace))
     made |= {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim"}
     result = {"request": "gpus", "driver": CLASS, "pool": "half", "device": "gpu-0"}
@@ -67,7 +67,7 @@ def with_odd_claims(cluster: LocalCluster, namespace: str) -> tuple[str, ...]:
     }
     made["status"] = {"allocation": {"devices": {"results": [result]}, "nodeSelector": nowhere}}
     cluster.api.replace(made, subresource="status")
-    return ("no-class", "failing-class", "failing-request", "far-too-many", "strange-constraint", "haunted")
+    return ("no-class", "failing-class", "failing-request", "far-too-many", "strange-constraint")
 
 
 def with_odd_pods(cluster: LocalCluster, namespace: str, claims: tuple[str, ...]) -> set[str]:
@@ -78,8 +78,10 @@ def with_odd_pods(cluster: LocalCluster, namespace: str, claims: tuple[str, ...]
     pods.append(a_pod("without-room", namespace, gpus=2**40))
     cluster.api.create(a_pod_group("endless", namespace, minMember=2**31 - 1))
     pods.append(a_pod("of-endless", namespace, group="endless"))
+    odd = {pod["metadata"]["name"] for pod in pods}
+    pods.append(using(a_pod("wants-haunted", namespace), "haunted"))
     cluster.api.create_all(pods)
-    return {pod["metadata"]["name"] for pod in pods}
+    return odd
 
 
 def why_waiting(cluster: LocalCluster, namespace: str) -> dict[str, str]:
@@ -107,9 +109,10 @@ def test_odd_claims_slices_nodes_and_pods_hurt_nobody_else_and_are_told_why(
     cluster.api.create_all(a_pod(name, namespace, group="gang", template="two-gpus") for name in good)
     cluster.api.create(a_pod("plain", namespace))
 
-    operator.wait_until(lambda: nodes_of(cluster, namespace).keys() >= {*good, "plain"}, "the good ones")
+    served = {*good, "plain", "wants-haunted"}
+    operator.wait_until(lambda: nodes_of(cluster, namespace).keys() >= served, "the good ones")
     nodes = nodes_of(cluster, namespace)
-    assert nodes.keys() == {*good, "plain"}
+    assert nodes.keys() == served
     assert {nodes[name] for name in good} == {"dra-0"}
     assert operator.entries("cycle failed") == []
 
