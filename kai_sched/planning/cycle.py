@@ -82,11 +82,11 @@ def _findings(state: CycleState, cache: FleetCache) -> Mapping[PodGroupKey, Find
 
     A cycle that could not reach all of them has no work left for that.
     """
-    if TurnEnd.NOT_REACHED in state.turns.ends.values():
+    if TurnEnd.NOT_REACHED in state.turns.ends.values() or not state.policy.advice_units:
         return {}
     solver = replace(state.policy.solver, work=state.policy.solver.work // _PART_OF_JUDGING)
     engine = _Engine(state.snapshot.fleet, replace(state.policy, solver=solver), cache)
-    return Judging(state, engine).findings()
+    return Judging(state, engine, state.policy.advice_units).findings()
 
 
 def _spent(state: CycleState) -> dict[PodGroupKey, Refusal]:

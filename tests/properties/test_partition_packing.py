@@ -128,10 +128,10 @@ def cases(draw: st.DrawFn, gangs: st.SearchStrategy[Gang] = single_pieces) -> Ca
 
 def assert_as_brute_force(case: Case) -> Plan:
     snapshot = snapshot_of(case)
-    plans = list(improving_plans(snapshot, Policy()))
+    plans = list(improving_plans(snapshot, Policy(advice_units=0)))
 
     for plan in plans:
-        assert check_plan(snapshot, Policy(), plan) == ()
+        assert check_plan(snapshot, Policy(advice_units=0), plan) == ()
     assert placed(plans[-1]) == admitted_in_order(case)
     refused = [verdict for verdict in plans[-1].verdicts if verdict.outcome is Outcome.UNPLACED]
     assert all(verdict.is_proof for verdict in refused)
@@ -169,10 +169,12 @@ def test_a_large_queue_is_served_no_worse_than_by_first_fit(seed: int) -> None:
     case = mixed_queue(seed, nodes=6, gpus=8, load=0.98)
     snapshot = snapshot_of(case)
 
-    first_fit = placed(plan_cycle(snapshot, Policy(use_solver=False, device_choice=DeviceChoice.REFERENCE)))
-    plan = plan_cycle(snapshot, Policy())
+    first_fit = placed(
+        plan_cycle(snapshot, Policy(advice_units=0, use_solver=False, device_choice=DeviceChoice.REFERENCE))
+    )
+    plan = plan_cycle(snapshot, Policy(advice_units=0))
 
-    assert check_plan(snapshot, Policy(), plan) == ()
+    assert check_plan(snapshot, Policy(advice_units=0), plan) == ()
     assert in_order(placed(plan), case) >= in_order(first_fit, case)
     assert len(placed(plan)) >= len(first_fit)
     assert slices(placed(plan), case) >= slices(first_fit, case)
@@ -184,10 +186,12 @@ def test_a_large_gang_that_first_fit_seats_is_seated(seed: int) -> None:
     gang = tuple(itertools.chain.from_iterable(queue.gangs))
     snapshot = snapshot_of(Case(queue.nodes, queue.gpus, (gang,)))
 
-    first_fit = plan_cycle(snapshot, Policy(use_solver=False, device_choice=DeviceChoice.REFERENCE))
-    plan = plan_cycle(snapshot, Policy())
+    first_fit = plan_cycle(
+        snapshot, Policy(advice_units=0, use_solver=False, device_choice=DeviceChoice.REFERENCE)
+    )
+    plan = plan_cycle(snapshot, Policy(advice_units=0))
 
-    assert check_plan(snapshot, Policy(), plan) == ()
+    assert check_plan(snapshot, Policy(advice_units=0), plan) == ()
     assert len(placed(plan)) >= len(placed(first_fit))
 
 
@@ -205,9 +209,9 @@ def test_a_gang_that_first_fit_strands_is_cut_jointly() -> None:
     stranded = Case(1, 1, ((("3g.40gb",),), (("4g.40gb",),)))
 
     first_fit = plan_cycle(
-        snapshot_of(stranded), Policy(use_solver=False, device_choice=DeviceChoice.REFERENCE)
+        snapshot_of(stranded), Policy(advice_units=0, use_solver=False, device_choice=DeviceChoice.REFERENCE)
     )
 
     assert placed(first_fit) == [0]
-    assert placed(plan_cycle(snapshot_of(together), Policy())) == [0]
-    assert placed(plan_cycle(snapshot_of(stranded), Policy())) == [0, 1]
+    assert placed(plan_cycle(snapshot_of(together), Policy(advice_units=0))) == [0]
+    assert placed(plan_cycle(snapshot_of(stranded), Policy(advice_units=0))) == [0, 1]

@@ -27,8 +27,6 @@ from kai_sched.planning.outlook.early import early_outlook, early_remedy
 from kai_sched.planning.outlook.holders import MOST_LEAVERS, Holders, as_groups
 from kai_sched.planning.outlook.remedies import Case, remedies
 
-MOST_UNITS = 2_000
-"""Nodes and pods that the plans of one cycle's judging may hold together."""
 _UNITS_OF_A_PLAN = 50
 _UNITS_OF_A_SERVE = 5
 _NODES_A_UNIT = 20
@@ -64,7 +62,8 @@ class Judging:
 
     state: CycleState
     engine: Engine
-    units_left: int = MOST_UNITS
+    units_left: int
+    """See ``Policy.advice_units``."""
     is_spent: bool = False
     """Whether the budget was too small for the last plan: then nobody else is examined."""
     _known: dict[object, Finding | Prospect] = field(default_factory=dict)
