@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from kai_sched.model.columns import Column, pack, unpack
@@ -27,7 +27,7 @@ class SnapshotColumns:
         packed: dict[str, Packed] = {}
         for field in fields(snapshot):
             value = getattr(snapshot, field.name)
-            if isinstance(value, tuple) and value and len(set(map(type, value))) == 1:
+            if isinstance(value, tuple) and len(set(map(type, value))) == 1 and is_dataclass(value[0]):
                 packed[field.name] = pack(type(value[0]), value)
         stripped: dict[str, Any] = dict.fromkeys(packed, ())
         return cls(replace(snapshot, fleet=Fleet(version=snapshot.fleet.version), **stripped), packed)

@@ -54,13 +54,17 @@ def test_bad_objects_hurt_nobody_else(
     for kind, name, where, word in (
         ("Queue", "snake", "", "parentQueue"),
         ("PodGroup", "circle", namespace, "subGroups"),
-        ("SchedulingShard", "default", "", "no-such-knob"),
     ):
         operator.wait_until(
             lambda k=kind, n=name, w=where: invalid_of(cluster.api.get(k, n, w)).get("status") == "True",  # type: ignore[misc]
             f"condition Invalid on {kind} {name}",
         )
         assert word in invalid_of(cluster.api.get(kind, name, where))["message"]
+    # The rest of the shard holds: its key is named, and nothing is invalid.
+    conditions = cluster.api.get("SchedulingShard", "default")["status"]["conditions"]
+    told = {one["type"]: (one["status"], one["message"]) for one in conditions}
+    assert told["KeysNotServed"][0] == "True"
+    assert "no-such-knob" in told["KeysNotServed"][1]
     operator.wait_until(lambda: "Orphan" in str(cluster.api.get("Queue", "orphan").get("status")))
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kai_sched.errors import SolverFailed
+from kai_sched.model.ids import QueueName
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import Fleet
 from kai_sched.model.workloads import PodState
@@ -32,6 +33,16 @@ def test_a_snapshot_arrives_as_it_was_sent() -> None:
     assert isinstance(received, DecideRequest)
     assert received.fleet is not None
     assert received.columns.restore(received.fleet) == snapshot
+
+
+def test_records_that_are_plain_pairs_arrive_too() -> None:
+    snapshot = replace(a_snapshot(nodes=[a_node("n1")]), queues_elsewhere=((QueueName("q"), "gold"),))
+
+    _, *parts = encode(SnapshotColumns.of(snapshot))
+    received = decode([bytes(part) for part in parts])
+
+    assert isinstance(received, SnapshotColumns)
+    assert received.restore(snapshot.fleet) == snapshot
 
 
 def test_the_fleet_does_not_travel_with_the_work() -> None:
