@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from kai_sched.model.quantity import parse_quantity, rounded_up
-from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, HUGE_PAGES, MEMORY, PODS
+from kai_sched.model.resources import CPU, EPHEMERAL_STORAGE, HUGE_PAGES, MEMORY
 from kai_sched.model.texts import shown
 
 _MILLI: Final = 1000
@@ -59,11 +59,6 @@ def text_of(resource: str, amount: int) -> str:
 def number_of(value: float) -> float | int:
     """An amount as documents carry it: whole where it is whole."""
     return int(value) if abs(value) < EXACT and value == int(value) else value
-
-
-def is_counted_by_name(resource: str) -> bool:
-    """Whether a resource is an extended one (devices), not one that every node has."""
-    return "/" in resource and resource not in _BYTES and resource not in {CPU, PODS}
 
 
 def _bounded(amount: int, text: str) -> int:

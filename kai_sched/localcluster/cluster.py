@@ -204,10 +204,6 @@ class LocalCluster:
         self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         self._wait_for_account(name)
 
-    def log_of(self, program: str) -> str:
-        """The log of one of the processes, by its binary's name."""
-        return (self._layout.logs / f"{program}.log").read_text(errors="replace")
-
     def alive(self) -> dict[str, int]:
         """Name and process id of every part that runs."""
         return {

@@ -56,8 +56,3 @@ def amount_text(name: str, amount: int) -> str:
     if name in {MEMORY, EPHEMERAL_STORAGE} or name.startswith(HUGE_PAGES):
         return format_quantity(Fraction(amount))
     return str(amount)
-
-
-def fits_in(wanted: Amounts, free: Mapping[str, int]) -> bool:
-    """Whether every wanted amount is free."""
-    return all(value <= free.get(name, 0) for name, value in wanted)

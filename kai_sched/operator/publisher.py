@@ -88,11 +88,6 @@ class Publisher:
         """Seconds of the clock by which it holds back."""
         return self._clock()
 
-    @property
-    def queued(self) -> int:
-        """Sayings not written yet."""
-        return len(self._outbox) + len(self._again)
-
     def offer(self, saying: Saying) -> bool:
         """Write a saying if it is news; a newer one about the same subject replaces it. Whether it was written before.
 

@@ -79,6 +79,3 @@ class Raised:
     number: int
     error: str
     is_input: bool
-
-
-Reply = Ready | Improved | Finished | Raised

@@ -14,8 +14,7 @@ import yaml
 from aiohttp import web
 
 from kai_sched.localcluster import LocalCluster
-
-_HOP_BY_HOP = {"connection", "host", "keep-alive", "transfer-encoding", "content-length", "upgrade"}
+from tests.cluster.proxy import hang_up, passed
 
 
 @dataclass
@@ -51,7 +50,7 @@ class FaultyServer:
     def cut(self) -> None:
         """Every open connection ends without a word."""
         for request in self._open.values():
-            _hang_up(request)
+            hang_up(request)
 
     def freeze(self) -> None:
         """Nothing that is open is ever heard of again, and it does not end either."""
@@ -79,16 +78,13 @@ class FaultyServer:
             del self._open[id(request)]
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
+        headers = passed(request)
         address = f"{self.cluster.url}{request.raw_path}"
         try:
             async with self.session.request(
                 request.method, address, data=body or None, headers=headers
             ) as answer:
-                passed = {
-                    key: value for key, value in answer.headers.items() if key.lower() not in _HOP_BY_HOP
-                }
-                response = web.StreamResponse(status=answer.status, headers=passed)
+                response = web.StreamResponse(status=answer.status, headers=passed(answer))
                 await response.prepare(request)
                 async for part in answer.content.iter_any():
                     if id(request) in self._frozen:
@@ -99,7 +95,7 @@ class FaultyServer:
                 await response.write_eof()
                 return response
         except aiohttp.ClientError:
-            _hang_up(request)
+            hang_up(request)
             return web.Response(status=502)
 
     async def run(self) -> web.AppRunner:
@@ -129,8 +125,3 @@ async def faulty(cluster: LocalCluster) -> AsyncIterator[FaultyServer]:
         server.cut()
         await runner.cleanup()
         await server.session.close()
-
-
-def _hang_up(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()

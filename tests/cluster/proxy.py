@@ -26,7 +26,7 @@ ALLOCATION = r"PUT .*/resourceclaims/[^/]+/status$"
 BINDING = r"POST .*/pods/[^/]+/binding$"
 DECIDED = rf"{FINALIZER}|{ALLOCATION}|{BINDING}"
 """The writes that carry out decisions."""
-_HOP_BY_HOP = {"connection", "host", "keep-alive", "transfer-encoding", "content-length", "upgrade"}
+HOP_BY_HOP = {"connection", "host", "keep-alive", "transfer-encoding", "content-length", "upgrade"}
 
 Action = Callable[[], None]
 
@@ -147,7 +147,7 @@ class Proxy:
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.StreamResponse:
         self._check(request)
-        headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
+        headers = passed(request)
         timeout = aiohttp.ClientTimeout(total=None)
         address = f"{self._cluster.url}{request.raw_path}"
         try:
@@ -159,8 +159,8 @@ class Proxy:
                     text = await answer.read()
                     await self._act(f"{request.method} {request.path}", is_after=True)
                     self._check(request)
-                    return web.Response(status=answer.status, body=text, headers=_passed(answer))
-                response = web.StreamResponse(status=answer.status, headers=_passed(answer))
+                    return web.Response(status=answer.status, body=text, headers=passed(answer))
+                response = web.StreamResponse(status=answer.status, headers=passed(answer))
                 await response.prepare(request)
                 async for part in answer.content.iter_any():
                     self._check(request)
@@ -168,12 +168,12 @@ class Proxy:
                 await response.write_eof()
                 return response
         except aiohttp.ClientError as error:
-            _hang_up(request)
+            hang_up(request)
             raise ConnectionResetError from error
 
     def _check(self, request: web.Request) -> None:
         if self._is_cut:
-            _hang_up(request)
+            hang_up(request)
             raise ConnectionResetError
 
     async def _act(self, line: str, *, is_after: bool) -> bool:
@@ -210,10 +210,12 @@ def proxy_to(cluster: LocalCluster) -> Iterator[Proxy]:
     assert proxy.failures == []
 
 
-def _passed(answer: aiohttp.ClientResponse) -> dict[str, str]:
-    return {key: value for key, value in answer.headers.items() if key.lower() not in _HOP_BY_HOP}
+def passed(message: aiohttp.ClientResponse | web.Request) -> dict[str, str]:
+    """The headers that a proxy hands on."""
+    return {key: value for key, value in message.headers.items() if key.lower() not in HOP_BY_HOP}
 
 
-def _hang_up(request: web.Request) -> None:
+def hang_up(request: web.Request) -> None:
+    """End the connection without a word."""
     if request.transport is not None:
         request.transport.abort()

@@ -9,9 +9,9 @@ from tests.hostile.world import World
 
 WORLDS: Final[tuple[World, ...]] = (*pods.SHELF.worlds, *groups.SHELF.worlds, *claims.SHELF.worlds)
 
-_UNTIL_ITS_DEADLINE: Final = (
-    "a cycle looks for better plans and for advice until its deadline of five seconds, and binds only then; "
-    "who comes meanwhile waits for its end, and for that of the next one"
+_AFTER_THE_CYCLE: Final = (
+    "a cycle binds when it has told what waiting gangs may hope for; who comes meanwhile waits for its end, and for "
+    "that of the next one"
 )
 KNOWN: Final[dict[str, str]] = dict.fromkeys(
     (
@@ -31,6 +31,8 @@ KNOWN: Final[dict[str, str]] = dict.fromkeys(
         "flat-subgroups",
         "subgroups-sixteen-deep",
     ),
-    _UNTIL_ITS_DEADLINE,
+    _AFTER_THE_CYCLE,
 )
-"""Worlds beside which a bystander was seen to wait two seconds or more on a control plane, and why."""
+"""Worlds beside which a bystander was once seen to wait two seconds or more, on a busy machine, and the likely cause.
+
+Measured before ``Policy.advice_units`` bounded that cause, and not since."""
