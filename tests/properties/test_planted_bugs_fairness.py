@@ -137,6 +137,7 @@ def _build_unsorted(queues, build=laws.QueueTree.build):
         children={name: as_listed(below) for name, below in tree.children.items()},
         leaves=tree.leaves,
         paths=tree.paths,
+        kinds=tree.kinds,
     )
 
 

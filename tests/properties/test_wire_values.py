@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kai_sched.api.quantities import amount_in, text_of
+from kai_sched.api.quantities import MOST, amount_in, text_of
 from kai_sched.api.times import format_duration, format_micro_time, format_time, parse_duration, parse_time
 from kai_sched.model.quantity import format_quantity, parse_quantity
 
@@ -30,13 +31,16 @@ def test_an_exact_quantity_is_the_same_after_writing_and_reading_it(value: Fract
 
 
 @given(st.integers(0, 5000), st.sampled_from(["", "k", "M", "G", "Ki", "Mi", "Gi", "m", "u"]))
-def test_amounts_are_never_below_the_exact_value_and_less_than_one_unit_above(
+def test_amounts_are_never_below_the_exact_value_and_less_than_one_unit_above_or_refused_whole(
     number: int, suffix: str
 ) -> None:
-    exact = parse_quantity(f"{number}{suffix}")
-
-    assert 0 <= amount_in("memory", f"{number}{suffix}") - exact < 1
-    assert 0 <= amount_in("cpu", f"{number}{suffix}") - exact * 1000 < 1
+    text = f"{number}{suffix}"
+    for resource, exact in (("memory", parse_quantity(text)), ("cpu", parse_quantity(text) * 1000)):
+        if exact > MOST:
+            with pytest.raises(ValueError, match="more than any machine has"):
+                amount_in(resource, text)
+        else:
+            assert 0 <= amount_in(resource, text) - exact < 1
 
 
 @given(st.integers(0, 4_000_000_000))

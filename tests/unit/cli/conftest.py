@@ -35,6 +35,9 @@ class Run(Protocol):
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    # The width is the test's to say, not that of whoever started the tests.
+    monkeypatch.delenv("COLUMNS", raising=False)
+
     def answer(*arguments: object) -> Answer:
         monkeypatch.setattr("sys.argv", ["kai-sched", *map(str, arguments)])
         capsys.readouterr()

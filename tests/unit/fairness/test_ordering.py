@@ -214,17 +214,6 @@ def test_refund_brings_a_queue_forward_again():
     assert order.peek().uid == "a0"
 
 
-def test_adopted_fork_is_what_counts_from_then_on():
-    order, ledger = an_order(two(), [a_job("a", "a0"), a_job("b", "b0")])
-    fork = ledger.fork()
-    fork.charge("a", QuotaVector(gpu=2), is_preemptible=True)
-    assert order.peek().uid == "a0"
-
-    order.use(fork)
-
-    assert order.peek().uid == "b0"
-
-
 def test_run_is_as_long_as_the_queue_stays_first():
     jobs = [*(a_job("a", f"a{index}") for index in range(4)), a_job("b", "b0"), a_job("b", "b1")]
     order, _ = an_order(two(), jobs, held={"b": QuotaVector(gpu=2)})
