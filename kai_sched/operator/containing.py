@@ -20,6 +20,7 @@ from kai_sched.model.rests import Rest
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodState
 from kai_sched.operator.subjects import Subject, subjects_of
+from kai_sched.solving.messages import Prospects
 from kai_sched.solving.process import TRIES
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
@@ -49,6 +50,8 @@ class Solver(Protocol):
         self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float, *, tries: int = ...
     ) -> Decision: ...
 
+    async def prospects(self, decision: Decision) -> Prospects | None: ...
+
 
 @dataclass(slots=True)
 class _LeftOut:
@@ -72,6 +75,10 @@ class Containing:
     def stats(self) -> SolvingStats:
         """Of the solver, probes included."""
         return self.solver.stats
+
+    async def prospects(self, decision: Decision) -> Prospects | None:
+        """See the solver's."""
+        return await self.solver.prospects(decision)
 
     async def decide(self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float) -> Decision:
         """The solver's decision, if need be without the gangs that make it fail."""

@@ -26,12 +26,14 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodGroup, PodState
 from kai_sched.operator.attempts import Attempts
+from kai_sched.operator.hopes import Hopes
 from kai_sched.operator.narrator import Narrator
 from kai_sched.operator.self_check import SelfCheck
 from kai_sched.operator.telemetry import Telemetry
 from kai_sched.planning.backlog import Backlog
 from kai_sched.planning.commands import commands_for
 from kai_sched.planning.completing import is_incomplete
+from kai_sched.solving.messages import Prospects
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +48,8 @@ class Solver(Protocol):
     async def decide(
         self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float
     ) -> Decision: ...
+
+    async def prospects(self, decision: Decision) -> Prospects | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,9 @@ class CycleLoop:
         self._decide_seconds = pace.decide_seconds
         self._attempts = Attempts(clock)
         self._backlog = Backlog()
+        self._hopes = Hopes()
+        self._listening: asyncio.Task[None] | None = None
+        """To what those may hope for who wait after the last cycle."""
         self._groups: dict[PodGroupKey, PodGroup] = {}
         """As the last cycle saw them."""
         self.cycles = 0
@@ -118,14 +125,18 @@ class CycleLoop:
 
     async def run(self) -> None:
         """Cycle after cycle; a cycle that fails costs itself only."""
-        while True:
-            try:
-                await self.cycle()
-            except Exception:  # noqa: BLE001 — one cycle's failure must not end the operator
-                _log.exception("cycle failed", cycle=self.cycles)
-                self._is_unsettled = True
-            self.last_cycle_at = self._clock()
-            await self._until_due()
+        try:
+            while True:
+                try:
+                    await self.cycle()
+                except Exception:  # noqa: BLE001 — one cycle's failure must not end the operator
+                    _log.exception("cycle failed", cycle=self.cycles)
+                    self._is_unsettled = True
+                self.last_cycle_at = self._clock()
+                await self._until_due()
+        finally:
+            if self._listening is not None:
+                self._listening.cancel()
 
     async def cycle(self) -> None:
         """One pass from snapshot to commands."""
@@ -163,10 +174,8 @@ class CycleLoop:
         guard = self._contained.guard
         with guard("grouping", "all pod groups"):
             self._is_unsettled |= self._write_groups()
-        stock = self._mirror.stock
-        told = self._attempts.told(plan, snapshot)
-        with guard("telling", "all objects"):
-            self._narrator.tell_cycle(snapshot, told, stock.queues.documents, stock.pod_groups.documents)
+        self._tell(plan, snapshot)
+        self._listening = asyncio.create_task(self._hear_prospects(decision, plan, snapshot))
         with guard("metrics", "all queues"):
             self._measure(snapshot, plan, commands, policy)
         with guard("self_check", "the cluster"):
@@ -175,6 +184,24 @@ class CycleLoop:
         ended = time.perf_counter()
         self._telemetry.cycle_took(ended - began, seen - began, ended - decided)
         _log_cycle(self.cycles, snapshot, plan, commands, decided - seen, ended - began)
+
+    def _tell(self, plan: Plan, snapshot: ClusterSnapshot) -> None:
+        told = self._attempts.told(self._hopes.spoken(plan, self._clock()), snapshot)
+        stock = self._mirror.stock
+        with self._contained.guard("telling", "all objects"):
+            self._narrator.tell_cycle(snapshot, told, stock.queues.documents, stock.pod_groups.documents)
+
+    async def _hear_prospects(self, decision: Decision, plan: Plan, snapshot: ClusterSnapshot) -> None:
+        """Tell what is found out after the decision; where another cycle came first, that one tells it."""
+        cycle = self.cycles
+        found = await self._solver.prospects(decision)
+        if found is None:
+            return
+        if found.error:
+            self._contained.note("prospects", "all pod groups", found.error)
+        self._hopes.note(plan, found.verdicts, self._clock())
+        if self.cycles == cycle:
+            self._tell(plan, snapshot)
 
     def _measure(
         self, snapshot: ClusterSnapshot, plan: Plan, commands: tuple[Command, ...], policy: Policy

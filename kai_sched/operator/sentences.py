@@ -13,11 +13,14 @@ from typing import Final
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Outcome, Verdict
 from kai_sched.model.texts import EVENT_BYTES, shown_bytes
+from kai_sched.planning.outlook.judging import JUDGED
 
 CALM_SECONDS: Final = 60.0
 """Between two sentences of one reason."""
 NOT_READY_PATIENCE_SECONDS: Final = 2.0
 """A gang whose pods and claims are just being made is nobody's problem yet."""
+PROSPECTS_PATIENCE_SECONDS: Final = 2.0
+"""What a gang may hope for is found out after the decision; its bare reason is told if that takes longer."""
 
 
 def is_waiting(verdict: Verdict | None) -> bool:
@@ -38,8 +41,13 @@ def sentence_of(verdict: Verdict) -> str:
 
 
 def patience_for(verdict: Verdict | None) -> float:
-    """How long a verdict must hold before it is told: what passes by itself is not."""
-    return NOT_READY_PATIENCE_SECONDS if verdict is not None and verdict.outcome is Outcome.NOT_READY else 0.0
+    """How long a verdict must hold before it is told: what passes by itself is not, nor what is half of the answer."""
+    if verdict is None:
+        return 0.0
+    if verdict.outcome is Outcome.NOT_READY:
+        return NOT_READY_PATIENCE_SECONDS
+    is_half = verdict.outcome is Outcome.UNPLACED and verdict.outlook is None and verdict.blocker in JUDGED
+    return PROSPECTS_PATIENCE_SECONDS if is_half else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,9 @@ def _next(known: Told | None, verdict: Verdict, now: float) -> Told:
         return Told(verdict, known.since, known.at)
     # Nobody has read it yet: what will be read first is to be true.
     is_unread = now - known.since < patience_for(verdict)
-    return Told(verdict, known.since, now) if is_unread or now - known.at >= CALM_SECONDS else known
+    is_whole_now = known.verdict.outlook is None and verdict.outlook is not None
+    is_due = is_unread or is_whole_now or now - known.at >= CALM_SECONDS
+    return Told(verdict, known.since, now) if is_due else known
 
 
 def _reason(verdict: Verdict) -> object:

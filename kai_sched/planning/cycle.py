@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
 
-from kai_sched.errors import InvalidInput
 from kai_sched.model.ids import PodGroupKey
-from kai_sched.model.plan import Plan, SolverReport, StageReport, TurnEnd
+from kai_sched.model.plan import Plan, SolverReport, TurnEnd
 from kai_sched.model.policy import Policy
-from kai_sched.model.snapshot import ClusterSnapshot, Fleet
+from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.reduction.effort import Effort
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.site.base import FleetCache
@@ -19,12 +17,11 @@ from kai_sched.planning.decode import decode
 from kai_sched.planning.idle_claims import deallocations_of, mentioning
 from kai_sched.planning.improving import Improver, judged, may_improve, score_of, tidied_states
 from kai_sched.planning.opening import Opening
-from kai_sched.planning.outlook.judging import Finding, Judging
-from kai_sched.planning.stages import STAGES
+from kai_sched.planning.outlook.judging import Finding
+from kai_sched.planning.outlook.rota import Rota
+from kai_sched.planning.stages import run_stages
+from kai_sched.planning.trials import findings_of
 from kai_sched.planning.verdicts import NOT_JUDGED, verdicts_of
-
-_PART_OF_JUDGING: Final = 4
-"""Each plan that is made to tell what would help gets at most such a part of the work of a cycle."""
 
 
 def plan_cycle(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache | None = None) -> Plan:
@@ -41,52 +38,77 @@ def improving_plans(
 ) -> Iterator[Plan]:
     """The greedy plan first, then plans that are strictly better in the lexicographic objective.
 
+    The last one tells what those who wait may hope for.
+    """
+    deciding = Deciding(snapshot, policy, cache, clock)
+    yield from deciding.plans()
+    told = deciding.told(Rota())
+    if told is not deciding.decided:
+        yield told
+
+
+class Deciding:
+    """One cycle: first what is done, then what is said about those for whom nothing can be done.
+
     ``clock`` (seconds, any origin) only fills the stages' reports; no decision reads it.
     """
-    cache = cache or FleetCache()
-    opening = Opening.of(snapshot, policy, cache)
-    state = CycleState.begin(opening)
-    improver = Improver.over(state, Effort(policy.solver, len(snapshot.fleet.nodes)))
-    report = SolverReport(stages=_run_stages(state, clock))
-    if not policy.use_solver:
-        yield _concluded(close_cycle(state, report), state, _findings(state, cache))
-        return
-    greedy = score_of(state, improver)
-    report = replace(report, objective=greedy, greedy_objective=greedy)
-    plan = close_cycle(state, report)
-    yield plan
-    findings = _findings(state, cache)
-    if findings:
-        # Said before the search for better plans, which a deadline may cut short.
-        yield _concluded(plan, state, findings)
-    if may_improve(state):
-        again = CycleState.begin(opening, _spent(state))
-        rescuing = again.rescuer = Improver.over(again, improver.effort)
-        _run_stages(again, None)
-        if TurnEnd.NOT_REACHED not in again.turns.ends.values():
-            state, improver = again, rescuing
-        if improver.rescues:
-            plan = _better(state, improver, report)
+
+    def __init__(
+        self,
+        snapshot: ClusterSnapshot,
+        policy: Policy,
+        cache: FleetCache | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._cache = cache or FleetCache()
+        self._opening = Opening.of(snapshot, policy, self._cache)
+        self._state = CycleState.begin(self._opening)
+        self._clock = clock
+        self._decided: Plan | None = None
+
+    @property
+    def decided(self) -> Plan:
+        """The last of the plans."""
+        assert self._decided is not None, "the plans are not taken yet"
+        return self._decided
+
+    def plans(self) -> Iterator[Plan]:
+        """The greedy plan, then better ones. All are to be taken before anything else is asked."""
+        for plan in self._plans():
+            self._decided = plan
             yield plan
-    for better in tidied_states(state, improver):
-        plan = _better(better, improver, report)
+
+    def told(self, rota: Rota) -> Plan:
+        """The last plan with what the gangs that wait may hope for, as far as they are reached."""
+        findings = findings_of(self._state, self._cache, rota)
+        return _concluded(self.decided, self._state, findings) if findings else self.decided
+
+    def _plans(self) -> Iterator[Plan]:
+        state = self._state
+        policy = state.policy
+        improver = Improver.over(state, Effort(policy.solver, len(state.snapshot.fleet.nodes)))
+        report = SolverReport(stages=run_stages(state, self._clock))
+        if not policy.use_solver:
+            yield close_cycle(state, report)
+            return
+        greedy = score_of(state, improver)
+        report = replace(report, objective=greedy, greedy_objective=greedy)
+        plan = close_cycle(state, report)
         yield plan
-    plan = replace(plan, solver=judged(state, improver, greedy, report))
-    if improver.rescues:
-        findings = _findings(state, cache)
-    yield _concluded(plan, state, findings)
-
-
-def _findings(state: CycleState, cache: FleetCache) -> Mapping[PodGroupKey, Finding]:
-    """What the gangs that wait may hope for, found by planning again as if this or that were otherwise.
-
-    A cycle that could not reach all of them has no work left for that.
-    """
-    if TurnEnd.NOT_REACHED in state.turns.ends.values() or not state.policy.advice_units:
-        return {}
-    solver = replace(state.policy.solver, work=state.policy.solver.work // _PART_OF_JUDGING)
-    engine = _Engine(state.snapshot.fleet, replace(state.policy, solver=solver), cache)
-    return Judging(state, engine, state.policy.advice_units).findings()
+        if may_improve(state):
+            again = CycleState.begin(self._opening, _spent(state))
+            rescuing = again.rescuer = Improver.over(again, improver.effort)
+            run_stages(again)
+            if TurnEnd.NOT_REACHED not in again.turns.ends.values():
+                self._state, improver = again, rescuing
+                state = again
+            if improver.rescues:
+                plan = _better(state, improver, report)
+                yield plan
+        for better in tidied_states(state, improver):
+            plan = _better(better, improver, report)
+            yield plan
+        yield _concluded(replace(plan, solver=judged(state, improver, greedy, report)), state)
 
 
 def _spent(state: CycleState) -> dict[PodGroupKey, Refusal]:
@@ -98,51 +120,6 @@ def _spent(state: CycleState) -> dict[PodGroupKey, Refusal]:
         and (record := state.records.get(key)) is not None
         and record.refusal is not None
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Engine:
-    """Cycles over other snapshots (``outlook.bench.Engine``); those of the same ``fleet`` share what is known of it."""
-
-    fleet: Fleet
-    policy: Policy
-    cache: FleetCache
-
-    def opened(self, snapshot: ClusterSnapshot) -> CycleState:
-        return CycleState.begin(self._opening(snapshot))
-
-    def serve(self, state: CycleState) -> None:
-        _run_stages(state, None)
-
-    def planned(self, snapshot: ClusterSnapshot, *, thorough: bool) -> CycleState:
-        opening = self._opening(snapshot)
-        trial = CycleState.begin(opening)
-        if not thorough:
-            self.serve(trial)
-            return trial
-        improver = Improver.over(trial, Effort(self.policy.solver, len(snapshot.fleet.nodes)))
-        self.serve(trial)
-        if self.policy.use_solver and may_improve(trial):
-            trial = CycleState.begin(opening)
-            trial.rescuer = Improver.over(trial, improver.effort)
-            self.serve(trial)
-        return trial
-
-    def _opening(self, snapshot: ClusterSnapshot) -> Opening:
-        cache = self.cache if snapshot.fleet is self.fleet else FleetCache()
-        return Opening.of(snapshot, self.policy, cache)
-
-
-def _run_stages(state: CycleState, clock: Callable[[], float] | None) -> tuple[StageReport, ...]:
-    reports: list[StageReport] = []
-    for stage in state.policy.stages:
-        run = STAGES.get(stage)
-        if run is None:
-            raise InvalidInput(f"stage {stage.value} is not built yet", field="stages")
-        began = clock() if clock is not None else 0.0
-        run(state)
-        reports.append(StageReport(stage, clock() - began if clock is not None else None))
-    return tuple(reports)
 
 
 def _better(state: CycleState, improver: Improver, report: SolverReport) -> Plan:

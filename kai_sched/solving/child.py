@@ -13,19 +13,22 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import BinaryIO
 
 from kai_sched.errors import InvalidInput, SolverFailed
-from kai_sched.model.plan import Plan
+from kai_sched.model.plan import Outcome, Plan
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.placement.solver import cpsat
-from kai_sched.planning.cycle import improving_plans
+from kai_sched.planning.cycle import Deciding
+from kai_sched.planning.outlook.rota import Rota
 from kai_sched.solving.frames import decode, read_frame_from, write_frame
 from kai_sched.solving.interning import KnownSpecs
-from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, Ready
+from kai_sched.solving.messages import DecideRequest, Finished, Improved, Prospects, Raised, Ready
 
 _BETWEEN_PLANS_SECONDS = 0.25
+_WAIT = frozenset({Outcome.UNPLACED, Outcome.NOT_READY})
 
 
 def main() -> None:
@@ -35,7 +38,7 @@ def main() -> None:
     replies = _own_output()
     requests: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, requests), daemon=True).start()
-    worker = _Worker(replies)
+    worker = _Worker(replies, lambda: not requests.empty())
     write_frame(replies, Ready(process=os.getpid()))
     worker.serve(requests.get())
     # Nobody waits now. Before the first decision everybody would, and most need no solver.
@@ -62,13 +65,14 @@ def _read(stream: BinaryIO, requests: queue.SimpleQueue[list[bytes]]) -> None:
 
 
 class _Worker:
-    """Keeps the last fleet and what was derived from it."""
+    """Keeps the last fleet and what was derived from it. ``is_asked``: whether another request waits."""
 
-    def __init__(self, replies: BinaryIO) -> None:
+    def __init__(self, replies: BinaryIO, is_asked: Callable[[], bool]) -> None:
         self._replies = replies
         self._fleet = Fleet()
         self._cache = FleetCache()
         self._specs = KnownSpecs()
+        self._rota = Rota(is_asked)
 
     def serve(self, parts: list[bytes]) -> None:
         request = decode(parts)
@@ -76,25 +80,33 @@ class _Worker:
             raise SolverFailed(f"{type(request).__name__} is no request")
         if request.fleet is not None:
             self._fleet = request.fleet
+        number = request.number
         started = time.perf_counter()
         try:
             snapshot = request.columns.restore(self._fleet)
             self._specs.adopt(snapshot)
-            self._decide(snapshot, request)
+            deciding = self._decide(snapshot, request)
         except Exception as error:  # noqa: BLE001 — any mistake in deciding is the parent's to judge
             is_input = isinstance(error, InvalidInput)
             text = str(error) if is_input else traceback.format_exc()
-            write_frame(self._replies, Raised(number=request.number, error=text, is_input=is_input))
+            write_frame(self._replies, Raised(number=number, error=text, is_input=is_input))
             return
-        seconds = time.perf_counter() - started
-        write_frame(
-            self._replies, Finished(number=request.number, seconds=seconds, memory_bytes=_memory_bytes())
+        is_telling = any(verdict.outcome in _WAIT for verdict in deciding.decided.verdicts)
+        finished = Finished(
+            number=number,
+            seconds=time.perf_counter() - started,
+            memory_bytes=_memory_bytes(),
+            is_telling=is_telling,
         )
+        write_frame(self._replies, finished)
+        if is_telling:
+            write_frame(self._replies, self._tell(number, deciding))
 
-    def _decide(self, snapshot: ClusterSnapshot, request: DecideRequest) -> None:
+    def _decide(self, snapshot: ClusterSnapshot, request: DecideRequest) -> Deciding:
         sent_at = 0.0
         waiting: Plan | None = None
-        for plan in improving_plans(snapshot, request.policy, self._cache, time.perf_counter):
+        deciding = Deciding(snapshot, request.policy, self._cache, time.perf_counter)
+        for plan in deciding.plans():
             # The first plan goes at once; later ones come in quick succession, and each costs the parent a check.
             waiting = plan
             if time.perf_counter() - sent_at >= _BETWEEN_PLANS_SECONDS:
@@ -102,6 +114,14 @@ class _Worker:
                 sent_at, waiting = time.perf_counter(), None
         if waiting is not None:
             write_frame(self._replies, Improved(number=request.number, plan=waiting))
+        return deciding
+
+    def _tell(self, number: int, deciding: Deciding) -> Prospects:
+        try:
+            told = deciding.told(self._rota)
+        except Exception:  # noqa: BLE001 — what is decided stands, whatever can be said about it
+            return Prospects(number=number, error=traceback.format_exc())
+        return Prospects(number=number, verdicts=told.verdicts)
 
 
 def _memory_bytes() -> int:

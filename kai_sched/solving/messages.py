@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from kai_sched.model.columns import Column, pack, unpack
-from kai_sched.model.plan import Plan
+from kai_sched.model.plan import Plan, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 
@@ -65,11 +65,25 @@ class Improved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """No better plan will come. ``memory_bytes``: the child's resident set."""
+    """No better plan will come. ``memory_bytes``: the child's resident set.
+
+    ``is_telling``: the child goes on to find out what those who wait may hope for, and ``Prospects`` will come. It stops
+    at the next request.
+    """
 
     number: int
     seconds: float
     memory_bytes: int = 0
+    is_telling: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospects:
+    """The verdicts of the last plan with what was found out. ``error``: how the finding failed, for a log."""
+
+    number: int
+    verdicts: tuple[Verdict, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,9 @@
 A child that is late, silent or talks nonsense is killed, and another takes over at once (``nursery``). What it was
 deciding is decided by that one, greedily: the second time there is nothing to gain by a better plan and everything to
 lose by none.
+
+A decision is over when no better plan will come. What those who wait may hope for is found out afterwards
+(``prospects``), until the next decision is due: nobody waits for it.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.solving.frames import encode, size_of
 from kai_sched.solving.incumbent import MOST_RETRIES, Check, Incumbent
-from kai_sched.solving.messages import DecideRequest, Finished, Improved, Raised, SnapshotColumns
+from kai_sched.solving.messages import DecideRequest, Finished, Improved, Prospects, Raised, SnapshotColumns
 from kai_sched.solving.nursery import Child, Nursery, child_command
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
 TRIES = 2
+LEAVING_OFF_SECONDS = 1.0
+"""How long a child may take to leave off what it is finding out; then the other one decides."""
 _CHILD_IS_WELL = frozenset({Ending.FINISHED, Ending.FAILED})
 
 
@@ -38,6 +43,7 @@ class SolverProcess:
         self._nursery = Nursery(tuple(command or child_command()), self._stats)
         self._number = 0
         self._busy = asyncio.Lock()
+        self._telling: _Telling | None = None
 
     async def __aenter__(self) -> Self:
         await self._nursery.start()
@@ -56,6 +62,9 @@ class SolverProcess:
     async def close(self) -> None:
         """End the children."""
         await self._nursery.close()
+        if self._telling is not None:
+            self._telling.reading.cancel()
+            await asyncio.wait({self._telling.reading})
 
     @property
     def process_id(self) -> int | None:
@@ -82,6 +91,19 @@ class SolverProcess:
                 decision = replace(decision, ending=first.ending, reason=first.reason)
             self._stats.without_plan += decision.plan is None
             return decision
+
+    async def prospects(self, decision: Decision) -> Prospects | None:
+        """What those may hope for who wait after this decision.
+
+        None where that is not found out, or another decision came first.
+        """
+        telling = self._telling
+        if telling is None or telling.number != decision.number:
+            return None
+        await asyncio.wait({telling.reading})
+        return (
+            None if telling.reading.cancelled() or telling.reading.exception() else telling.reading.result()
+        )
 
     async def _try(self, snapshot: ClusterSnapshot, policy: Policy, deadline_seconds: float) -> Decision:
         began = time.perf_counter()
@@ -130,19 +152,35 @@ class SolverProcess:
     async def _converse(self, child: Child, attempt: _Attempt, deadline_at: float) -> tuple[Ending, str]:
         async with asyncio.timeout_at(deadline_at):
             await self._send(child, attempt)
+            await self._end_telling(child)
         while True:
             async with asyncio.timeout_at(deadline_at):
                 reply = await child.receive()
             match reply:
                 case Improved(number=attempt.number, plan=plan):
                     await self._judge(attempt, plan)
-                case Finished(number=attempt.number, memory_bytes=memory_bytes):
+                case Finished(number=attempt.number, memory_bytes=memory_bytes, is_telling=is_telling):
                     attempt.child_memory_bytes = memory_bytes
+                    if is_telling:
+                        self._telling = _Telling.by(child, attempt.number)
                     return Ending.FINISHED, ""
                 case Raised(number=attempt.number, error=text):
                     return Ending.FAILED, text
                 case _:
                     raise SolverFailed(f"{type(reply).__name__} is not the reply that is due")
+
+    async def _end_telling(self, child: Child) -> None:
+        """The child has its next request, so it leaves off: what it says last is of the decision before."""
+        telling, self._telling = self._telling, None
+        if telling is None or telling.child is not child:
+            return
+        done, _ = await asyncio.wait({telling.reading}, timeout=LEAVING_OFF_SECONDS)
+        if not done:
+            telling.reading.cancel()
+            await asyncio.wait({telling.reading})
+            raise SolverFailed("the solving child did not leave off telling prospects")
+        # Whatever happened to the child there happens to the decision now.
+        telling.reading.result()
 
     async def _send(self, child: Child, attempt: _Attempt) -> None:
         fleet = attempt.snapshot.fleet
@@ -174,6 +212,7 @@ class SolverProcess:
         elif ending is not Ending.FINISHED:
             plan = replace(plan, solver=replace(plan.solver, reproducible=False))
         return Decision(
+            number=attempt.number,
             plan=plan,
             ending=ending,
             reason=reason,
@@ -204,6 +243,31 @@ class _Attempt:
 
     def __post_init__(self) -> None:
         self.started = time.perf_counter()
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """A child that finds out what those who wait may hope for."""
+
+    number: int
+    """Of the attempt whose plan it is about."""
+    child: Child
+    reading: asyncio.Task[Prospects]
+
+    @classmethod
+    def by(cls, child: Child, number: int) -> Self:
+        """Begin to listen."""
+        reading = asyncio.create_task(_read_prospects(child, number))
+        # Taken, for it may be that nobody asks any more when a child fails at this.
+        reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return cls(number, child, reading)
+
+
+async def _read_prospects(child: Child, number: int) -> Prospects:
+    reply = await child.receive()
+    if isinstance(reply, Prospects) and reply.number == number:
+        return reply
+    raise SolverFailed(f"{type(reply).__name__} is not the reply that is due")
 
 
 def _encode_request(attempt: _Attempt, fleet: Fleet | None) -> list[bytes | memoryview]:

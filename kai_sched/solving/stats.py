@@ -44,6 +44,8 @@ class Decision:
 
     plan: Plan | None
     ending: Ending
+    number: int = 0
+    """By which a solver knows it."""
     reason: str = ""
     plans: int = 0
     refusals: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from kai_sched.planning.outlook.counterfactual import (
 from kai_sched.planning.outlook.early import early_outlook, early_remedy
 from kai_sched.planning.outlook.holders import MOST_LEAVERS, Holders, as_groups
 from kai_sched.planning.outlook.remedies import Case, remedies
+from kai_sched.planning.outlook.rota import Rota
 
 _UNITS_OF_A_PLAN = 50
 _UNITS_OF_A_SERVE = 5
@@ -62,10 +63,13 @@ class Judging:
 
     state: CycleState
     engine: Engine
+    rota: Rota
     units_left: int
     """See ``Policy.advice_units``."""
     is_spent: bool = False
-    """Whether the budget was too small for the last plan: then nobody else is examined."""
+    """Whether the budget was too small for the last plan, or somebody waits: then nobody else is examined."""
+    is_cut: bool = False
+    """Whether somebody waits: what was being examined then is left as it was."""
     _known: dict[object, Finding | Prospect] = field(default_factory=dict)
     _empty: Bench | None = None
     _beside: Bench | None = None
@@ -85,10 +89,14 @@ class Judging:
         self._empty = Bench.over(self.engine, waiting_only(snapshot, {one.gang.group.key for one in waiting}))
         if any(record.placed or record.pipelined for record in self.state.records.values()):
             self._beside = Bench.over(self.engine, snapshot)
-        for record in sorted(waiting, key=self._value):
-            if self.is_spent:
+        self.rota.begin({record.gang.group.key for record in waiting})
+        for record in sorted(waiting, key=self._turn_of):
+            if self.is_spent or self.rota.is_over():
                 break
-            finding = self._examine(self.state.snapshot, self.state, record, depth=0)
+            finding = self._examine(snapshot, self.state, record, depth=0)
+            if self.is_cut:
+                break
+            self.rota.reached(record.gang.group.key)
             if finding is not None:
                 found[record.gang.group.key] = finding
         return found
@@ -111,9 +119,11 @@ class Judging:
             if is_refused and not (record.placed or record.pipelined) and record.gang.core_pods():
                 yield record  # Pods above a minimum that runs wait for their own gang as for others.
 
-    def _value(self, record: GangRecord) -> tuple[float, float, str]:
+    def _turn_of(self, record: GangRecord) -> tuple[float, float, float, str]:
+        """Who was not looked at for longest, then the most valuable."""
         group = record.gang.group
-        return (-group.priority, -self.state.request_of(record.gang.core_pods()).gpu, group.key)
+        last = self.rota.last_of(group.key)
+        return (last, -group.priority, -self.state.request_of(record.gang.core_pods()).gpu, group.key)
 
     def _examine(
         self, snapshot: ClusterSnapshot, state: CycleState, record: GangRecord, depth: int
@@ -292,7 +302,8 @@ class Judging:
     def _plan(self, snapshot: ClusterSnapshot, *, thorough: bool = False) -> CycleState | None:
         """The cycle over another snapshot; None once the budget is spent."""
         cost = _cost(snapshot)
-        self.is_spent = cost > self.units_left
+        self.is_cut = self.is_cut or self.rota.is_over()
+        self.is_spent = self.is_cut or cost > self.units_left
         if self.is_spent:
             return None
         self.units_left -= cost

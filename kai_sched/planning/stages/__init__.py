@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from kai_sched.errors import InvalidInput
+from kai_sched.model.plan import StageReport
 from kai_sched.model.policy import StageName
 from kai_sched.planning.cycle_state import CycleState
 from kai_sched.planning.stages import allocate
@@ -14,3 +16,20 @@ STAGES: Final[Mapping[StageName, Callable[[CycleState], None]]] = MappingProxyTy
     {StageName.ALLOCATE: allocate.allocate}
 )
 """What a policy may ask for today."""
+
+
+def run_stages(state: CycleState, clock: Callable[[], float] | None = None) -> tuple[StageReport, ...]:
+    """Every stage of the state's policy in turn. ``clock``: see ``planning.cycle``; without one nothing is measured.
+
+    Raises:
+        InvalidInput: the policy names a stage that is not built yet.
+    """
+    reports: list[StageReport] = []
+    for stage in state.policy.stages:
+        run = STAGES.get(stage)
+        if run is None:
+            raise InvalidInput(f"stage {stage.value} is not built yet", field="stages")
+        began = clock() if clock is not None else 0.0
+        run(state)
+        reports.append(StageReport(stage, clock() - began if clock is not None else None))
+    return tuple(reports)

@@ -9,6 +9,7 @@ from kai_sched.cluster.contained import Contained
 from kai_sched.cluster.kube.resources import POD_GROUPS, QUEUES, SHARDS
 from kai_sched.errors import ApiFailure
 from kai_sched.model.ids import PodGroupKey, QueueName
+from kai_sched.model.outlook import Outlook, Prospect
 from kai_sched.model.plan import Blocker, Outcome, Plan, Verdict
 from kai_sched.model.workloads import PodState
 from kai_sched.operator.narrator import Narrator, Voice
@@ -89,6 +90,7 @@ WAITS = Verdict(
     outcome=Outcome.UNPLACED,
     blocker=Blocker.CAPACITY,
     message="2 GPUs are missing",
+    outlook=Outlook(prospect=Prospect.NOT_NOW),
 )
 
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.cluster.contained import Contained
 from kai_sched.model.commands import BindGang, Command
+from kai_sched.model.outlook import Outlook, Prospect
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.operator.loop import Crew, CycleLoop, Pace
 from kai_sched.planning.cycle import plan_cycle
+from kai_sched.solving.messages import Prospects
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec
 from tests.virtual_time import run_virtually
 
-POLICY = Policy(use_solver=False)
+POLICY = Policy(use_solver=False, advice_units=0)
 PACE = Pace()
 WORDS = "pod team/doomed: 422 not today"
 
@@ -31,6 +33,7 @@ class Stage:
     def __init__(self, clock: Callable[[], float], world: ClusterSnapshot) -> None:
         self.clock, self.world = clock, world
         self.wake = asyncio.Event()
+        self.contained = Contained()
         self.seen: list[tuple[float, ClusterSnapshot]] = []
         self.deadlines: list[float] = []
         self.commands: list[tuple[float, Command]] = []
@@ -39,6 +42,7 @@ class Stage:
         self.backlog = 0
         self.answer: Callable[[BindGang], Outcome | None] = lambda _: None
         self.refuse: Callable[[ClusterSnapshot], Decision | None] = lambda _: None
+        self.find_out: Callable[[Decision], Awaitable[Prospects | None]] = _nothing_found
         crew = SimpleNamespace(
             mirror=self,
             solver=self,
@@ -48,7 +52,7 @@ class Stage:
                 decided=_nothing, queues=_nothing, broken=_nothing, cycle_took=_nothing, ended=_nothing
             ),
             write_groups=lambda: False,
-            contained=SimpleNamespace(guard=_no_guard),
+            contained=self.contained,
         )
         self.stock = SimpleNamespace(
             queues=SimpleNamespace(documents={}), pod_groups=SimpleNamespace(documents={})
@@ -69,6 +73,9 @@ class Stage:
         self.deadlines.append(deadline_seconds)
         refused = self.refuse(snapshot)
         return refused or Decision(plan=plan_cycle(snapshot, policy), ending=Ending.FINISHED)
+
+    async def prospects(self, decision: Decision) -> Prospects | None:
+        return await self.find_out(decision)
 
     def submit(self, commands: Any) -> None:
         for command in commands:
@@ -94,13 +101,12 @@ class Stage:
         return [at for at, _ in self.seen]
 
 
-def _nothing(*_: object, **__: object) -> None:
+async def _nothing_found(_: Decision) -> None:
     return None
 
 
-@contextlib.contextmanager
-def _no_guard(*_: object) -> Iterator[None]:
-    yield
+def _nothing(*_: object, **__: object) -> None:
+    return None
 
 
 def a_world() -> ClusterSnapshot:
@@ -215,3 +221,54 @@ def test_with_a_long_backlog_the_next_cycle_waits():
     begins = on_stage(play, replace(a_world(), pods=a_snapshot().pods)).begins
 
     assert all(later - earlier >= PACE.busy_seconds for earlier, later in itertools.pairwise(begins))
+
+
+class Finding:
+    """A solver whose prospects are ready some seconds after the decision."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    async def __call__(self, decision: Decision) -> Prospects:
+        await asyncio.sleep(self.seconds)
+        assert decision.plan is not None
+        hopeful = (replace(one, outlook=Outlook(prospect=Prospect.NOT_NOW)) for one in decision.plan.verdicts)
+        return Prospects(number=0, verdicts=tuple(hopeful))
+
+
+def a_full_world() -> ClusterSnapshot:
+    return a_snapshot(nodes=[a_node("n1")], pods=[a_pod("big", a_spec(gpus=9))], groups=[a_group("big")])
+
+
+def test_what_those_who_wait_may_hope_for_is_told_after_the_cycle_and_kept_for_the_next():
+    async def play(stage: Stage) -> None:
+        stage.find_out = Finding(3.0)
+        await stage.run(11.0)
+
+    told = on_stage(play, a_full_world()).told
+
+    prospects = [[one.outlook and one.outlook.prospect for one in plan.verdicts] for plan in told]
+    assert prospects == [[None], [Prospect.NOT_NOW], [Prospect.NOT_NOW]]
+
+
+def test_a_cycle_begins_while_prospects_are_still_looked_for():
+    async def play(stage: Stage) -> None:
+        stage.find_out = Finding(60.0)
+        asyncio.get_running_loop().call_later(1.0, stage.wake.set)
+        await stage.run(2.0)
+
+    assert len(on_stage(play, a_full_world()).begins) == 2
+
+
+def test_prospects_that_cannot_be_found_out_cost_nothing_but_themselves():
+    async def play(stage: Stage) -> None:
+        async def failing(_: Decision) -> Prospects:
+            return Prospects(number=0, error="Traceback: it broke")
+
+        stage.find_out = failing
+        await stage.run(11.0)
+
+    stage = on_stage(play, a_full_world())
+
+    assert len(stage.begins) == 2
+    assert stage.contained.counts["prospects"] == 2

@@ -8,7 +8,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.planning import cycle
-from kai_sched.planning.cycle import improving_plans
+from kai_sched.planning.cycle import Deciding
 from kai_sched.planning.cycle_state import CycleState
 from kai_sched.planning.opening import Opening
 from kai_sched.planning.stages import STAGES
@@ -66,14 +66,7 @@ def test_a_cycle_that_is_improved_is_opened_once(monkeypatch: pytest.MonkeyPatch
         return honest(cls, snapshot, *rest)
 
     monkeypatch.setattr(cycle.Opening, "of", classmethod(counted))
-    # Telling what would help plans again, in worlds of its own.
-    monkeypatch.setattr(cycle, "_findings", lambda *_: {})
-    snapshot = crowded()
-
-    # For the prospects of those who wait other cycles are opened.
-    monkeypatch.setattr(cycle, "_findings", lambda *_arguments: {})
-
-    plans = list(improving_plans(snapshot, Policy()))
+    plans = list(Deciding(crowded(), Policy()).plans())
 
     assert len(plans) > 2
     assert len(opened) == 1

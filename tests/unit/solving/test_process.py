@@ -25,7 +25,7 @@ PRELUDE = """
 import os, signal, sys, time
 from kai_sched.model.plan import Outcome, Plan, SolverReport, Verdict
 from kai_sched.solving.frames import decode, read_frame_from, write_frame
-from kai_sched.solving.messages import Finished, Improved, Raised, Ready
+from kai_sched.solving.messages import Finished, Improved, Prospects, Raised, Ready
 
 out = sys.stdout.buffer
 
@@ -296,3 +296,69 @@ async def test_decisions_asked_for_at_once_are_made_one_after_another() -> None:
         both = await asyncio.gather(*(solver.decide(SNAPSHOT, POLICY, 30) for _ in range(2)))
 
     assert [models(decision.plan) for decision in both] == [2, 2]
+
+
+TELLING = GREEDY_FIRST + "write_frame(out, Finished(number=request.number, seconds=0.1, is_telling=True))\n"
+FOUND = "write_frame(out, Prospects(number=request.number, verdicts=plan(9).verdicts))\n"
+
+
+async def test_prospects_come_after_the_decision_and_nobody_waits_for_them() -> None:
+    async with a_solver(TELLING + "time.sleep(0.5)\n" + FOUND) as solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+        assert decision.seconds < 0.4
+        assert decision.ending is Ending.FINISHED
+
+        found = await solver.prospects(decision)
+
+    assert found is not None
+    assert [verdict.pod_group for verdict in found.verdicts] == ["team/g9"]
+
+
+async def test_the_next_decision_ends_the_telling_and_takes_what_was_found_as_the_earlier_ones() -> None:
+    async with a_solver(TELLING + "time.sleep(0.3)\n" + FOUND) as solver:
+        first = await solver.decide(SNAPSHOT, POLICY, 30)
+        listening = asyncio.create_task(solver.prospects(first))
+        await asyncio.sleep(0)
+        second = await solver.decide(SNAPSHOT, POLICY, 30)
+
+        assert models(second.plan) == 1
+        assert await listening is not None
+        assert await solver.prospects(first) is None, "those are told of the last decision only"
+        assert await solver.prospects(second) is not None
+
+    assert solver.stats.starts == 2
+
+
+async def test_a_child_that_does_not_leave_off_is_replaced_within_a_second() -> None:
+    hanging = TELLING + "time.sleep(600)"
+    async with a_solver(hanging) as solver:
+        await solver.decide(SNAPSHOT, POLICY, 30)
+        # The spare starts meanwhile.
+        await asyncio.sleep(2.0)
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert models(decision.plan) == 1
+    assert decision.ending is Ending.NONSENSE
+    assert "leave off" in decision.reason
+
+
+@pytest.mark.parametrize(
+    "end", ["sys.exit(1)", "os.kill(os.getpid(), signal.SIGKILL)", "out.write(b'x' * 99); out.flush()"]
+)
+async def test_a_child_that_fails_at_telling_costs_no_decision(end: str) -> None:
+    async with a_solver(TELLING + end) as solver:
+        first = await solver.decide(SNAPSHOT, POLICY, 30)
+        assert await solver.prospects(first) is None
+
+        again = await solver.decide(SNAPSHOT, POLICY, 30)
+
+    assert models(again.plan) == 1
+
+
+async def test_closing_does_not_wait_for_prospects() -> None:
+    async with a_solver(TELLING + "time.sleep(600)") as solver:
+        decision = await solver.decide(SNAPSHOT, POLICY, 30)
+        listening = asyncio.create_task(solver.prospects(decision))
+        await asyncio.sleep(0)
+
+    assert await listening is None

@@ -1,0 +1,38 @@
+"""Rota: whose prospects are looked at first, so that all are in time, however often the looking is cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from kai_sched.model.ids import PodGroupKey
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(slots=True)
+class Rota:
+    """Kept from cycle to cycle; what is decided does not depend on it, only what is told when.
+
+    ``is_over``: whether somebody waits for an answer now. It is asked between two trials.
+    """
+
+    is_over: Callable[[], bool] = _never
+    _round: int = 0
+    _looked_at: dict[PodGroupKey, int] = field(default_factory=dict)
+    """The round in which a group was last reached."""
+
+    def begin(self, waiting: Collection[PodGroupKey]) -> None:
+        """Another cycle with these groups; others are forgotten."""
+        self._round += 1
+        self._looked_at = {key: at for key, at in self._looked_at.items() if key in waiting}
+
+    def last_of(self, group: PodGroupKey) -> int:
+        """Smaller: longer ago, or never."""
+        return self._looked_at.get(group, 0)
+
+    def reached(self, group: PodGroupKey) -> None:
+        """Its prospects are known now."""
+        self._looked_at[group] = self._round
