@@ -1,7 +1,8 @@
 """The exhaustive first-fit search: claims in order, requests in order, alternatives in order, devices in order.
 
 Written as coroutines on an explicit stack, because a pod's claims may go deeper than Python's own. Every candidate
-looked at is a step; running out of steps ends the search with a refusal, not with a hang.
+tried is a step, and so are some devices passed over; running out of steps ends the search with a refusal, not with a
+hang.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Outcome(Enum):
 
 _PATIENCE: Final = 200
 """Steps after which it pays to ask whether the claim that comes next can be served at all."""
+_LOOKS_A_STEP: Final = 8
+"""Devices passed over, in use or not what is asked for, that cost as much as one that is tried."""
 Steps = Generator["Steps", Outcome, Outcome]
 
 
@@ -54,6 +57,7 @@ class Search:
         self._judged: set[tuple[int, int]] = set()
         self._judged_claims: set[int] = set()
         self.steps = 0
+        self._looks = 0
         self.current = 0
         """The claim that was worked on last."""
         self.chosen: dict[tuple[int, int], int] = {}
@@ -170,6 +174,7 @@ class Search:
         return outcome
 
     def _is_candidate(self, claim_index: int, prepared: PreparedRequest, entry: PooledDevice) -> bool:
+        self._looks += 1
         if self.attempt.is_in_use(claim_index, prepared, entry):
             return False
         claim = self._claims[claim_index].claim
@@ -191,7 +196,8 @@ class Search:
         return False
 
     def _count_step(self, claim_index: int, prepared: PreparedRequest) -> None:
-        self.steps += 1
+        looks, self._looks = divmod(self._looks, _LOOKS_A_STEP)
+        self.steps += 1 + looks
         if self.steps > self._max_steps:
             claim = self._claims[claim_index].claim
             raise Refused(

@@ -29,7 +29,7 @@ from kai_sched.solving.nursery import Child, Nursery, child_command
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
 
 TRIES = 2
-LEAVING_OFF_SECONDS = 1.0
+LEAVING_OFF_SECONDS = 3.0
 """How long a child may take to leave off what it is finding out; then the other one decides."""
 _CHILD_IS_WELL = frozenset({Ending.FINISHED, Ending.FAILED})
 

@@ -24,7 +24,7 @@ from tests.hostile.documents import Document, Documents, a_bystander, the_cluste
 from tests.hostile.world import World
 
 _MOST_SECONDS = 30.0
-_TELLING_SECONDS = 0.5
+_TELLING_SECONDS = 3.0
 _POLICY_SECONDS = 2.0
 """A policy is in force some time after it was made."""
 _POLICIES = {
