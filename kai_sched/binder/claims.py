@@ -21,7 +21,7 @@ from kai_sched.binder.extended import (
     is_special,
     without_finalizer,
 )
-from kai_sched.binder.outcomes import Refusal, Result
+from kai_sched.binder.outcomes import Result, Setback
 from kai_sched.cluster.ports import Document
 from kai_sched.model.devices import MAX_CONSUMERS
 from kai_sched.model.ids import ClaimKey, Uid
@@ -66,7 +66,7 @@ class AwaitDevices:
 
 
 ClaimWrite = PutClaim | PostClaim | DeleteClaim
-ClaimStep = ClaimWrite | Settled | AwaitDevices | Refusal
+ClaimStep = ClaimWrite | Settled | AwaitDevices | Setback
 
 
 def intents_of(placements: Iterable[Placement]) -> tuple[ClaimIntent, ...]:
@@ -96,7 +96,7 @@ def next_claim_step(intent: ClaimIntent, document: Document | None) -> ClaimStep
     if document is None and intent.creation is not None:
         return PostClaim(intent.creation)
     if document is None:
-        return Refusal(Result.STALE, f"claim {intent.claim} is gone")
+        return Setback(Result.STALE, f"claim {intent.claim} is gone")
     problem = _broken_precondition(intent, document)
     if problem is not None:
         return problem
@@ -108,7 +108,7 @@ def next_claim_step(intent: ClaimIntent, document: Document | None) -> ClaimStep
     if not missing and status.get("allocation") is not None:
         return _device_readiness(status)
     if len(consumers) + len(missing) > MAX_CONSUMERS:
-        return Refusal(
+        return Setback(
             Result.FAILED,
             f"claim {intent.claim} would have more than {MAX_CONSUMERS} consumers (status.reservedFor)",
         )
@@ -165,22 +165,22 @@ def devices_of(allocation: Document) -> tuple[str, ...]:
     return tuple(f"{result['driver']}/{result['pool']}/{result['device']}" for result in results)
 
 
-def _broken_precondition(intent: ClaimIntent, document: Document) -> Refusal | None:
+def _broken_precondition(intent: ClaimIntent, document: Document) -> Setback | None:
     metadata = document["metadata"]
     if intent.creation is not None:
         if not is_as_made(intent.creation, document):
-            return Refusal(Result.STALE, f"claim {intent.claim} was left by another attempt")
+            return Setback(Result.STALE, f"claim {intent.claim} was left by another attempt")
     elif metadata["uid"] != intent.uid:
-        return Refusal(Result.STALE, f"claim {intent.claim} was replaced by another of its name")
+        return Setback(Result.STALE, f"claim {intent.claim} was replaced by another of its name")
     if metadata.get("deletionTimestamp"):
-        return Refusal(Result.STALE, f"claim {intent.claim} is being deleted")
+        return Setback(Result.STALE, f"claim {intent.claim} is being deleted")
     allocation = (document.get("status") or {}).get("allocation")
     if allocation is None:
         if intent.allocation is None:
-            return Refusal(Result.RETRY, f"claim {intent.claim} is not allocated yet")
+            return Setback(Result.RETRY, f"claim {intent.claim} is not allocated yet")
         return None
     if sorted(devices_of(allocation)) != sorted(intent.devices):
-        return Refusal(Result.STALE, f"claim {intent.claim} was allocated elsewhere meanwhile")
+        return Setback(Result.STALE, f"claim {intent.claim} was allocated elsewhere meanwhile")
     return None
 
 
@@ -216,7 +216,7 @@ def _device_readiness(status: Document) -> ClaimStep:
         failed = sorted(true.intersection(result.get("bindingFailureConditions") or ()))
         if failed:
             device = "/".join(_device_key(result)[:3])
-            return Refusal(Result.UNPREPARED, f"device {device} could not be prepared: condition {failed[0]}")
+            return Setback(Result.UNPREPARED, f"device {device} could not be prepared: condition {failed[0]}")
         waiting = waiting or not true.issuperset(wanted)
     if not waiting:
         return Settled()

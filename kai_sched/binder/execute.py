@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, assert_never
 
 from kai_sched.binder.gang import GangRun
-from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result
 from kai_sched.binder.ports import ApiCalls, Fence, KnownObjects
 from kai_sched.binder.single import deallocate, evict, undo_reservation
 from kai_sched.binder.wait import DEFAULT_WAIT, DeviceWait
@@ -21,7 +21,7 @@ from kai_sched.model.commands import BindGang, Command, Deallocate, Evict, UndoR
 
 GANGS_AT_ONCE: Final = 128
 
-OutcomeSink = Callable[[Outcome], None]
+OutcomeSink = Callable[[CommandOutcome], None]
 
 
 class Binder:
@@ -94,15 +94,15 @@ class Binder:
                     self._idle.set()
             self._report(outcome)
 
-    async def _run(self, command: Command) -> Outcome:
+    async def _run(self, command: Command) -> CommandOutcome:
         try:
             return await self._begin(command)
         except FenceClosed as closed:
-            return Outcome(command=command, result=Result.RETRY, reason=str(closed))
+            return CommandOutcome(command=command, result=Result.RETRY, reason=str(closed))
         except Exception as bug:  # noqa: BLE001 - a bug in one gang's run must not hold up the others
-            return Outcome(command=command, result=Result.FAILED, reason=f"internal error: {bug!r}")
+            return CommandOutcome(command=command, result=Result.FAILED, reason=f"internal error: {bug!r}")
 
-    def _begin(self, command: Command) -> Awaitable[Outcome]:
+    def _begin(self, command: Command) -> Awaitable[CommandOutcome]:
         match command:
             case BindGang():
                 return GangRun(command, self._calls, self._known, self._device_wait).run()

@@ -11,7 +11,7 @@ from typing import Final
 from kai_sched.binder.claims import ClaimWrite, PutClaim
 from kai_sched.binder.extended import FINALIZER, DeleteClaim, PostClaim, is_told, told_status, untold_status
 from kai_sched.binder.look import LastLook
-from kai_sched.binder.outcomes import Outcome, Refusal, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result, Setback
 from kai_sched.binder.ports import KnownObjects
 from kai_sched.binder.steps import BindPods, CallClaims, Finished, GangProgress, PauseForDevices
 from kai_sched.binder.volumes import VolumeRun
@@ -76,7 +76,7 @@ class GangRun:
         self._unanswered = 0
         self._last_failure: ApiFailure | None = None
 
-    async def run(self) -> Outcome:
+    async def run(self) -> CommandOutcome:
         """Until the gang is bound, or taken back."""
         progress = self._progress
         if any(placement.claims for placement in self._command.placements):
@@ -161,7 +161,7 @@ class GangRun:
         elif progress.is_undoing:
             progress.cannot_release(claim)
         else:
-            progress.fail(Refusal(Result.FAILED, f"claim {claim}: {failure}"))
+            progress.fail(Setback(Result.FAILED, f"claim {claim}: {failure}"))
 
     async def _pause(self, step: PauseForDevices) -> None:
         claims, now = step.claims, self._wait.clock()
@@ -170,7 +170,7 @@ class GangRun:
         left = self._waits_since + self._wait.timeout_seconds - now
         if left <= 0:
             reason = f"devices of {claims[0]} not ready after {self._wait.timeout_seconds:g} s"
-            self._progress.fail(Refusal(Result.UNPREPARED, reason))
+            self._progress.fail(Setback(Result.UNPREPARED, reason))
             return
         if self._has_broken(self._command.placements):
             return
@@ -182,7 +182,7 @@ class GangRun:
         """Whether a pod, node or device went away since the decision; the gang is told."""
         broken = {**self._known.broken_devices(placements), **self._known.broken_preconditions(placements)}
         for pod, reason in broken.items():
-            self._progress.refuse_pod(pod, Refusal(Result.STALE, reason))
+            self._progress.refuse_pod(pod, Setback(Result.STALE, reason))
         return bool(broken)
 
     async def _bind(self, placements: tuple[Placement, ...]) -> None:
@@ -195,7 +195,7 @@ class GangRun:
         """Whether a device that was given now is another claim's too; the gang is told."""
         doubly_given = await self._last_look.doubly_given(placements)
         for pod, reason in doubly_given.items():
-            self._progress.refuse_pod(pod, Refusal(Result.STALE, reason))
+            self._progress.refuse_pod(pod, Setback(Result.STALE, reason))
         return bool(doubly_given)
 
     async def _all_stored(self, placements: tuple[Placement, ...]) -> bool:
@@ -228,7 +228,7 @@ class GangRun:
             self._note_unanswered(failure)
             if not failure.retryable or self._unanswered > BIND_ATTEMPTS:
                 self._progress.refuse_pod(
-                    placement.pod, Refusal(Result.STALE, f"pod {placement.pod}: {failure}")
+                    placement.pod, Setback(Result.STALE, f"pod {placement.pod}: {failure}")
                 )
         else:
             if is_told(written):
@@ -239,7 +239,7 @@ class GangRun:
                     "the API server has no status.extendedResourceClaimStatus (feature DRAExtendedResource)"
                 )
                 self._progress.refuse_pod(
-                    placement.pod, Refusal(Result.FAILED, f"pod {placement.pod}: {reason}")
+                    placement.pod, Setback(Result.FAILED, f"pod {placement.pod}: {reason}")
                 )
 
     async def _untell(self) -> None:
@@ -264,10 +264,10 @@ class GangRun:
             "target": {"kind": "Node", "name": placement.node},
         }
         broken = 0
-        last: Refusal | ApiFailure | NotRefused = NotRefused.AGAIN
+        last: Setback | ApiFailure | NotRefused = NotRefused.AGAIN
         for attempt in range(BIND_ATTEMPTS):
             last = await self._try_to_bind(placement, body, is_first=attempt == 0)
-            if isinstance(last, Refusal):
+            if isinstance(last, Setback):
                 self._progress.lost_pod(placement.pod, last)
                 return
             if last is NotRefused.OURS:
@@ -281,58 +281,58 @@ class GangRun:
             self._progress.lost_pod(placement.pod, _refusal_of(last))
         else:
             self._progress.lost_pod(
-                placement.pod, Refusal(Result.RETRY, f"pod {placement.pod} could not be bound")
+                placement.pod, Setback(Result.RETRY, f"pod {placement.pod} could not be bound")
             )
 
     async def _try_to_bind(
         self, placement: Placement, body: Document, *, is_first: bool
-    ) -> Refusal | ApiFailure | NotRefused:
+    ) -> Setback | ApiFailure | NotRefused:
         """One attempt. Between attempts the world goes on: a node that went away meanwhile takes no pods."""
         if not is_first and (broken := self._known.broken_preconditions((placement,))):
             # An earlier attempt may have arrived although its answer did not.
-            return await self._explain_conflict(placement, Refusal(Result.STALE, broken[placement.pod]))
+            return await self._explain_conflict(placement, Setback(Result.STALE, broken[placement.pod]))
         try:
             await self._calls.post(PODS.item_of_key(placement.pod, "binding"), body)
         except ApiFailure as failure:
             return await self._explain(placement, failure)
         return NotRefused.OURS
 
-    async def _explain(self, placement: Placement, failure: ApiFailure) -> Refusal | ApiFailure | NotRefused:
+    async def _explain(self, placement: Placement, failure: ApiFailure) -> Setback | ApiFailure | NotRefused:
         """What a failed binding means; the failure itself where it may pass."""
         pod = placement.pod
         if failure.status == HTTPStatus.NOT_FOUND:
-            return Refusal(Result.STALE, f"pod {pod} is gone")
+            return Setback(Result.STALE, f"pod {pod} is gone")
         if failure.status != HTTPStatus.CONFLICT:
-            return failure if failure.retryable else Refusal(Result.FAILED, f"pod {pod}: {failure}")
+            return failure if failure.retryable else Setback(Result.FAILED, f"pod {pod}: {failure}")
         return await self._explain_conflict(placement, NotRefused.AGAIN)
 
     async def _explain_conflict(
-        self, placement: Placement, unbound: Refusal | NotRefused
-    ) -> Refusal | NotRefused:
+        self, placement: Placement, unbound: Setback | NotRefused
+    ) -> Setback | NotRefused:
         """A conflict may be our own earlier binding, somebody else's, or a pod that ends; else it is ``unbound``."""
         pod = placement.pod
         try:
             document = await self._calls.get(PODS.item_of_key(pod))
         except ApiFailure as unreadable:
             gone = unreadable.status == HTTPStatus.NOT_FOUND
-            return Refusal(Result.STALE, f"pod {pod} is gone") if gone else NotRefused.AGAIN
+            return Setback(Result.STALE, f"pod {pod} is gone") if gone else NotRefused.AGAIN
         node = document["spec"].get("nodeName")
         if document["metadata"]["uid"] != placement.uid or document["metadata"].get("deletionTimestamp"):
-            return Refusal(Result.STALE, f"pod {pod} was replaced or is being deleted")
+            return Setback(Result.STALE, f"pod {pod} was replaced or is being deleted")
         if node == placement.node:
             return NotRefused.OURS
         if node:
-            return Refusal(Result.STALE, f"pod {pod} was bound to {node} by somebody else")
+            return Setback(Result.STALE, f"pod {pod} was bound to {node} by somebody else")
         if document["spec"].get("schedulingGates"):
-            return Refusal(Result.STALE, f"pod {pod} is gated")
+            return Setback(Result.STALE, f"pod {pod} is gated")
         return unbound
 
 
-def _refusal_of(failure: ApiFailure) -> Refusal:
+def _refusal_of(failure: ApiFailure) -> Setback:
     """What is concluded from a failure that might have passed and did not."""
     if failure.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Refusal(Result.RETRY, str(failure))
-    return Refusal(Result.UNANSWERED, f"the API server does not answer: {failure}")
+        return Setback(Result.RETRY, str(failure))
+    return Setback(Result.UNANSWERED, f"the API server does not answer: {failure}")
 
 
 async def _all(calls: list[Coroutine[None, None, None]]) -> None:

@@ -26,7 +26,7 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Setback:
     """Why a command cannot go on."""
 
     result: Result
@@ -34,7 +34,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class CommandOutcome:
     """The end of one command. ``bound``: the pods that have their node now, also when the rest failed."""
 
     command: Command

@@ -20,7 +20,7 @@ from kai_sched.binder.claims import (
     next_claim_step,
     next_removal,
 )
-from kai_sched.binder.outcomes import Outcome, Refusal, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result, Setback
 from kai_sched.cluster.ports import Document
 from kai_sched.model.commands import BindGang
 from kai_sched.model.ids import ClaimKey, PodKey
@@ -60,7 +60,7 @@ class BindPods:
 class Finished:
     """Nothing is left to do."""
 
-    outcome: Outcome
+    outcome: CommandOutcome
 
 
 GangStep = CallClaims | PauseForDevices | BindPods | Finished
@@ -92,8 +92,8 @@ class GangProgress:
         self._releases: Counter[ClaimKey] = Counter()
         self._skipped: set[ClaimKey] = set()
         self._bound: list[PodKey] = []
-        self._lost: dict[PodKey, Refusal] = {}
-        self._failure: Refusal | None = None
+        self._lost: dict[PodKey, Setback] = {}
+        self._failure: Setback | None = None
 
     @property
     def is_undoing(self) -> bool:
@@ -135,7 +135,7 @@ class GangProgress:
         self._documents.pop(claim, None)
         self._conflicts[claim] += 1
         if self._conflicts[claim] > MAX_CONFLICTS and not self._bound:
-            self.fail(Refusal(Result.RETRY, f"claim {claim} kept changing under {MAX_CONFLICTS} attempts"))
+            self.fail(Setback(Result.RETRY, f"claim {claim} kept changing under {MAX_CONFLICTS} attempts"))
 
     def must_reread(self, claim: ClaimKey) -> None:
         """It is not known whether a write arrived."""
@@ -149,11 +149,11 @@ class GangProgress:
         """This pod has the node that we chose."""
         self._bound.append(pod)
 
-    def lost_pod(self, pod: PodKey, refusal: Refusal) -> None:
+    def lost_pod(self, pod: PodKey, refusal: Setback) -> None:
         """This pod will never get the node that we chose."""
         self._lost[pod] = refusal
 
-    def refuse_pod(self, pod: PodKey, refusal: Refusal) -> None:
+    def refuse_pod(self, pod: PodKey, refusal: Setback) -> None:
         """This pod must not be bound: the gang fails as one, or, if it runs already, goes on without it."""
         self._lost.setdefault(pod, refusal)
         if self._command.already_bound == 0:
@@ -162,14 +162,14 @@ class GangProgress:
             left = [placement for placement in self._command.placements if placement.pod not in self._lost]
             self._intents = {intent.claim: intent for intent in intents_of(left)}
 
-    def fail(self, refusal: Refusal) -> None:
+    def fail(self, refusal: Setback) -> None:
         """Give up; the first reason stands. Ignored once a pod is bound: then there is only forward."""
         if self._failure is None and not self._bound:
             self._failure = refusal
 
     def _drop_refused(self, steps: dict[ClaimKey, ClaimStep]) -> bool:
         """Whether a refused claim changed the gang: it fails as one, or, if it runs already, loses a pod."""
-        refused = {claim: step for claim, step in steps.items() if isinstance(step, Refusal)}
+        refused = {claim: step for claim, step in steps.items() if isinstance(step, Setback)}
         if not refused:
             return False
         for placement in self._command.placements:
@@ -189,7 +189,7 @@ class GangProgress:
             return self._next_undo(reason)
         return self._finished(reason)
 
-    def _next_undo(self, failure: Refusal) -> GangStep:
+    def _next_undo(self, failure: Setback) -> GangStep:
         if self._command.already_bound > 0:
             return self._finished(failure)
         open_claims = [
@@ -208,8 +208,8 @@ class GangProgress:
                 writes.append((claim, removal))
         return CallClaims(unknown, tuple(writes)) if unknown or writes else self._finished(failure)
 
-    def _finished(self, reason: Refusal | None) -> Finished:
-        outcome = Outcome(
+    def _finished(self, reason: Setback | None) -> Finished:
+        outcome = CommandOutcome(
             command=self._command,
             result=Result.DONE if reason is None else reason.result,
             reason="" if reason is None else reason.reason,

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Final
 
 from kai_sched.api.translate.storage import BIND_COMPLETED, SELECTED_NODE
-from kai_sched.binder.outcomes import Refusal, Result
+from kai_sched.binder.outcomes import Result, Setback
 from kai_sched.binder.wait import DeviceWait
 from kai_sched.binder.writes import FencedCalls
 from kai_sched.cluster.kube.resources import VOLUME_CLAIMS, VOLUMES
@@ -41,7 +41,7 @@ class NotYet:
     """Others have to do something."""
 
 
-VolumeStep = Ask | NotYet | Refusal | None
+VolumeStep = Ask | NotYet | Setback | None
 """None: the claim has its volume."""
 
 
@@ -52,11 +52,11 @@ def next_volume_step(
     metadata = claim["metadata"]
     annotations = metadata.get("annotations") or {}
     if metadata.get("uid") != wanted.uid or metadata.get("deletionTimestamp"):
-        return Refusal(Result.STALE, f"PersistentVolumeClaim {wanted.claim} was replaced or is being deleted")
+        return Setback(Result.STALE, f"PersistentVolumeClaim {wanted.claim} was replaced or is being deleted")
     bound_to = claim["spec"].get("volumeName")
     if bound_to:
         if wanted.volume and bound_to != wanted.volume:
-            return Refusal(Result.STALE, f"PersistentVolumeClaim {wanted.claim} was bound to {bound_to}")
+            return Setback(Result.STALE, f"PersistentVolumeClaim {wanted.claim} was bound to {bound_to}")
         return None if BIND_COMPLETED in annotations else NotYet()
     if wanted.volume:
         return _give(wanted, claim, volume)
@@ -65,7 +65,7 @@ def next_volume_step(
         return NotYet()
     if selected or was_asked:
         why = f"is to be made on {selected}" if selected else f"could not be made on {node}"
-        return Refusal(Result.RETRY, f"the volume of PersistentVolumeClaim {wanted.claim} {why}")
+        return Setback(Result.RETRY, f"the volume of PersistentVolumeClaim {wanted.claim} {why}")
     return Ask(
         VOLUME_CLAIMS.item_of_key(wanted.claim),
         {"metadata": {"uid": wanted.uid, "annotations": {SELECTED_NODE: node}}},
@@ -74,13 +74,13 @@ def next_volume_step(
 
 def _give(wanted: VolumePlacement, claim: Document, volume: Document | None) -> VolumeStep:
     if volume is None or volume["metadata"].get("deletionTimestamp"):
-        return Refusal(Result.STALE, f"PersistentVolume {wanted.volume} is gone")
+        return Setback(Result.STALE, f"PersistentVolume {wanted.volume} is gone")
     namespace, _, name = wanted.claim.partition("/")
     holder = volume["spec"].get("claimRef") or {}
     if holder.get("uid") == wanted.uid:
         return NotYet()
     if holder and (holder.get("namespace"), holder.get("name"), holder.get("uid")) != (namespace, name, None):
-        return Refusal(Result.STALE, f"PersistentVolume {wanted.volume} was given to another claim")
+        return Setback(Result.STALE, f"PersistentVolume {wanted.volume} was given to another claim")
     reference = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -108,7 +108,7 @@ class VolumeRun:
         self._since: float | None = None
         self._next_look_seconds = _FIRST_LOOK_SECONDS
 
-    async def advance(self, placements: Sequence[Placement]) -> Mapping[PodKey, Refusal] | None:
+    async def advance(self, placements: Sequence[Placement]) -> Mapping[PodKey, Setback] | None:
         """None: all claims have their volumes. Else look again, without the pods that are refused."""
         open_claims = [
             (placement, wanted)
@@ -131,7 +131,7 @@ class VolumeRun:
             return None
         return await self._pause([item for item in open_claims if item[1].claim not in self._done])
 
-    async def _advance(self, placement: Placement, wanted: VolumePlacement) -> Refusal | None:
+    async def _advance(self, placement: Placement, wanted: VolumePlacement) -> Setback | None:
         try:
             claim = await self._calls.get(VOLUME_CLAIMS.item_of_key(wanted.claim))
             volume = await self._calls.get(VOLUMES.item_of_key(wanted.volume)) if wanted.volume else None
@@ -143,25 +143,25 @@ class VolumeRun:
                 case Ask(path=path, patch=patch):
                     await self._calls.patch_strategic(path, patch)
                     self._asked.add(wanted.claim)
-                case Refusal():
+                case Setback():
                     return step
                 case NotYet():
                     pass
         except ApiFailure as failure:
             if failure.status == HTTPStatus.NOT_FOUND:
-                return Refusal(Result.STALE, f"a volume or claim of pod {placement.pod} is gone")
+                return Setback(Result.STALE, f"a volume or claim of pod {placement.pod} is gone")
             if not failure.retryable and failure.status != HTTPStatus.CONFLICT:
-                return Refusal(Result.FAILED, f"PersistentVolumeClaim {wanted.claim}: {failure}")
+                return Setback(Result.FAILED, f"PersistentVolumeClaim {wanted.claim}: {failure}")
         return None
 
-    async def _pause(self, open_claims: list[tuple[Placement, VolumePlacement]]) -> Mapping[PodKey, Refusal]:
+    async def _pause(self, open_claims: list[tuple[Placement, VolumePlacement]]) -> Mapping[PodKey, Setback]:
         now = self._wait.clock()
         if self._since is None:
             self._since = now
         left = self._since + self._wait.timeout_seconds - now
         if left <= 0:
             return {
-                placement.pod: Refusal(
+                placement.pod: Setback(
                     Result.RETRY,
                     f"PersistentVolumeClaim {wanted.claim} not bound after {self._wait.timeout_seconds:g} s",
                 )

@@ -14,7 +14,7 @@ from kai_sched.cli.each import for_each
 from kai_sched.cli.namespaces import of_namespace
 from kai_sched.cli.output import OutputFormat, console, print_document, table
 from kai_sched.cli.plan_tables import print_verdicts
-from kai_sched.cli.worlds import World, WorldOptions, load_world
+from kai_sched.cli.worlds import Scene, WorldOptions, load_world
 from kai_sched.errors import InvalidInput
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.sim.engine import MAX_CYCLES, PHASES, Simulation
@@ -82,12 +82,12 @@ def _refuse_long(end: float) -> None:
         raise InvalidInput("the last cycle would be after the year 9999", field="--tick") from error
 
 
-def _simulate(world: World, cycles: int | None, tick: float, *, timed: bool) -> Simulation:
+def _simulate(world: Scene, cycles: int | None, tick: float, *, timed: bool) -> Simulation:
     decider = Decider(world.policy, timed=timed)
     return run_simulation(world.snapshot, decider.decide, cycles=cycles, tick_seconds=tick)
 
 
-def _document(result: Simulation, world: World, *, with_timings: bool) -> dict[str, Any]:
+def _document(result: Simulation, world: Scene, *, with_timings: bool) -> dict[str, Any]:
     return {
         "cycles": [
             plan_document(plan, cycle=number, with_timings=with_timings)

@@ -16,7 +16,7 @@ from kai_sched.cli import options
 from kai_sched.cli.output import OutputFormat, console, print_document
 from kai_sched.cli.topology_document import view_document
 from kai_sched.cli.topology_views import View, print_view
-from kai_sched.cli.worlds import World, WorldOptions, load_world, world_of
+from kai_sched.cli.worlds import Scene, WorldOptions, load_world, world_of
 from kai_sched.cluster.snapshots import read_cluster
 from kai_sched.devices.allocator import DeviceIndex, DeviceState
 from kai_sched.devices.damage import Damage
@@ -77,12 +77,12 @@ def topology(
     print_view(view, depth or deepest.value, console())
 
 
-def live_world(kubeconfig: Path | None, context: str | None, world_options: WorldOptions) -> World:
+def live_world(kubeconfig: Path | None, context: str | None, world_options: WorldOptions) -> Scene:
     """The cluster as its API server has it now."""
     return world_of(ObjectSet(asyncio.run(read_cluster(kubeconfig, context))), world_options, "cluster")
 
 
-def view_of(world: World, topology_name: str = "") -> View:
+def view_of(world: Scene, topology_name: str = "") -> View:
     """The fleet of a world with its holders.
 
     Raises:

@@ -34,7 +34,7 @@ class WorldOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Scene:
     """A snapshot, the policy it is decided under, and what links carry."""
 
     snapshot: ClusterSnapshot
@@ -42,7 +42,7 @@ class World:
     speeds: LinkSpeeds
 
 
-def load_world(paths: Sequence[Path], options: WorldOptions) -> World:
+def load_world(paths: Sequence[Path], options: WorldOptions) -> Scene:
     """Read the files; objects that cannot be read are said on standard error and left out.
 
     Raises:
@@ -54,7 +54,7 @@ def load_world(paths: Sequence[Path], options: WorldOptions) -> World:
     return world_of(objects, options, source)
 
 
-def world_of(objects: ObjectSet, options: WorldOptions, source: str) -> World:
+def world_of(objects: ObjectSet, options: WorldOptions, source: str) -> Scene:
     """The world of objects that were read from ``source``; problems are told as for files.
 
     Raises:
@@ -70,7 +70,7 @@ def world_of(objects: ObjectSet, options: WorldOptions, source: str) -> World:
         warn(remark)
     for remark in reading.remarks:
         warn(f"{source}: SchedulingShard {policy.shard}: {remark}")
-    return World(snapshot, policy, link_speeds(settings.bandwidths))
+    return Scene(snapshot, policy, link_speeds(settings.bandwidths))
 
 
 def link_speeds(bandwidths: Bandwidths) -> LinkSpeeds:

@@ -18,7 +18,7 @@ from kai_sched.devices.refusal import RefusalKind, Refused, claim_text
 from kai_sched.devices.requests import MAX_RESULTS, PreparedClaim, PreparedRequest, Selection
 
 
-class Outcome(Enum):
+class End(Enum):
     """How a part of the search ended."""
 
     DONE = "done"
@@ -33,7 +33,7 @@ _PATIENCE: Final = 200
 """Steps after which it pays to ask whether the claim that comes next can be served at all."""
 _LOOKS_A_STEP: Final = 8
 """Devices passed over, in use or not what is asked for, that cost as much as one that is tried."""
-Steps = Generator["Steps", Outcome, Outcome]
+Steps = Generator["Steps", End, End]
 
 
 class Search:
@@ -70,9 +70,9 @@ class Search:
             Refused: an error for the claims as they stand, or no steps left.
         """
         stack = [self._requests(0, 0)]
-        outcome: Outcome | None = None
+        outcome: End | None = None
         while stack:
-            if outcome is Outcome.HOPELESS:
+            if outcome is End.HOPELESS:
                 return False
             try:
                 stack.append(next(stack[-1]) if outcome is None else stack[-1].send(outcome))
@@ -80,24 +80,24 @@ class Search:
             except StopIteration as end:
                 stack.pop()
                 outcome = end.value
-        return outcome is Outcome.DONE
+        return outcome is End.DONE
 
     def _requests(self, claim_index: int, request_index: int) -> Steps:
         if claim_index == len(self._claims):
-            return Outcome.DONE if self._bundle <= self._given() else Outcome.FAILED
+            return End.DONE if self._bundle <= self._given() else End.FAILED
         claim = self._claims[claim_index]
         if request_index == len(claim.requests):
             outcome = yield self._requests(claim_index + 1, 0)
             # A limit passed in a later claim may yet be kept if this claim chooses otherwise.
-            return Outcome.FAILED if outcome is Outcome.TOO_MANY else outcome
+            return End.FAILED if outcome is End.TOO_MANY else outcome
         if (claim_index, request_index) not in self._judged:
             self._judged.add((claim_index, request_index))
             if self._outlook.is_hopeless(claim_index, request_index):
-                return Outcome.HOPELESS
+                return End.HOPELESS
         if request_index == 0 and self.steps > _PATIENCE and claim_index not in self._judged_claims:
             self._judged_claims.add(claim_index)
             if self._outlook.is_claim_hopeless(claim_index):
-                return Outcome.HOPELESS
+                return End.HOPELESS
         alternatives = claim.requests[request_index]
         if not claim.is_listed(request_index):
             outcome = yield self._devices((claim_index, request_index), alternatives[0], 0, 0)
@@ -105,11 +105,11 @@ class Search:
         all_too_many = True
         for number, alternative in enumerate(alternatives):
             outcome = yield self._devices((claim_index, request_index), alternative, 0, 0)
-            if outcome is Outcome.DONE:
+            if outcome is End.DONE:
                 self.chosen[claim_index, request_index] = number
                 return outcome
-            all_too_many = all_too_many and outcome is Outcome.TOO_MANY
-        return Outcome.TOO_MANY if all_too_many else Outcome.FAILED
+            all_too_many = all_too_many and outcome is End.TOO_MANY
+        return End.TOO_MANY if all_too_many else End.FAILED
 
     def _given(self) -> set[int]:
         """Devices given so far, but for those that are only looked into."""
@@ -124,18 +124,18 @@ class Search:
         claim_index, request_index = where
         self.current = claim_index
         if prepared.all_devices is not None and not prepared.all_devices:
-            return Outcome.FAILED
+            return End.FAILED
         if done >= prepared.count:
             outcome = yield self._requests(claim_index, request_index + 1)
             return outcome
         if prepared.count - done > MAX_RESULTS - len(self.attempt.results[claim_index]):
-            return Outcome.TOO_MANY
+            return End.TOO_MANY
         self._count_step(claim_index, prepared)
         if prepared.all_devices is not None:
             outcome = yield self._next_of_all(where, prepared, done)
             return outcome
         if not self._are_enough_left(claim_index, prepared, prepared.count - done, start):
-            return Outcome.FAILED
+            return End.FAILED
         outcome = yield self._one_of(where, prepared, done, start)
         return outcome
 
@@ -154,12 +154,12 @@ class Search:
             if not attempt.take(claim_index, claim, prepared, entry):
                 continue
             outcome = yield self._devices(where, prepared, done + 1, position + 1)
-            if outcome is Outcome.DONE:
+            if outcome is End.DONE:
                 return outcome
             attempt.rollback(mark)
-            if outcome is Outcome.TOO_MANY:
+            if outcome is End.TOO_MANY:
                 return outcome
-        return Outcome.FAILED
+        return End.FAILED
 
     def _next_of_all(self, where: tuple[int, int], prepared: PreparedRequest, done: int) -> Steps:
         assert prepared.all_devices is not None
@@ -167,9 +167,9 @@ class Search:
         mark = self.attempt.mark()
         entry = prepared.all_devices[done]
         if not self.attempt.take(claim_index, self._claims[claim_index], prepared, entry):
-            return Outcome.FAILED
+            return End.FAILED
         outcome = yield self._devices(where, prepared, done + 1, 0)
-        if outcome is not Outcome.DONE:
+        if outcome is not End.DONE:
             self.attempt.rollback(mark)
         return outcome
 

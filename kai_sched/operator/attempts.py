@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result
 from kai_sched.model.commands import BindGang, Command, UndoReservation
 from kai_sched.model.ids import PodGroupKey, PodKey
-from kai_sched.model.plan import Outcome as GangOutcome
-from kai_sched.model.plan import Plan, Verdict
+from kai_sched.model.plan import Outcome, Plan, Verdict
 from kai_sched.model.rests import Rest
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.operator.subjects import MAY_BE_BOUND, Subject, subjects_of
@@ -95,7 +94,7 @@ class Attempts:
             return command.pod not in self._undos and (failure is None or failure.until <= self.clock())
         return True
 
-    def ended(self, outcome: Outcome, *, is_incomplete: bool = False) -> float:
+    def ended(self, outcome: CommandOutcome, *, is_incomplete: bool = False) -> float:
         """How long the command took. ``is_incomplete``: a part of the gang runs, and it is below its minimum."""
         command = outcome.command
         if isinstance(command, UndoReservation):
@@ -176,7 +175,7 @@ class Attempts:
 
         def verdict_of(verdict: Verdict) -> Verdict:
             reason = again.get(verdict.pod_group)
-            if reason is None or verdict.outcome is not GangOutcome.PLACED or verdict.pod_group not in groups:
+            if reason is None or verdict.outcome is not Outcome.PLACED or verdict.pod_group not in groups:
                 return verdict
             return resting(groups[verdict.pod_group], _rest_after(verdict.pod_group, reason))
 
@@ -195,7 +194,7 @@ class Attempts:
         failure = self._failed.get(group)
         return failure is not None and failure.until > self.clock()
 
-    def _note(self, failure: _Failure, outcome: Outcome) -> None:
+    def _note(self, failure: _Failure, outcome: CommandOutcome) -> None:
         failure.failures += 1
         pause = pause_after(outcome.result, failure.failures)
         failure.until = self.clock() + pause
@@ -203,7 +202,7 @@ class Attempts:
         failure.reason = outcome.reason
 
 
-def _rest_of(command: BindGang, outcome: Outcome) -> BindGang:
+def _rest_of(command: BindGang, outcome: CommandOutcome) -> BindGang:
     bound = frozenset(outcome.bound)
     left = tuple(placement for placement in command.placements if placement.pod not in bound)
     return BindGang(

@@ -37,7 +37,7 @@ _MOST_POOLS: Final = 1000
 """Kept at a time, that memory stays bounded."""
 
 
-class DeviceCounts:
+class ClassCounts:
     """What claims count by device class. Kept from cycle to cycle: only pools that changed are read again.
 
     A waiting claim counts by its requests alone, without a look at the fleet: a partition 1, mode ``All`` one device.

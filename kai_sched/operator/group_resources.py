@@ -20,7 +20,7 @@ from kai_sched.model.nodes import Node
 from kai_sched.model.resources import PODS
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import GpuShare, Pod, PodGroup, PodSpec
-from kai_sched.operator.claim_counts import DeviceCounts, Sums, add
+from kai_sched.operator.claim_counts import ClassCounts, Sums, add
 from kai_sched.operator.tally import GroupTally
 
 _DECIMALS: Final = 3
@@ -31,7 +31,7 @@ _WHOLE: Final = 1000
 class GroupResources:
     """One cycle's answers; what it needs of the snapshot is looked up when a group asks for it first."""
 
-    def __init__(self, snapshot: ClusterSnapshot, counts: DeviceCounts) -> None:
+    def __init__(self, snapshot: ClusterSnapshot, counts: ClassCounts) -> None:
         self._snapshot = snapshot
         self._counts = counts
         counts.use(snapshot.fleet)

@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from kai_sched.binder.execute import Binder
-from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result
 from kai_sched.binder.recover import leftover_reservations
 from kai_sched.cluster.contained import Contained
 from kai_sched.cluster.mirror import Mirror
@@ -29,6 +29,7 @@ from kai_sched.operator.attempts import Attempts
 from kai_sched.operator.hopes import Hopes
 from kai_sched.operator.narrator import Narrator
 from kai_sched.operator.self_check import SelfCheck
+from kai_sched.operator.shard import ShardNotice
 from kai_sched.operator.telemetry import Telemetry
 from kai_sched.planning.backlog import Backlog
 from kai_sched.planning.commands import commands_for
@@ -77,7 +78,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
-    """Who does the work of a cycle. ``write_groups`` says whether pod groups of workloads are still to be written."""
+    """Who does the work of a cycle."""
 
     mirror: Mirror
     solver: Solver
@@ -85,6 +86,9 @@ class Crew:
     narrator: Narrator
     telemetry: Telemetry
     write_groups: Callable[[], bool]
+    """Whether pod groups of workloads are still to be written."""
+    note_shard: Callable[[], ShardNotice]
+    """What is to be said of the SchedulingShard."""
     contained: Contained
 
 
@@ -106,6 +110,7 @@ class CycleLoop:
         self._telemetry = crew.telemetry
         self._self_check = SelfCheck(pace.self_check_seconds)
         self._write_groups = crew.write_groups
+        self._note_shard = crew.note_shard
         self._contained = crew.contained
         self._policy = policy
         self._pace = pace
@@ -145,6 +150,7 @@ class CycleLoop:
         self.cycles += 1
         policy = self._policy()
         if policy is None:
+            self._narrator.tell_shard(self._note_shard(), time.time())
             self._mirror.wake.clear()
             return
         dirty = self._mirror.take_dirty()
@@ -189,7 +195,9 @@ class CycleLoop:
         told = self._attempts.told(self._hopes.spoken(plan, self._clock()), snapshot)
         stock = self._mirror.stock
         with self._contained.guard("telling", "all objects"):
-            self._narrator.tell_cycle(snapshot, told, stock.queues.documents, stock.pod_groups.documents)
+            self._narrator.tell_cycle(
+                snapshot, told, stock.queues.documents, stock.pod_groups.documents, self._note_shard()
+            )
 
     async def _hear_prospects(self, decision: Decision, plan: Plan, snapshot: ClusterSnapshot) -> None:
         """Tell what is found out after the decision; where another cycle came first, that one tells it."""
@@ -227,7 +235,7 @@ class CycleLoop:
         elif decision.plan is not None:
             self._decide_seconds = max(pace.decide_seconds, 2 * (decision.first_plan_seconds or 0.0))
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: CommandOutcome) -> None:
         """The binder's report of one command."""
         command = outcome.command
         seconds = self._attempts.ended(outcome, is_incomplete=self._is_incomplete(outcome))
@@ -259,7 +267,7 @@ class CycleLoop:
         self._groups = {group.key: group for group in snapshot.pod_groups}
         return replace(snapshot, rests=self._attempts.rests(), postponed=self._backlog.postponed())
 
-    def _is_incomplete(self, outcome: Outcome) -> bool:
+    def _is_incomplete(self, outcome: CommandOutcome) -> bool:
         """Whether a part of a gang runs now, and it is below its minimum."""
         command = outcome.command
         if not isinstance(command, BindGang) or not (outcome.bound or command.already_bound):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result
 from kai_sched.cluster.contained import Contained
 from kai_sched.cluster.kube.resources import POD_GROUPS, QUEUES, SHARDS, Resource
 from kai_sched.cluster.ports import Document
@@ -17,7 +17,7 @@ from kai_sched.model.policy import GpuClassRule
 from kai_sched.model.queues import QueueShare
 from kai_sched.model.snapshot import ClusterSnapshot, Unreadable
 from kai_sched.model.workloads import PodGroup
-from kai_sched.operator.claim_counts import DeviceCounts
+from kai_sched.operator.claim_counts import ClassCounts
 from kai_sched.operator.group_resources import GroupResources
 from kai_sched.operator.group_status import group_status
 from kai_sched.operator.object_status import failed_status, invalid_status, shard_status
@@ -26,6 +26,7 @@ from kai_sched.operator.pruning import PRUNED, Pruning, first_root, without_it
 from kai_sched.operator.publisher import Publisher
 from kai_sched.operator.queue_status import QueueView, queue_status, view_queues
 from kai_sched.operator.sentences import Sentences, Told, is_waiting, patience_for
+from kai_sched.operator.shard import ShardNotice
 from kai_sched.operator.status_teller import Calm, MergePatch, StatusTeller
 from kai_sched.operator.tally import NOBODY, GroupTally, by_key, tally_groups
 
@@ -58,13 +59,11 @@ class Narrator:
         self._pruning = Pruning()
         self._statuses = StatusTeller(calls, publisher, self._pruning)
         self._pods = PodTeller(calls, publisher, voice, self._contained)
-        self._device_counts = DeviceCounts(voice.gpu_classes)
+        self._device_counts = ClassCounts(voice.gpu_classes)
         self._told_groups: set[PodGroupKey] = set()
         self._owed: set[PodGroupKey] = set()
         """Groups that changed and do not say so yet: a cycle may end without a plan, and a write may fail."""
         self._group_documents: Mapping[str, Document] = {}
-        self._has_shard = False
-        """Whether there is a shard that says what we have to say about the cluster as a whole."""
 
     def note_changed(self, groups: Iterable[PodGroupKey]) -> None:
         """Pods of these groups changed: every cycle tells them until it is written."""
@@ -76,6 +75,7 @@ class Narrator:
         plan: Plan,
         queues: Mapping[str, Document],
         groups: Mapping[str, Document],
+        shard: ShardNotice,
     ) -> None:
         """Everything about one cycle; ``queues`` and ``groups`` are the objects as they are now.
 
@@ -83,12 +83,15 @@ class Narrator:
         """
         guard = self._contained.guard
         self._group_documents = groups
+        self.tell_shard(shard, plan.now)
         tallies = tally_groups(snapshot)
         records = by_key(snapshot.pod_groups)
         verdicts = {verdict.pod_group: verdict for verdict in plan.verdicts}
         told = self._sentences.of_cycle(verdicts, self._publisher.now)
         with guard("queue_view", "all queues"):
-            self._tell_queues(snapshot, plan, records, tallies, queues)
+            # What is to be said of the cluster as a whole, the shard says, or else one queue.
+            spokesman = first_root(snapshot.queues) if shard.document is None else ""
+            self._tell_queues(snapshot, plan, records, tallies, queues, spokesman)
         with guard("group_view", "all pod groups"):
             shown = {**verdicts, **{key: one.verdict for key, one in told.items()}}
             self._tell_groups(snapshot, replace(plan, verdicts=tuple(shown.values())), told, tallies, groups)
@@ -99,9 +102,8 @@ class Narrator:
             self._publisher.forget_others(
                 lambda: {pod.uid for pod in snapshot.pods} | _uids_of(queues) | _uids_of(groups)
             )
-        self._has_shard = False
 
-    def tell_outcome(self, outcome: Outcome) -> None:
+    def tell_outcome(self, outcome: CommandOutcome) -> None:
         """What became of one command; what was to be said of a gang that is refused is no longer true."""
         command = outcome.command
         with self._contained.guard("outcome", type(command).__name__):
@@ -113,16 +115,16 @@ class Narrator:
         if document is not None:
             self._publisher.withdraw((POD_GROUPS.plural, document["metadata"]["uid"]))
 
-    def tell_shard(
-        self, name: str, document: Document, problem: str, remarks: Collection[str], now: float
-    ) -> None:
-        """Before its cycle: what is wrong in the SchedulingShard, and what of it is left out."""
-        self._has_shard = True
-        with self._contained.guard("shard_status", name):
-            status = shard_status(problem, remarks, document.get("status") or {}, now)
+    def tell_shard(self, shard: ShardNotice, now: float) -> None:
+        """What is wrong in the SchedulingShard, and what of it is left out."""
+        document = shard.document
+        if document is None:
+            return
+        with self._contained.guard("shard_status", shard.name):
+            status = shard_status(shard.problem, shard.remarks, document.get("status") or {}, now)
             status["conditions"] = self._pruning.said_on(status["conditions"], now)
-            gist = (problem, *remarks, self._pruning.definitions)
-            self._statuses.tell(SHARDS, name, document, status, gist, GROUP_CALM)
+            gist = (shard.problem, *shard.remarks, self._pruning.definitions)
+            self._statuses.tell(SHARDS, shard.name, document, status, gist, GROUP_CALM)
 
     def _tell_queues(
         self,
@@ -131,9 +133,9 @@ class Narrator:
         records: Mapping[PodGroupKey, PodGroup],
         tallies: Mapping[PodGroupKey, GroupTally],
         documents: Mapping[str, Document],
+        spokesman: str,
     ) -> None:
         view = view_queues(snapshot, plan, records, tallies)
-        spokesman = "" if self._has_shard else first_root(snapshot.queues)
         for queue in snapshot.queues:
             document = documents.get(queue.name)
             if document is None:

@@ -13,13 +13,13 @@ from typing import Final, Protocol
 
 from kai_sched.api import keys
 from kai_sched.api.times import format_time
-from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result
 from kai_sched.cluster.contained import Contained
 from kai_sched.cluster.kube.resources import POD_GROUPS, PODS
 from kai_sched.cluster.ports import Document
 from kai_sched.model.commands import BindGang, Evict
 from kai_sched.model.ids import PodGroupKey, PodKey
-from kai_sched.model.plan import Outcome as GangOutcome
+from kai_sched.model.plan import Outcome
 from kai_sched.model.workloads import GroupOrigin, Pod, PodGroup, PodState
 from kai_sched.operator.events import About, Event, event_document, event_path
 from kai_sched.operator.publisher import Publisher, Saying, Send
@@ -92,7 +92,7 @@ class PodTeller:
             self._publisher.withdraw(subject)
         self._told_pods, self._told_events = pods, events
 
-    def tell_outcome(self, outcome: Outcome) -> None:
+    def tell_outcome(self, outcome: CommandOutcome) -> None:
         """What became of one command."""
         command = outcome.command
         if isinstance(command, BindGang):
@@ -205,7 +205,7 @@ def _events_of(key: PodGroupKey, told: Told, pods: list[Pod], document: Document
     """The events by which a gang that waits is told."""
     note = told.sentence
     if document is not None:
-        reason = "NotReady" if told.verdict.outcome is GangOutcome.NOT_READY else "Unschedulable"
+        reason = "NotReady" if told.verdict.outcome is Outcome.NOT_READY else "Unschedulable"
         yield _warning(About.of(POD_GROUPS), key, document["metadata"]["uid"], reason, note)
         namespace = key.rpartition("/")[0]
         for kind, name, uid in owners_of(document):

@@ -15,7 +15,7 @@ import structlog
 from kai_sched import __version__
 from kai_sched.api.shard_policy import base_policy
 from kai_sched.binder.execute import Binder
-from kai_sched.binder.outcomes import Outcome
+from kai_sched.binder.outcomes import CommandOutcome
 from kai_sched.binder.wait import DeviceWait
 from kai_sched.cluster.contained import Contained
 from kai_sched.cluster.following import Following
@@ -36,7 +36,7 @@ from kai_sched.operator.narrator import Narrator, Voice
 from kai_sched.operator.options import DEFAULT_SHARD, OperatorOptions
 from kai_sched.operator.probes import serve_probes
 from kai_sched.operator.publisher import Publisher
-from kai_sched.operator.shard import ShardPolicy
+from kai_sched.operator.shard import ShardNotice, ShardPolicy
 from kai_sched.operator.telemetry import Telemetry
 from kai_sched.solving.process import SolverProcess
 
@@ -89,7 +89,7 @@ class Operator:
         self._client = client
         self._partition = policy.partition_value
         self._shard = ShardPolicy(options.settings)
-        self._shard_said: tuple[str, ...] = ("",)
+        self._shard_said = ShardNotice("", None, "", ())
         self._outdated = asyncio.Event()
         self._telemetry = Telemetry()
         contained = self._contained = Contained(self._telemetry.contained)
@@ -112,6 +112,7 @@ class Operator:
             narrator=self._narrator,
             telemetry=self._telemetry,
             write_groups=self._write_groups,
+            note_shard=self._note_shard,
             contained=contained,
         )
         self._loop = CycleLoop(crew, self._policy, options.pace)
@@ -208,24 +209,22 @@ class Operator:
     def _policy(self) -> Policy | None:
         shards = self._mirror.stock.shards.documents
         policy = self._shard.current(shards)
-        self._tell_shard(shards.get(self._shard.name))
         if policy is not None and not self._grouper.serves(policy):
             _log.info("the shard groups pods otherwise now", partition=policy.partition_value)
             self._outdated.set()
             return None
         return policy
 
-    def _tell_shard(self, document: Document | None) -> None:
-        problem = self._shard.problem
-        if document is not None:
-            self._narrator.tell_shard(self._shard.name, document, problem, self._shard.remarks, time.time())
-        said = (problem, *self._shard.remarks)
-        if said != self._shard_said:
-            self._shard_said = said
-            if problem:
-                _log.error("the shard is wrong", shard=self._shard.name, problem=problem)
-            for remark in self._shard.remarks:
-                _log.warning("a key of the shard is left out", shard=self._shard.name, remark=remark)
+    def _note_shard(self) -> ShardNotice:
+        """What is to be said of the shard; the log says what is new of it."""
+        notice = self._shard.notice(self._mirror.stock.shards.documents)
+        if notice.problem != self._shard_said.problem or notice.remarks != self._shard_said.remarks:
+            if notice.problem:
+                _log.error("the shard is wrong", shard=notice.name, problem=notice.problem)
+            for remark in notice.remarks:
+                _log.warning("a key of the shard is left out", shard=notice.name, remark=remark)
+        self._shard_said = notice
+        return notice
 
     def _voice(self) -> Voice:
         options = self._options
@@ -240,7 +239,7 @@ class Operator:
     def _write_groups(self) -> bool:
         return self._group_writer.offer(self._grouper.writes()) > 0
 
-    def _ended(self, outcome: Outcome) -> None:
+    def _ended(self, outcome: CommandOutcome) -> None:
         self._loop.ended(outcome)
 
     def _health(self) -> str:

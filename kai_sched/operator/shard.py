@@ -8,7 +8,7 @@ does not exist is no policy at all, else two operators would decide about the sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kai_sched.api.settings import Settings
 from kai_sched.api.shard_policy import base_policy, read_shard
@@ -17,6 +17,16 @@ from kai_sched.errors import InvalidInput
 from kai_sched.model.policy import Policy
 from kai_sched.operator.options import DEFAULT_SHARD
 from kai_sched.planning.stages import STAGES
+
+
+@dataclass(frozen=True, slots=True)
+class ShardNotice:
+    """What is to be said of the shard. ``document``: None where there is none to say it on."""
+
+    name: str
+    document: Document | None
+    problem: str
+    remarks: tuple[str, ...]
 
 
 class ShardPolicy:
@@ -45,6 +55,10 @@ class ShardPolicy:
             self._read = document
             self._policy = self._changed(document)
         return self._policy
+
+    def notice(self, shards: Mapping[str, Document]) -> ShardNotice:
+        """What is to be said of what was read last."""
+        return ShardNotice(self.name, shards.get(self.name), self.problem, self.remarks)
 
     def _changed(self, document: Document | None) -> Policy | None:
         self.problem, self.remarks = "", ()

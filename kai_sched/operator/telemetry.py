@@ -13,11 +13,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
 from kai_sched.api.shard_fields import ACTION_OF_STAGE
-from kai_sched.binder.outcomes import Outcome
+from kai_sched.binder.outcomes import CommandOutcome
 from kai_sched.model.commands import Evict
 from kai_sched.model.ids import PodGroupKey
-from kai_sched.model.plan import Eviction, Plan
-from kai_sched.model.plan import Outcome as GangOutcome
+from kai_sched.model.plan import Eviction, Outcome, Plan
 from kai_sched.model.policy import StageName
 from kai_sched.model.queues import Queue
 from kai_sched.operator.queue_metrics import QueueMetrics
@@ -183,7 +182,7 @@ class Telemetry:
         stages = plan.solver.stages
         stage_name = ACTION_OF_STAGE[stages[0].name if stages else StageName.ALLOCATE]
         self._acted_on.labels(stage_name).inc(len(plan.verdicts))
-        placed = sum(verdict.outcome is GangOutcome.PLACED for verdict in plan.verdicts)
+        placed = sum(verdict.outcome is Outcome.PLACED for verdict in plan.verdicts)
         self._scheduled.labels(stage_name).inc(placed)
         waiting = Tally(verdict.blocker.value for verdict in plan.verdicts if verdict.blocker is not None)
         self._gangs.clear()
@@ -213,7 +212,7 @@ class Telemetry:
         self._snapshot_millis.set(snapshot * 1000)
         self._phrase_millis.set(phrase * 1000)
 
-    def ended(self, outcome: Outcome, seconds: float) -> None:
+    def ended(self, outcome: CommandOutcome, seconds: float) -> None:
         """One command's end."""
         command = outcome.command
         self._commands.labels(type(command).__name__, outcome.result.value).inc()

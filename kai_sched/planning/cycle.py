@@ -15,7 +15,7 @@ from kai_sched.placement.site.base import FleetCache
 from kai_sched.planning.cycle_state import CycleState
 from kai_sched.planning.decode import decode
 from kai_sched.planning.idle_claims import deallocations_of, mentioning
-from kai_sched.planning.improving import Improver, judged, may_improve, score_of, tidied_states
+from kai_sched.planning.improving import Improvement, judged, may_improve, score_of, tidied_states
 from kai_sched.planning.opening import Opening
 from kai_sched.planning.outlook.judging import Finding
 from kai_sched.planning.outlook.rota import Rota
@@ -86,7 +86,7 @@ class Deciding:
     def _plans(self) -> Iterator[Plan]:
         state = self._state
         policy = state.policy
-        improver = Improver.over(state, Effort(policy.solver, len(state.snapshot.fleet.nodes)))
+        improver = Improvement.over(state, Effort(policy.solver, len(state.snapshot.fleet.nodes)))
         report = SolverReport(stages=run_stages(state, self._clock))
         if not policy.use_solver:
             yield close_cycle(state, report)
@@ -97,7 +97,7 @@ class Deciding:
         yield plan
         if may_improve(state):
             again = CycleState.begin(self._opening, _spent(state))
-            rescuing = again.rescuer = Improver.over(again, improver.effort)
+            rescuing = again.rescuer = Improvement.over(again, improver.effort)
             run_stages(again)
             if TurnEnd.NOT_REACHED not in again.turns.ends.values():
                 self._state, improver = again, rescuing
@@ -122,7 +122,7 @@ def _spent(state: CycleState) -> dict[PodGroupKey, Refusal]:
     }
 
 
-def _better(state: CycleState, improver: Improver, report: SolverReport) -> Plan:
+def _better(state: CycleState, improver: Improvement, report: SolverReport) -> Plan:
     report = replace(report, status="FEASIBLE", objective=score_of(state, improver))
     return close_cycle(state, report)
 

@@ -40,7 +40,7 @@ class GangRecord:
     """A minimum of it waits for room that is being released; nothing more of it may start before."""
 
 
-class Rescuer(Protocol):
+class RoomMaker(Protocol):
     """Who can rearrange what a stage has seated."""
 
     def make_room(self, state: CycleState, record: GangRecord, refusal: Refusal) -> Refusal | None:
@@ -60,7 +60,7 @@ class CycleState:
     turns: Turns
     contained: dict[PodGroupKey, Contained] = field(default_factory=dict)
     """Failures of our own that cost one gang its decision."""
-    rescuer: Rescuer | None = None
+    rescuer: RoomMaker | None = None
     """None in the greedy run."""
 
     @classmethod

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Blocker, SolverReport, TurnEnd
 from kai_sched.placement.gangs import Gang
-from kai_sched.placement.rearranging.rescue import Refuted, Rescuer
+from kai_sched.placement.rearranging.rescue import Refuted, Rescue
 from kai_sched.placement.rearranging.tidy import Layout, Ruler, Tidying
 from kai_sched.placement.reduction.effort import Effort
 from kai_sched.placement.reduction.tenants import Tenant, is_arrangeable
@@ -34,30 +34,30 @@ Score = tuple[tuple[str, int], ...]
 
 
 @dataclass(slots=True)
-class Improver:
+class Improvement:
     """Keeps what the cycle began with: its world and its gangs."""
 
     pristine: World
     originals: dict[PodGroupKey, Gang]
     effort: Effort
-    rescuer: Rescuer
+    rescuer: Rescue
     rescues: int = 0
     proven: Layout | None = None
     """No layout of the pods seated costs less, where that was shown beyond what counting shows."""
 
     @classmethod
-    def over(cls, state: CycleState, effort: Effort) -> Improver:
+    def over(cls, state: CycleState, effort: Effort) -> Improvement:
         """Before any stage has run."""
         pristine = state.boards.world.fork()
         return cls(
             pristine=pristine,
             originals={key: record.gang for key, record in state.records.items()},
             effort=effort,
-            rescuer=Rescuer(pristine, effort),
+            rescuer=Rescue(pristine, effort),
         )
 
     def make_room(self, state: CycleState, record: GangRecord, refusal: Refusal) -> Refusal | None:
-        """See ``cycle_state.Rescuer``."""
+        """See ``cycle_state.RoomMaker``."""
         if refusal.blocker not in _REARRANGEABLE or record.placed or record.pipelined:
             return refusal
         if state.open_to(record.gang.group.key) is not None:
@@ -109,7 +109,7 @@ def may_improve(state: CycleState) -> bool:
     )
 
 
-def tidied_states(state: CycleState, improver: Improver) -> Iterator[CycleState]:
+def tidied_states(state: CycleState, improver: Improvement) -> Iterator[CycleState]:
     """The same state again when its layout became strictly better: the first time, then now and then, and at the end."""
     ruler = Ruler(Boards(improver.pristine))
     tidying = Tidying(state.boards, improver.tenants(state), ruler, improver.effort)
@@ -125,7 +125,7 @@ def tidied_states(state: CycleState, improver: Improver) -> Iterator[CycleState]
     improver.proven = tidying.proven
 
 
-def judged(state: CycleState, improver: Improver, greedy: Score, report: SolverReport) -> SolverReport:
+def judged(state: CycleState, improver: Improvement, greedy: Score, report: SolverReport) -> SolverReport:
     """The report of a finished cycle: what was reached, what nobody could pass, and whether they meet."""
     objective = score_of(state, improver)
     ruler = Ruler(Boards(improver.pristine))
@@ -158,7 +158,7 @@ def _joined(counted: Layout, proven: Layout, reached: Layout) -> Layout:
     return max(counted, proven)
 
 
-def score_of(state: CycleState, improver: Improver) -> Score:
+def score_of(state: CycleState, improver: Improvement) -> Score:
     """Tiers of the objective in their order.
 
     Gangs that got a place in their turn though greedy had none, gangs admitted by priority, then what lies worse than
@@ -172,7 +172,7 @@ def score_of(state: CycleState, improver: Improver) -> Score:
     return _tiers(improver.rescues, admitted, layout)
 
 
-def _bound_of(state: CycleState, improver: Improver, layout: Layout) -> Score:
+def _bound_of(state: CycleState, improver: Improvement, layout: Layout) -> Score:
     """Admitted gangs, and those whose refusal is neither a proof nor a rule that no arrangement can lift."""
     admitted: dict[int, int] = {}
     doubtful = 0

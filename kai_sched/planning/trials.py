@@ -13,7 +13,7 @@ from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.placement.reduction.effort import Effort
 from kai_sched.placement.site.base import FleetCache
 from kai_sched.planning.cycle_state import CycleState
-from kai_sched.planning.improving import Improver, may_improve
+from kai_sched.planning.improving import Improvement, may_improve
 from kai_sched.planning.opening import Opening
 from kai_sched.planning.outlook.judging import Finding, Judging
 from kai_sched.planning.outlook.rota import Rota
@@ -56,11 +56,11 @@ class _Engine:
         if not thorough:
             self.serve(trial)
             return trial
-        improver = Improver.over(trial, Effort(self.policy.solver, len(snapshot.fleet.nodes)))
+        improver = Improvement.over(trial, Effort(self.policy.solver, len(snapshot.fleet.nodes)))
         self.serve(trial)
         if self.policy.use_solver and may_improve(trial):
             trial = CycleState.begin(opening)
-            trial.rescuer = Improver.over(trial, improver.effort)
+            trial.rescuer = Improvement.over(trial, improver.effort)
             self.serve(trial)
         return trial
 

@@ -48,7 +48,7 @@ class Refuted:
     is_proof: bool
 
 
-class Rescuer:
+class Rescue:
     """Makes room for gangs that greedy could not seat, one after another in fair order.
 
     ``pristine``: the world before the cycle's first seat.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kai_sched.devices.counting import matching_free, supply_of
 from kai_sched.placement.reduction.pieces import PieceView, view_pieces
-from kai_sched.placement.reduction.tenants import ItemPods, Level, Tenant, items_of
+from kai_sched.placement.reduction.tenants import ItemPods, LevelKey, Tenant, items_of
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.solver.aggregate import AggregatedProblem, Arrangement, CapacityRow, Unit
 from kai_sched.placement.world.boards import Boards
@@ -189,7 +189,7 @@ def whole_nodes(lanes: Sequence[Lane], count: int) -> Mask:
     return has_any & untouched
 
 
-def _codes(boards: Boards, levels: Sequence[Level]) -> list[NDArray[np.int32]]:
+def _codes(boards: Boards, levels: Sequence[LevelKey]) -> list[NDArray[np.int32]]:
     return [boards.world.base.domains.codes(level.topology, level.label) for level in levels]
 
 
@@ -197,7 +197,7 @@ def _group(
     boards: Boards,
     where: NDArray[np.intp],
     shapes: Sequence[Shape],
-    levels: Sequence[Level],
+    levels: Sequence[LevelKey],
     lanes: Sequence[Lane],
 ) -> list[NDArray[np.intp]]:
     """Nodes that are alike for every tenant: same domains, same shapes allowed, same hardware."""

@@ -22,7 +22,7 @@ ItemPods = dict[tuple[int, int], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class LevelKey:
     """A level that some scope speaks of."""
 
     topology: str
@@ -60,7 +60,7 @@ def is_arrangeable(boards: Boards, tenant: Tenant) -> bool:
 
 def items_of(
     boards: Boards, tenants: Sequence[Tenant]
-) -> tuple[tuple[Item, ...], ItemPods, tuple[Shape, ...], tuple[Level, ...]]:
+) -> tuple[tuple[Item, ...], ItemPods, tuple[Shape, ...], tuple[LevelKey, ...]]:
     """Items with their pods, and the shapes and levels that their indices mean.
 
     Tenants without topology constraints are one item together: which of their alike pods goes where is all the same.
@@ -121,7 +121,7 @@ class _Book:
     items: list[Item] = field(default_factory=list)
     pods: ItemPods = field(default_factory=dict)
     shapes: list[Shape] = field(default_factory=list)
-    levels: list[Level] = field(default_factory=list)
+    levels: list[LevelKey] = field(default_factory=list)
 
     def add(self, name: str, pods: Sequence[tuple[str, int]], constrained: Sequence[GangNode]) -> None:
         base = self.boards.world.base
@@ -167,7 +167,7 @@ class _Book:
 
     def _level(self, topology: str, level: str) -> int:
         label = self.boards.world.base.domains.label_of(topology, level)
-        found = Level(topology, label)
+        found = LevelKey(topology, label)
         if found not in self.levels:
             self.levels.append(found)
         return self.levels.index(found)

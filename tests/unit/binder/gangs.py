@@ -6,7 +6,7 @@ import contextlib
 
 from kai_sched.binder.execute import Binder
 from kai_sched.binder.gang import GangRun
-from kai_sched.binder.outcomes import Outcome
+from kai_sched.binder.outcomes import CommandOutcome
 from kai_sched.binder.wait import DeviceWait
 from kai_sched.binder.writes import FencedCalls
 from kai_sched.model.commands import BindGang, Command
@@ -68,8 +68,8 @@ def a_shelf_for(command: BindGang) -> Shelf:
 
 async def run(
     command: Command, shelf: Shelf, *, known: NothingKnown | None = None, fence: OpenFence | None = None
-) -> Outcome:
-    outcomes: list[Outcome] = []
+) -> CommandOutcome:
+    outcomes: list[CommandOutcome] = []
     wait = DeviceWait(poll_seconds=0.0)
     binder = Binder(shelf, known or NothingKnown(), fence or OpenFence(), outcomes.append, device_wait=wait)
     binder.submit([command])

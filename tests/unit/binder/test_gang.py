@@ -8,7 +8,7 @@ from kai_sched.api.times import parse_time
 from kai_sched.binder.claims import FINALIZER
 from kai_sched.binder.execute import Binder
 from kai_sched.binder.gang import GangRun
-from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result
 from kai_sched.binder.wait import DeviceWait
 from kai_sched.binder.writes import FencedCalls
 from kai_sched.model.commands import BindGang
@@ -206,7 +206,7 @@ async def test_gangs_run_side_by_side_and_each_reports_once() -> None:
         shelf.put_pod(f"team/p{index}")
         placement = a_placement(f"team/p{index}", "n0")
         commands.append(BindGang(pod_group=placement.pod_group, placements=(placement,), already_bound=0))
-    outcomes: list[Outcome] = []
+    outcomes: list[CommandOutcome] = []
     binder = Binder(shelf, NothingKnown(), OpenFence(), outcomes.append, gangs_at_once=8)
 
     binder.submit(commands)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kai_sched.binder.execute import Binder
-from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result
 from kai_sched.binder.wait import DeviceWait
 from kai_sched.model.ids import PodKey
 from tests.shelf import NothingKnown, OpenFence, Shelf
@@ -27,7 +27,7 @@ class Waiting:
         return DeviceWait(clock=lambda: self.now, pause=self.pause)
 
 
-async def run_waiting(known: NothingKnown) -> tuple[Outcome, Shelf, Waiting]:
+async def run_waiting(known: NothingKnown) -> tuple[CommandOutcome, Shelf, Waiting]:
     command = a_gang_with_claims(members=2)
     shelf, waiting, outcomes = a_shelf_for(command), Waiting(), []
     binder = Binder(shelf, known, OpenFence(), outcomes.append, device_wait=waiting.as_wait())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kai_sched.binder.gang import GangRun
-from kai_sched.binder.outcomes import Refusal, Result
+from kai_sched.binder.outcomes import Result, Setback
 from kai_sched.binder.volumes import Ask, NotYet, next_volume_step
 from kai_sched.binder.wait import DeviceWait
 from kai_sched.binder.writes import FencedCalls
@@ -102,7 +102,7 @@ def test_a_claim_with_its_volume_is_done(wanted, volume):
 def test_a_claim_that_cannot_be_had_so_is_decided_anew(wanted, claim, volume, result, reason):
     refusal = step(wanted, claim, volume)
 
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, Setback)
     assert refusal.result is result
     assert reason in refusal.reason
 
@@ -110,7 +110,7 @@ def test_a_claim_that_cannot_be_had_so_is_decided_anew(wanted, claim, volume, re
 def test_a_provisioner_that_gives_up_takes_the_node_away_again():
     refusal = step(TO_MAKE, a_claim(), was_asked=True)
 
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, Setback)
     assert (refusal.result, "could not be made on n1" in refusal.reason) == (Result.RETRY, True)
 
 

@@ -14,6 +14,7 @@ from kai_sched.model.plan import Blocker, Outcome, Plan, Verdict
 from kai_sched.model.workloads import PodState
 from kai_sched.operator.narrator import Narrator, Voice
 from kai_sched.operator.publisher import Publisher
+from kai_sched.operator.shard import ShardNotice
 from tests.builders import NOW, a_group, a_pod, a_queue, a_snapshot
 
 Document = dict[str, Any]
@@ -125,8 +126,6 @@ class Stage:
         """One cycle so many seconds later; the objects that were written."""
         self.now += after
         before = len(self.api.writes)
-        if self.has_shard:
-            self.narrator.tell_shard("default", self.api.objects[SHARD], "", self.remarks, NOW)
         snapshot = a_snapshot(
             pods=self.pods,
             groups=(a_group("g", min_member=3),),
@@ -139,6 +138,7 @@ class Stage:
             Plan(now=NOW, verdicts=self.verdicts),
             {name: self.api.objects[QUEUES.item(name)] for name in self.queues},
             {"team/g": self.api.objects[GANG]},
+            ShardNotice("default", self.api.objects[SHARD] if self.has_shard else None, "", self.remarks),
         )
         self.publisher.release_held()
         for _ in range(40):

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result
 from kai_sched.model.commands import BindGang, UndoReservation
 from kai_sched.model.ids import NodeName, PodGroupKey, PodKey, QueueName, Uid
-from kai_sched.model.plan import Blocker, Placement, Plan, Verdict
-from kai_sched.model.plan import Outcome as GangOutcome
+from kai_sched.model.plan import Blocker, Outcome, Placement, Plan, Verdict
 from kai_sched.operator.attempts import REFUSED_PAUSES, UNANSWERED_PAUSES, Attempts
 from tests.builders import NOW, a_group, a_pod, a_snapshot, a_spec
 
@@ -57,7 +56,7 @@ def fail(attempts: Attempts, result: Result = Result.FAILED, **more: object) -> 
     attempts.started(command)
     is_incomplete = bool(more.pop("is_incomplete", False))
     attempts.ended(
-        Outcome(command=command, result=result, reason=REASON, **more), is_incomplete=is_incomplete
+        CommandOutcome(command=command, result=result, reason=REASON, **more), is_incomplete=is_incomplete
     )
 
 
@@ -90,7 +89,7 @@ def test_success_begins_the_pauses_anew(attempts, clock):
     fail(attempts)
     fail(attempts)
     attempts.started(a_command())
-    attempts.ended(Outcome(command=a_command(), result=Result.DONE))
+    attempts.ended(CommandOutcome(command=a_command(), result=Result.DONE))
     assert attempts.rests() == ()
 
     fail(attempts)
@@ -100,7 +99,7 @@ def test_success_begins_the_pauses_anew(attempts, clock):
 
 def test_a_change_of_the_group_or_of_a_waiting_pod_ends_the_rest_and_the_end_of_a_pod_does_not(attempts):
     def rest_anew(world) -> None:
-        attempts.ended(Outcome(command=a_command(), result=Result.DONE))
+        attempts.ended(CommandOutcome(command=a_command(), result=Result.DONE))
         for _ in range(3):
             fail(attempts)
         attempts.look(world)
@@ -148,7 +147,7 @@ def test_a_gang_that_is_bound_in_part_keeps_its_room_and_is_completed_by_what_is
     attempts.started(command)
     assert attempts.due() == ()
     assert [rest.keeps_room for rest in attempts.rests()] == [True]
-    attempts.ended(Outcome(command=command, result=Result.DONE, bound=(PodKey("team/g-1"),)))
+    attempts.ended(CommandOutcome(command=command, result=Result.DONE, bound=(PodKey("team/g-1"),)))
     assert attempts.rests() == ()
 
 
@@ -160,7 +159,7 @@ def test_where_the_same_command_can_never_succeed_the_room_is_given_up(attempts,
 
 
 def test_a_gang_that_was_refused_is_not_told_as_placed_before_it_is_bound(attempts, clock):
-    verdict = Verdict(pod_group=GROUP, queue=QueueName("team-a"), outcome=GangOutcome.PLACED)
+    verdict = Verdict(pod_group=GROUP, queue=QueueName("team-a"), outcome=Outcome.PLACED)
     plan, world = Plan(now=NOW, verdicts=(verdict,)), a_world()
     assert attempts.told(plan, world) == plan
 
@@ -169,9 +168,9 @@ def test_a_gang_that_was_refused_is_not_told_as_placed_before_it_is_bound(attemp
     attempts.started(a_command())
 
     (told,) = attempts.told(plan, world).verdicts
-    assert (told.outcome, told.blocker) == (GangOutcome.UNPLACED, Blocker.DELAYED)
+    assert (told.outcome, told.blocker) == (Outcome.UNPLACED, Blocker.DELAYED)
     assert REASON in told.message
-    attempts.ended(Outcome(command=a_command(), result=Result.DONE))
+    attempts.ended(CommandOutcome(command=a_command(), result=Result.DONE))
     assert attempts.told(plan, world) == plan
 
 
@@ -183,7 +182,7 @@ def test_a_gang_has_one_command_at_a_time_and_none_while_something_is_taken_back
     attempts.started(undo)
     assert not attempts.may_start(command)
     assert not attempts.may_start(undo)
-    attempts.ended(Outcome(command=undo, result=Result.DONE))
+    attempts.ended(CommandOutcome(command=undo, result=Result.DONE))
 
     assert attempts.may_start(command)
     attempts.started(command)
@@ -195,7 +194,7 @@ def test_what_cannot_be_taken_back_is_tried_again_after_growing_pauses(attempts,
     undo = UndoReservation(pod=PodKey("team/g-1"), uid=Uid("u"), claims=("team/c",))
     for pause in REFUSED_PAUSES[:3]:
         attempts.started(undo)
-        attempts.ended(Outcome(command=undo, result=Result.FAILED, reason="403"))
+        attempts.ended(CommandOutcome(command=undo, result=Result.FAILED, reason="403"))
         attempts.look(a_world())
         assert attempts.next_due_in() == pytest.approx(pause)
         assert not attempts.may_start(undo)

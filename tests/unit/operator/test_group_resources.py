@@ -22,7 +22,7 @@ from kai_sched.model.policy import GpuClassRule
 from kai_sched.model.resources import amounts
 from kai_sched.model.workloads import GpuShare, PodState
 from kai_sched.operator import claim_counts
-from kai_sched.operator.claim_counts import DeviceCounts
+from kai_sched.operator.claim_counts import ClassCounts
 from kai_sched.operator.group_resources import GroupResources
 from kai_sched.operator.tally import NOBODY, tally_groups
 from tests.builders import GIB, a_group, a_node, a_pod, a_snapshot, a_spec
@@ -38,7 +38,7 @@ def resources_of(*pods, group=GROUP, claims=(), rules=(), slices=(), nodes=()):
     snapshot = a_snapshot(pods=pods, groups=(group,), claims=tuple(claims), nodes=nodes)
     snapshot = replace(snapshot, fleet=replace(snapshot.fleet, slices=tuple(slices)))
     tally = tally_groups(snapshot).get(PodGroupKey(group.key), NOBODY)
-    return GroupResources(snapshot, DeviceCounts(tuple(rules))).status_of(group, tally)
+    return GroupResources(snapshot, ClassCounts(tuple(rules))).status_of(group, tally)
 
 
 def held(*devices, request="gpu", **more):
@@ -249,7 +249,7 @@ def test_the_claim_of_an_extended_resource_is_not_listed_beside_it():
 def test_a_pool_that_changed_is_read_again():
     part = held("gpu-0", share_id="s", consumed_capacity=(("memory", Fraction(20)),))
     claim = a_claim("c", asks_gpu(), owner="p", allocation=part)
-    counts = DeviceCounts(())
+    counts = ClassCounts(())
     fleet = a_snapshot().fleet
     found = []
     for memory in (80, 40):
@@ -286,7 +286,7 @@ def test_more_claims_and_pools_than_are_kept_count_the_same(monkeypatch):
 
 
 def test_a_claim_that_got_its_devices_is_counted_anew():
-    counts = DeviceCounts(())
+    counts = ClassCounts(())
     waits = a_claim("c", asks_mig("3g.40gb"), owner="p")
     holds = replace(waits, allocation=held("gpu-0-mig-3g40gb-9-0"))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result
 from kai_sched.model.commands import BindGang
 from kai_sched.model.ids import NodeName, PodGroupKey, PodKey, QueueName, Uid
 from kai_sched.model.plan import Eviction, Placement, Plan, SolverReport, StageReport
@@ -82,7 +82,7 @@ def told(share: QueueShare | None = None, display_name: str = "") -> Telemetry:
     telemetry.started([NOW - 0.3], NOW)
     telemetry.evicted([eviction], {PodGroupKey("team/g"): "uid-g"}, "default")
     command = BindGang(pod_group=PodGroupKey("team/g"), placements=(placement,), already_bound=0)
-    telemetry.ended(Outcome(command=command, result=Result.DONE, bound=(PodKey("team/p"),)), 0.04)
+    telemetry.ended(CommandOutcome(command=command, result=Result.DONE, bound=(PodKey("team/p"),)), 0.04)
     return telemetry
 
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from kai_sched.binder.outcomes import Outcome, Result
+from kai_sched.binder.outcomes import CommandOutcome, Result
 from kai_sched.cluster.contained import Contained
 from kai_sched.model.commands import BindGang, Command
 from kai_sched.model.outlook import Outlook, Prospect
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.operator.loop import Crew, CycleLoop, Pace
+from kai_sched.operator.shard import ShardNotice
 from kai_sched.planning.cycle import plan_cycle
 from kai_sched.solving.messages import Prospects
 from kai_sched.solving.stats import Decision, Ending, SolvingStats
@@ -40,7 +41,7 @@ class Stage:
         self.told: list[Any] = []
         self.stats = SolvingStats()
         self.backlog = 0
-        self.answer: Callable[[BindGang], Outcome | None] = lambda _: None
+        self.answer: Callable[[BindGang], CommandOutcome | None] = lambda _: None
         self.refuse: Callable[[ClusterSnapshot], Decision | None] = lambda _: None
         self.find_out: Callable[[Decision], Awaitable[Prospects | None]] = _nothing_found
         crew = SimpleNamespace(
@@ -52,6 +53,7 @@ class Stage:
                 decided=_nothing, queues=_nothing, broken=_nothing, cycle_took=_nothing, ended=_nothing
             ),
             write_groups=lambda: False,
+            note_shard=lambda: ShardNotice("default", None, "", ()),
             contained=self.contained,
         )
         self.stock = SimpleNamespace(
@@ -140,9 +142,9 @@ def test_a_quiet_cluster_is_looked_at_every_ten_seconds_and_an_event_at_once():
 
 def test_a_gang_that_is_refused_steps_aside_and_comes_back_with_growing_pauses_without_any_event():
     async def play(stage: Stage) -> None:
-        def answer(command: BindGang) -> Outcome | None:
+        def answer(command: BindGang) -> CommandOutcome | None:
             if command.pod_group == "team/doomed":
-                return Outcome(command=command, result=Result.FAILED, reason=WORDS)
+                return CommandOutcome(command=command, result=Result.FAILED, reason=WORDS)
             # The other's binding takes long: it is under way until the end.
             return None
 
