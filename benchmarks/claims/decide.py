@@ -22,7 +22,7 @@ from benchmarks.machine import machine, machine_line
 from kai_sched.devices.allocator import DeviceIndex, DeviceRefusal, DeviceState, Options, allocate
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
 

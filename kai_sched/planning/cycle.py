@@ -11,7 +11,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.reduction.effort import Effort
 from kai_sched.placement.refusal import Refusal
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.planning.cycle_state import CycleState
 from kai_sched.planning.decode import decode
 from kai_sched.planning.idle_claims import deallocations_of, mentioning

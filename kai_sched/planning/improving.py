@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import Blocker, SolverReport, TurnEnd
 from kai_sched.placement.gangs import Gang
+from kai_sched.placement.rearranging.layout import Layout, Ruler
 from kai_sched.placement.rearranging.rescue import Refuted, Rescue
-from kai_sched.placement.rearranging.tidy import Layout, Ruler, Tidying
+from kai_sched.placement.rearranging.tidy import Tidying
 from kai_sched.placement.reduction.effort import Effort
 from kai_sched.placement.reduction.tenants import Tenant, is_arrangeable
 from kai_sched.placement.refusal import Refusal

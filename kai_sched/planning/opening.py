@@ -14,7 +14,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.gangs import Gang
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.placement.world.build import build_world
 from kai_sched.placement.world.world import World
 from kai_sched.planning.accounting import Accounting

@@ -11,7 +11,7 @@ from kai_sched.model.plan import TurnEnd
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.placement.reduction.effort import Effort
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.planning.cycle_state import CycleState
 from kai_sched.planning.improving import Improvement, may_improve
 from kai_sched.planning.opening import Opening

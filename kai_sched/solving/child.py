@@ -19,7 +19,7 @@ from typing import BinaryIO
 from kai_sched.errors import InvalidInput, SolverFailed
 from kai_sched.model.plan import Outcome, Plan
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.placement.solver import cpsat
 from kai_sched.planning.cycle import Deciding
 from kai_sched.planning.outlook.rota import Rota

@@ -10,7 +10,7 @@ from kai_sched.model.plan import Plan
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QueueShare
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import improving_plans
 from kai_sched.planning.opening import Opening

@@ -23,7 +23,7 @@ from kai_sched.model.policy import DeviceChoice, Policy
 from kai_sched.model.queues import UNLIMITED
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.model.workloads import Pod, PodGroup, PodState
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.planning.accounting import Accounting
 from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle

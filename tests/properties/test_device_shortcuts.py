@@ -21,7 +21,7 @@ from kai_sched.model.devices import Claim
 from kai_sched.model.ids import ClaimKey, NodeName, Uid
 from kai_sched.model.nodes import Node
 from kai_sched.model.policy import Policy
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.planning.cycle import plan_cycle
 from kai_sched.topology.devices import DevicePreference
 from tests.fuzz.cases import NODE, random_case

@@ -13,7 +13,7 @@ from kai_sched.model.pods import PodTable
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import HOLDS_ROOM, PodState
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.build import build_world
 from kai_sched.placement.world.ground import Ground

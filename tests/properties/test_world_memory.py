@@ -15,7 +15,7 @@ from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.gangs import Gang
 from kai_sched.placement.seating.greedy import place_core
 from kai_sched.placement.site.alternatives import concession_of
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.build import build_world

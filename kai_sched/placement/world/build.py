@@ -18,10 +18,12 @@ from kai_sched.placement.rules.dynamic import DynamicRules
 from kai_sched.placement.rules.static import StaticRules
 from kai_sched.placement.rules.volumes import VolumesView
 from kai_sched.placement.site.backing import Backing
-from kai_sched.placement.site.base import FleetCache, FleetIndex, WorldBase, cpu_column_of
-from kai_sched.placement.site.fabrics import Homes, fabric_of_pod, fabrics_of
+from kai_sched.placement.site.base import WorldBase, cpu_column_of
+from kai_sched.placement.site.fabrics import fabric_of_pod, fabrics_of
+from kai_sched.placement.site.fleet_index import FleetCache, FleetIndex
 from kai_sched.placement.site.shapes import ShapeTable, resource_names
 from kai_sched.placement.world.gpu_shares import GpuShares, Group, held_groups
+from kai_sched.placement.world.homes import Homes
 from kai_sched.placement.world.room import Room
 from kai_sched.placement.world.stays import stay_of
 from kai_sched.placement.world.world import World

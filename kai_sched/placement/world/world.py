@@ -27,9 +27,9 @@ from kai_sched.model.devices import Claim, ClaimAllocation
 from kai_sched.model.ids import ClaimKey
 from kai_sched.placement.site.base import WorldBase
 from kai_sched.placement.site.custody import NO_TERMS
-from kai_sched.placement.site.fabrics import Homes
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.gpu_shares import ShareChoice
+from kai_sched.placement.world.homes import Homes
 from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.moments import Moment
 from kai_sched.placement.world.room import Room, Seat

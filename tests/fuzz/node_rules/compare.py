@@ -13,7 +13,7 @@ from kai_sched.api.objects import ObjectSet
 from kai_sched.api.snapshot import snapshot_of
 from kai_sched.model.plan import Blocker
 from kai_sched.model.policy import Policy
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.build import build_world
 from kai_sched.placement.world.horizon import Horizon

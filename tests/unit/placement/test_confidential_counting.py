@@ -9,7 +9,7 @@ import pytest
 from kai_sched.model.ids import NodeName
 from kai_sched.model.pods import PodTable
 from kai_sched.model.policy import Policy
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.build import build_world
 from kai_sched.placement.world.horizon import Horizon

@@ -10,7 +10,7 @@ from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodSpec
 from kai_sched.placement.gangs import build_gang
 from kai_sched.placement.seating.greedy import place_core
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.build import build_world
 from kai_sched.placement.world.ground import Ground

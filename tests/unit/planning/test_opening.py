@@ -6,7 +6,7 @@ import pytest
 
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.placement.site.base import FleetCache
+from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.planning import cycle
 from kai_sched.planning.cycle import Deciding
 from kai_sched.planning.cycle_state import CycleState
