@@ -44,6 +44,10 @@ test: controlplane ## All tests: unit, properties, scenarios, then the real cont
 unit: $(STAMP) ## Only the tests that need no control plane
 	$(BIN)/pytest -m "not cluster" -n 2
 
+.PHONY: nightly
+nightly: $(STAMP) ## Properties with new seeds, 25 times as many examples (hours; ARGS="-k NAME" for some of them)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest tests/properties -n 2 --timeout 0 $(ARGS)
+
 .PHONY: conformance
 conformance: $(STAMP) ## Our allocator and CEL beside the Kubernetes reference's tables (cases from KAI_SCHED_SHARED)
 	@$(BIN)/python -m tests.conformance

@@ -14,7 +14,14 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("nightly", max_examples=5000, deadline=None)
+settings.register_profile(
+    "nightly",
+    max_examples=5000,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+"""New seeds each time, what failed first (``.hypothesis``): see ``make nightly``."""
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

@@ -21,7 +21,7 @@ def verdicts_in(snapshot: ClusterSnapshot) -> dict[PodGroupKey, Verdict]:
 
 
 @given(snapshots())
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples // 10)
 def test_a_prospect_is_what_planning_alone_and_beside_the_running_says(snapshot: ClusterSnapshot):
     for group, verdict in verdicts_in(snapshot).items():
         prospect = verdict.outlook.prospect if verdict.outlook is not None else None
@@ -34,7 +34,7 @@ def test_a_prospect_is_what_planning_alone_and_beside_the_running_says(snapshot:
 
 
 @given(snapshots())
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples // 10)
 def test_every_verified_advice_works_when_it_is_taken(snapshot: ClusterSnapshot):
     for group, verdict in verdicts_in(snapshot).items():
         for advice in verdict.outlook.advice if verdict.outlook is not None else ():

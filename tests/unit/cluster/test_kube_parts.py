@@ -107,7 +107,7 @@ _NESTED = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(_NESTED, _NESTED)
 def test_a_part_nested_too_deep_to_parse_hides_nothing_else(before, after):
     deep = b"[" * 1500 + b'{"s":"]}\\"["}' + b"]" * 1500

@@ -172,7 +172,7 @@ def test_nodes_with_drivers_are_left_to_pods_that_claim():
     assert kinds_of(plan) == {"deviceplugin": 4, "dra": 1}
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings.default.max_examples // 8)
 @given(
     plugin=st.integers(0, 2),
     dra=st.integers(0, 2),

@@ -110,7 +110,7 @@ def test_claims_of_another_shape_or_on_their_way_out_or_full_of_consumers_are_no
     assert chosen(1, a_shared_claim("a", *[1] * 255, consumers=255)) == "a"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 4)
 @given(
     st.lists(
         st.one_of(st.integers(1, 1000), st.tuples(st.just("end"), st.integers(0, 30))),
