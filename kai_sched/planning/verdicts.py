@@ -14,6 +14,7 @@ from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.demand import COMPLETE_IT, MAKE_THE_QUEUE
+from kai_sched.planning.missing_pods import lack_of
 from kai_sched.planning.outlook.judging import Finding
 from kai_sched.planning.outlook.phrases import about, instructions, next_step, within_bounds
 
@@ -63,6 +64,16 @@ def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> 
             outcome=Outcome.PLACED,
             message="; ".join(filter(None, (message, record.gang.stray))),
             next_step=refusal.next_step if waiting and refusal is not None else "",
+        )
+    if refusal is None and not record.gang.core_pods() and not record.gang.extra_pods():
+        lack = lack_of(record.gang.root) or "their subgroup is not complete"
+        return Verdict(
+            pod_group=group.key,
+            queue=group.queue,
+            outcome=Outcome.NOT_READY,
+            blocker=Blocker.GANG_NOT_READY,
+            message=f"{counted(waiting, 'pod')} above the minimum cannot be started: {lack}",
+            next_step=COMPLETE_IT,
         )
     if refusal is None:
         # Only a stage that never looked at it leaves a gang without a reason: the policy's queue depth.

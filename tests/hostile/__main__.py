@@ -15,7 +15,7 @@ from rich.text import Text
 
 from kai_sched.localcluster import LocalCluster
 from tests.hostile.stage import staged
-from tests.hostile.worlds import KNOWN, WORLDS
+from tests.hostile.worlds import WORLDS
 
 CRDS = Path(__file__).parents[2] / "crds"
 WORDS = 90
@@ -26,13 +26,12 @@ def main(names: list[str]) -> int:
     chosen = [world for world in WORLDS if not names or world.name in names]
     table = Table("case", "objects", "refused", "created->bound", "what the hostile objects are told")
     late: list[str] = []
-    known: list[str] = []
     console = Console(width=None if sys.stdout.isatty() else 200)
     with LocalCluster(crds=CRDS) as cluster, staged(cluster) as stage:
         for world in chosen:
             found = stage.measure(world)
             if found.seconds >= most:
-                (known if world.name in KNOWN else late).append(world.name)
+                late.append(world.name)
             told = found.told[0] if found.told else "-"
             table.add_row(
                 world.name,

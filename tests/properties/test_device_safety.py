@@ -237,7 +237,7 @@ events = st.lists(
 def test_nothing_is_ever_given_twice_nor_past_the_limit_of_the_queue(
     seed: int, happens: list[tuple[str, float]], choice: DeviceChoice, limit: float
 ) -> None:
-    history = History(random.Random(seed), Policy(device_choice=choice), limit)
+    history = History(random.Random(seed), Policy(device_choice=choice, advice_units=0), limit)
 
     assert run(history, [*happens, ("decide", 1.0)]) == []
 
@@ -264,7 +264,7 @@ def test_an_allocator_that_lies_is_found_out(lie: str, monkeypatch: pytest.Monke
     found = [
         message
         for seed in range(12)
-        for message in run(History(random.Random(seed), Policy(use_solver=False)), happens)
+        for message in run(History(random.Random(seed), Policy(use_solver=False, advice_units=0)), happens)
     ]
 
     assert found

@@ -145,14 +145,14 @@ def test_steps_of_a_recalled_search_count_like_those_of_a_search():
     index = zoned(1)
     claims = [f"c{number}" for number in range(6)]
 
-    cold = refusals(index, claims, 60_000)
+    cold = refusals(index, claims, 120_000)
 
-    assert refusals(index, claims, 60_000) == cold
+    assert refusals(index, claims, 120_000) == cold
     assert {text.split()[0] for text in cold} == {"no_fit", "budget"}
 
 
 def test_nodes_alike_are_searched_and_paid_for_once():
-    found = refusals(zoned(40), ["c"], 60_000)
+    found = refusals(zoned(40), ["c"], 120_000)
 
     units = [int(text.removeprefix("no_fit at ")) for text in found]
     assert units[-1] - units[0] < units[0]

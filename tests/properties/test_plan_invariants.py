@@ -20,7 +20,7 @@ from kai_sched.sim.engine import apply_plan, simulate
 from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
 from tests.strategies import snapshots
 
-GREEDY = Policy(use_solver=False)
+GREEDY = Policy(use_solver=False, advice_units=0)
 
 
 @given(snapshots())

@@ -24,7 +24,7 @@ from kai_sched.placement.world.world import World
 from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec
 from tests.strategies import snapshots
 
-POLICY = Policy(use_solver=False)
+POLICY = Policy(use_solver=False, advice_units=0)
 
 
 def world_of(snapshot: ClusterSnapshot) -> World:

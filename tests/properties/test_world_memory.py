@@ -26,7 +26,7 @@ from kai_sched.planning.cycle import plan_cycle
 from kai_sched.planning.demand import select_demand
 from tests.strategies import snapshots
 
-GREEDY = Policy(use_solver=False)
+GREEDY = Policy(use_solver=False, advice_units=0)
 
 
 def gangs_of(world: World, snapshot: ClusterSnapshot) -> list[Gang]:

@@ -152,6 +152,21 @@ def test_of_optional_subgroups_the_ones_that_fit_are_taken():
     assert sorted(p.pod for p in plan.binds) == ["team/small-0", "team/small-1"]
 
 
+def test_pods_of_a_subgroup_that_is_not_complete_are_told_so_though_the_minimum_runs():
+    group = replace(
+        a_group("g", min_member=0),
+        min_sub_group=1,
+        sub_groups=(SubGroup(name="one", min_member=1), SubGroup(name="two", min_member=2)),
+    )
+    runs = replace(a_pod("one-0", a_spec(gpus=1), group="g", node="only"), subgroup="one")
+    waits = replace(a_pod("two-0", a_spec(gpus=1), group="g"), subgroup="two")
+    plan = plan_cycle(a_snapshot(nodes=[a_node("only")], pods=[runs, waits], groups=[group]), POLICY)
+
+    verdict = verdict_of(plan, "g")
+    assert (verdict.outcome, verdict.blocker) == (Outcome.NOT_READY, Blocker.GANG_NOT_READY)
+    assert verdict.message == "1 pod above the minimum cannot be started: subgroup two lacks 1 pod"
+
+
 def test_room_that_is_being_released_makes_a_gang_wait_for_it_and_nobody_else_takes_it():
     pods, group = gang("g", 1)
     leaving = a_pod("old", a_spec(gpus=8), node="a", group="old", state=PodState.RELEASING)
