@@ -145,7 +145,7 @@ class Policy:
     sharing_enabled: bool = True
     """False in the operator until it can realise fractions: verdict SharingNotEnabled."""
     solver: SolverBudget = SolverBudget()
-    advice_units: int = 2_000
+    advice_units: int = 5_000
     """Nodes and pods that plans made to tell waiting gangs their prospects may hold together, a cycle; 0: no prospects."""
     use_solver: bool = True
     """False: the greedy plan is the answer (benchmark baseline)."""

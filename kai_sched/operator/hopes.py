@@ -45,8 +45,16 @@ class Hopes:
         """What was found out about a plan."""
         bare = {verdict.pod_group: verdict for verdict in plan.verdicts if is_waiting(verdict)}
         for verdict in verdicts:
-            if verdict.outlook is not None and verdict.pod_group in bare:
+            if verdict.outlook is not None and verdict.pod_group in bare and not self._is_more(verdict):
                 self._known[verdict.pod_group] = _Known(bare[verdict.pod_group], verdict, now)
+
+    def _is_more(self, verdict: Verdict) -> bool:
+        """Whether more is known already: advice is not tried in every cycle."""
+        known = self._known.get(verdict.pod_group)
+        if known is None or known.verdict.outlook is None or verdict.outlook is None:
+            return False
+        has_less = bool(known.verdict.outlook.advice) and not verdict.outlook.advice
+        return has_less and known.verdict.outlook.prospect == verdict.outlook.prospect
 
 
 def _with(plan: Plan, verdicts: Mapping[PodGroupKey, Verdict]) -> Plan:

@@ -10,7 +10,7 @@ from pathlib import Path
 from kai_sched.api.settings import Settings
 from kai_sched.cluster.kube.transport import ClientOptions
 from kai_sched.operator.lease import LeaseTerms
-from kai_sched.operator.loop import Pace
+from kai_sched.operator.pace import Pace
 from kai_sched.operator.probes import Listening
 
 DEFAULT_SHARD = "default"

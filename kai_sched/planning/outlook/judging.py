@@ -6,7 +6,7 @@ first; who is not reached is told what is missing, without a promise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kai_sched.model.ids import PodGroupKey
@@ -57,6 +57,27 @@ class Finding:
     """None where placement never saw the gang."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """One of whom something is to be found out: a gang that was refused, or one that never got so far."""
+
+    group: PodGroupKey
+    reason: Verdict | Refusal | None
+    record: GangRecord | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of one that never got so far."""
+        assert isinstance(self.reason, Verdict)
+        return self.reason
+
+    @property
+    def bare(self) -> Finding | None:
+        """What is known without trying anything."""
+        outlook = early_outlook(self.verdict) if self.record is None else None
+        return Finding(outlook, None) if outlook is not None else None
+
+
 @dataclass(slots=True)
 class Judging:
     """One cycle's. ``state``: the cycle as it ended."""
@@ -76,40 +97,54 @@ class Judging:
 
     def findings(self) -> Mapping[PodGroupKey, Finding]:
         """Of the gangs that were refused and reached within the budget."""
-        found: dict[PodGroupKey, Finding] = {}
-        for verdict in self.state.early:
-            outlook = self._of_early(verdict)
-            if outlook is not None:
-                found[verdict.pod_group] = Finding(outlook, None)
-        waiting = list(self._waiting())
-        if not waiting:
-            return found
-        # Both answer for all gangs, so they are not of the budget.
-        snapshot = self.state.snapshot
-        self._empty = Bench.over(self.engine, waiting_only(snapshot, {one.gang.group.key for one in waiting}))
-        if any(record.placed or record.pipelined for record in self.state.records.values()):
-            self._beside = Bench.over(self.engine, snapshot)
-        self.rota.begin({record.gang.group.key for record in waiting})
-        for record in sorted(waiting, key=self._turn_of):
+        due = self._due()
+        found = {one.group: one.bare for one in due if one.bare is not None}
+        waiting = {one.group for one in due if one.record is not None}
+        if waiting:
+            self._open(waiting)
+        for one in due:
             if self.is_spent or self.rota.is_over():
                 break
-            finding = self._examine(snapshot, self.state, record, depth=0)
+            finding = self._find(one)
             if self.is_cut:
                 break
-            self.rota.reached(record.gang.group.key)
+            self.rota.reached(one.group, one.reason, self.state.snapshot.now)
             if finding is not None:
-                found[record.gang.group.key] = finding
+                found[one.group] = finding
         return found
 
-    def _of_early(self, verdict: Verdict) -> Outlook | None:
+    def _due(self) -> list[_Due]:
+        """Those of whom something is to be found out, whoever was not looked at for longest first."""
+        early = {verdict.pod_group: _Due(verdict.pod_group, verdict) for verdict in self.state.early}
+        waiting = {one.gang.group.key: one for one in self._waiting()}
+        self.rota.begin({*early, *waiting})
+        ordered = sorted(waiting.values(), key=self._value)
+        every = [*early.values(), *(_Due(one.gang.group.key, one.refusal, one) for one in ordered)]
+        now = self.state.snapshot.now
+        due = [one for one in every if not self.rota.is_fresh(one.group, one.reason, now)]
+        return sorted(due, key=lambda one: self.rota.last_of(one.group))
+
+    def _open(self, waiting: Collection[PodGroupKey]) -> None:
+        """The worlds in which those who wait are tried. They answer for all gangs, so they are not of the budget."""
+        snapshot = self.state.snapshot
+        self._empty = Bench.over(self.engine, waiting_only(snapshot, waiting))
+        if any(record.placed or record.pipelined for record in self.state.records.values()):
+            self._beside = Bench.over(self.engine, snapshot)
+
+    def _find(self, one: _Due) -> Finding | None:
+        if one.record is None:
+            return self._of_early(one.verdict)
+        return self._examine(self.state.snapshot, self.state, one.record, depth=0)
+
+    def _of_early(self, verdict: Verdict) -> Finding | None:
         outlook = early_outlook(verdict)
         actions = early_remedy(self.state, verdict)
         snapshot = self.state.snapshot
         if actions and _cost(snapshot) <= self.units_left:
             advice = self._try(snapshot, verdict.pod_group, actions, 0)
             if advice is not None:
-                return replace(outlook or Outlook(prospect=None), advice=(advice,))
-        return outlook
+                outlook = replace(outlook or Outlook(prospect=None), advice=(advice,))
+        return Finding(outlook, None) if outlook is not None else None
 
     def _waiting(self) -> Iterator[GangRecord]:
         for record in self.state.records.values():
@@ -119,11 +154,9 @@ class Judging:
             if is_refused and not (record.placed or record.pipelined) and record.gang.core_pods():
                 yield record  # Pods above a minimum that runs wait for their own gang as for others.
 
-    def _turn_of(self, record: GangRecord) -> tuple[float, float, float, str]:
-        """Who was not looked at for longest, then the most valuable."""
+    def _value(self, record: GangRecord) -> tuple[float, float, str]:
         group = record.gang.group
-        last = self.rota.last_of(group.key)
-        return (last, -group.priority, -self.state.request_of(record.gang.core_pods()).gpu, group.key)
+        return (-group.priority, -self.state.request_of(record.gang.core_pods()).gpu, group.key)
 
     def _examine(
         self, snapshot: ClusterSnapshot, state: CycleState, record: GangRecord, depth: int

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
+from typing import Final
 
 from kai_sched.model.ids import PodGroupKey
+
+FRESH_SECONDS: Final = 20.0
+"""What was found out about the same reason is not found out again for so long."""
 
 
 def _never() -> bool:
@@ -21,8 +25,8 @@ class Rota:
 
     is_over: Callable[[], bool] = _never
     _round: int = 0
-    _looked_at: dict[PodGroupKey, int] = field(default_factory=dict)
-    """The round in which a group was last reached."""
+    _looked_at: dict[PodGroupKey, tuple[int, float, Hashable]] = field(default_factory=dict)
+    """The round in which a group was last reached, when that was, and the reason for which it waited."""
 
     def begin(self, waiting: Collection[PodGroupKey]) -> None:
         """Another cycle with these groups; others are forgotten."""
@@ -31,8 +35,13 @@ class Rota:
 
     def last_of(self, group: PodGroupKey) -> int:
         """Smaller: longer ago, or never."""
-        return self._looked_at.get(group, 0)
+        return self._looked_at[group][0] if group in self._looked_at else 0
 
-    def reached(self, group: PodGroupKey) -> None:
+    def is_fresh(self, group: PodGroupKey, reason: Hashable, now: float) -> bool:
+        """Whether it was reached a short while ago, waiting for the same reason. ``now``: of the snapshot, in seconds."""
+        _, at, known = self._looked_at.get(group, (0, 0.0, None))
+        return known == reason and at <= now < at + FRESH_SECONDS
+
+    def reached(self, group: PodGroupKey, reason: Hashable, now: float) -> None:
         """Its prospects are known now."""
-        self._looked_at[group] = self._round
+        self._looked_at[group] = self._round, now, reason

@@ -6,7 +6,8 @@ from typing import cast
 
 import pytest
 
-from kai_sched.operator.loop import Crew, CycleLoop, Pace
+from kai_sched.operator.loop import Crew, CycleLoop
+from kai_sched.operator.pace import Pace
 
 
 def a_loop(wake: asyncio.Event) -> CycleLoop:
@@ -19,6 +20,7 @@ def a_loop(wake: asyncio.Event) -> CycleLoop:
         narrator=unused,
         telemetry=unused,
         write_groups=None,
+        note_shard=None,
         contained=None,
     )
     return CycleLoop(cast("Crew", crew), lambda: None, Pace())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kai_sched.model.outlook import Outlook, Prospect
+from kai_sched.model.outlook import Action, ActionKind, Advice, Outlook, Prospect
 from kai_sched.model.plan import Blocker, Plan
 from kai_sched.operator.hopes import STANDS_SECONDS, Hopes
 from kai_sched.operator.sentences import PROSPECTS_PATIENCE_SECONDS, Sentences, patience_for
@@ -57,3 +57,15 @@ def test_half_an_answer_is_held_back_and_the_whole_one_replaces_it_at_once():
     assert told.verdict == whole
     assert told.at == 30.0
     assert sentences.of_cycle({key: BARE}, 40.0)[key].verdict == whole, "figures of the same reason wait"
+
+
+def test_advice_stands_where_the_same_prospect_is_found_without_trying_any():
+    hopes = Hopes()
+    advice = Advice((Action(kind=ActionKind.END_GROUPS, groups=()),), is_verified=True)
+    advised = replace(BARE, message="wait", outlook=Outlook(prospect=Prospect.NOT_NOW, advice=(advice,)))
+    hopes.note(PLAN, (advised,), 10.0)
+    hopes.note(PLAN, (replace(BARE, outlook=Outlook(prospect=Prospect.NOT_NOW)),), 20.0)
+
+    assert hopes.spoken(PLAN, 20.0).verdicts == (advised,)
+    hopes.note(PLAN, (WHOLE,), 30.0)
+    assert hopes.spoken(PLAN, 30.0).verdicts == (WHOLE,)

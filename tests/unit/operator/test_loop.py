@@ -15,7 +15,8 @@ from kai_sched.model.commands import BindGang, Command
 from kai_sched.model.outlook import Outlook, Prospect
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.operator.loop import Crew, CycleLoop, Pace
+from kai_sched.operator.loop import Crew, CycleLoop
+from kai_sched.operator.pace import Pace
 from kai_sched.operator.shard import ShardNotice
 from kai_sched.planning.cycle import plan_cycle
 from kai_sched.solving.messages import Prospects

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.policy import Policy
-from kai_sched.model.snapshot import ClusterSnapshot
+from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.planning.cycle import Deciding, plan_cycle
-from kai_sched.planning.outlook.rota import Rota
+from kai_sched.planning.outlook.rota import FRESH_SECONDS, Rota
 from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec
 
 GANGS = tuple(f"g{number}" for number in range(6))
@@ -29,8 +30,8 @@ def patience_of(questions: int) -> Callable[[], bool]:
     return lambda: next(asked, None) is None
 
 
-def told_of(rota: Rota) -> set[PodGroupKey]:
-    deciding = Deciding(a_world(), Policy())
+def told_of(rota: Rota, world: ClusterSnapshot | None = None) -> set[PodGroupKey]:
+    deciding = Deciding(world or a_world(), Policy())
     list(deciding.plans())
     return {one.pod_group for one in deciding.told(rota).verdicts if one.outlook is not None}
 
@@ -67,8 +68,26 @@ def test_what_is_decided_does_not_depend_on_it():
 def test_groups_that_no_longer_wait_are_forgotten():
     rota = Rota()
     rota.begin({PodGroupKey("team/a"), PodGroupKey("team/b")})
-    rota.reached(PodGroupKey("team/a"))
+    rota.reached(PodGroupKey("team/a"), "full", 5.0)
     rota.begin({PodGroupKey("team/b")})
     rota.begin({PodGroupKey("team/a")})
 
     assert rota.last_of(PodGroupKey("team/a")) == 0
+
+
+def test_what_was_found_out_a_short_while_ago_is_not_found_out_again():
+    rota = Rota()
+    world = a_world()
+
+    assert len(told_of(rota, world)) == len(GANGS)
+    assert told_of(rota, world) == set()
+    assert told_of(rota, replace(world, now=world.now + FRESH_SECONDS - 1)) == set()
+    assert len(told_of(rota, replace(world, now=world.now + FRESH_SECONDS))) == len(GANGS)
+
+
+def test_another_reason_is_looked_into_at_once():
+    rota = Rota()
+    told_of(rota, a_world())
+    smaller = replace(a_world(), fleet=Fleet(version=2, nodes=(a_node("n1", gpus=4),)))
+
+    assert len(told_of(rota, smaller)) == len(GANGS)
