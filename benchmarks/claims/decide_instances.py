@@ -77,19 +77,39 @@ def _snapshot(
     constraints: Iterable[Document] = (),
     pods_a_claim: int = 1,
 ) -> ClusterSnapshot:
-    nodes = tuple(_node(f"n{index:04d}") for index in range(NODES))
+    claims = tuple(_claim(f"c{index:05d}", request, constraints) for index in range(PODS // pods_a_claim))
+    pods = [_pod(index, claims[index // pods_a_claim], pods_a_claim) for index in range(PODS)]
+    return _of(NODES, slices_of, claims, pods, pods_a_claim)
+
+
+def mixed(nodes: int, pods: int) -> ClusterSnapshot:
+    """Pods of one claim each, in turn: one device, two of one island, and more than any node has."""
+    island = [{"matchAttribute": f"{DRIVER}/island"}]
+    asked: tuple[tuple[Document, list[Document]], ...] = (
+        (device_request(f'device.attributes["{DRIVER}"].model == "large"'), []),
+        (device_request(count=2), island),
+        (device_request(count=DEVICES + 1), island),
+    )
+    claims = tuple(_claim(f"c{index:05d}", *asked[index % len(asked)]) for index in range(pods))
+    return _of(nodes, whole_devices, claims, [_pod(index, claims[index], 1) for index in range(pods)], 1)
+
+
+def _of(
+    count: int,
+    slices_of: Callable[[str], list[Document]],
+    claims: tuple[Claim, ...],
+    pods: list[Pod],
+    gang: int,
+) -> ClusterSnapshot:
+    nodes = tuple(_node(f"n{index:04d}") for index in range(count))
     slices = [translate_slice(document) for node in nodes for document in slices_of(node.name)]
     selector = {"cel": {"expression": f'device.driver == "{DRIVER}"'}}
     gpu = translate_class({"metadata": {"name": "gpu"}, "spec": {"selectors": [selector]}})
-    claims = tuple(_claim(f"c{index:05d}", request, constraints) for index in range(PODS // pods_a_claim))
-    pods = [_pod(index, claims[index // pods_a_claim], pods_a_claim) for index in range(PODS)]
     return ClusterSnapshot(
         now=NOW,
         fleet=Fleet(version=1, nodes=nodes, slices=tuple(slices), device_classes=(gpu,)),
         pods=PodTable.sorted_by_key(pods),
-        pod_groups=tuple(
-            _group(key, pods_a_claim) for key in sorted({pod.group for pod in pods if pod.group})
-        ),
+        pod_groups=tuple(_group(key, gang) for key in sorted({pod.group for pod in pods if pod.group})),
         queues=(Queue(name=QueueName("team"), uid=Uid("uid-team"), gpu=_FREE, cpu=_FREE, memory=_FREE),),
         claims=claims,
     )

@@ -1,0 +1,1 @@
+"""What the solving child holds, cycle after cycle."""

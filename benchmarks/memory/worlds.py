@@ -1,0 +1,57 @@
+"""Worlds that a solving child sees cycle after cycle: one that stands still, one whose pods come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from benchmarks.claims.decide_instances import NOW, mixed
+from kai_sched.model.ids import ClaimKey, PodGroupKey, PodKey, Uid
+from kai_sched.model.pods import PodTable
+from kai_sched.model.snapshot import ClusterSnapshot
+
+CYCLE_SECONDS = 10.0
+
+
+def idle(begin: ClusterSnapshot, cycle: int) -> ClusterSnapshot:
+    """Nothing happens: time passes."""
+    return replace(begin, now=NOW + cycle * CYCLE_SECONDS)
+
+
+def turning(begin: ClusterSnapshot, cycle: int) -> ClusterSnapshot:
+    """Every pod, its group and its claim are others of the same kind in every cycle, with a label of their own."""
+
+    def named(text: str) -> str:
+        return f"{text}-{cycle}"
+
+    return replace(
+        begin,
+        now=NOW + cycle * CYCLE_SECONDS,
+        pods=PodTable.sorted_by_key(
+            replace(
+                pod,
+                key=PodKey(named(pod.key)),
+                uid=Uid(named(pod.uid)),
+                group=PodGroupKey(named(pod.group or "")),
+                spec=replace(pod.spec, labels=(("run", str(cycle)),)),
+                claims=tuple(replace(ref, claim=ClaimKey(named(ref.claim or ""))) for ref in pod.claims),
+            )
+            for pod in begin.pods
+        ),
+        pod_groups=tuple(
+            replace(group, key=PodGroupKey(named(group.key)), uid=Uid(named(group.uid)))
+            for group in begin.pod_groups
+        ),
+        claims=tuple(
+            replace(claim, key=ClaimKey(named(claim.key)), uid=Uid(named(claim.uid)))
+            for claim in begin.claims
+        ),
+    )
+
+
+WORLDS: dict[str, Callable[[ClusterSnapshot, int], ClusterSnapshot]] = {"idle": idle, "turning": turning}
+
+
+def beginning() -> ClusterSnapshot:
+    """100 nodes of ten devices, 30 pods with claims: some are served in every cycle, the others wait for ever."""
+    return mixed(nodes=100, pods=30)
