@@ -8,11 +8,12 @@ from typing import Final
 from kai_sched.model.ids import PodGroupKey, PodKey, Uid
 from kai_sched.model.plan import Eviction, Outcome, Plan
 from kai_sched.model.policy import StageName
+from kai_sched.model.rests import Rest
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import GpuShare, GroupOrigin, PodClaimRef, PodState, SubGroup
 from kai_sched.placement.checker import ViolationKind as Kind
 from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec, racks
-from tests.tamper.row import Row, bind, groups_with, plan_with, pods_with, specs_with, to, without
+from tests.tamper.row import Row, bind, groups_with, plan_with, pods_with, specs_with, to, without, world_with
 
 
 def a_gang() -> ClusterSnapshot:
@@ -103,6 +104,14 @@ ROWS_OF_PODS: Final = [
         a_gang,
         bind(pod_group=PodGroupKey("team/r")),
         "belongs to",
+    ),
+    Row(
+        Kind.POD,
+        _POD,
+        "its group steps aside",
+        a_gang,
+        world_with(lambda one: replace(one, rests=(Rest(pod_group=one.pod_groups[0].key, reason="422"),))),
+        "steps aside: 422",
     ),
     Row(Kind.POD, _POD, "its group is invalid", a_gang, groups_with(problem="cycle"), "invalid group: cycle"),
     Row(

@@ -8,6 +8,7 @@ from typing import Any, Final
 from kai_sched.model.devices import Claim, ClaimAllocation, ClaimSpec, DeviceRequest, DeviceResult
 from kai_sched.model.ids import ClaimKey, Uid
 from kai_sched.model.queues import QueueResource
+from kai_sched.model.selectors import LabelSelector, Operator, Requirement
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import GpuShare, PodClaimRef
 from kai_sched.placement.checker import ViolationKind as Kind
@@ -48,6 +49,19 @@ def bounded(name: str, *, resource: str = "gpu", **quota: float) -> Tamper:
     return world_with(change)
 
 
+def open_to(name: str, value: str, key: str = "kubernetes.io/metadata.name") -> Tamper:
+    """A queue for namespaces with this label only, of which the engine knew nothing."""
+    selector = LabelSelector((Requirement(key, Operator.IN, (value,)),))
+
+    def change(snapshot: ClusterSnapshot) -> ClusterSnapshot:
+        queues = tuple(
+            replace(one, namespace_selector=selector) if one.name == name else one for one in snapshot.queues
+        )
+        return replace(snapshot, queues=queues)
+
+    return world_with(change)
+
+
 def both(first: Tamper, second: Tamper) -> Tamper:
     return lambda snapshot, plan: second(*first(snapshot, plan))
 
@@ -68,6 +82,7 @@ def holding_a_claim(snapshot: ClusterSnapshot) -> ClusterSnapshot:
 _NO_PLAN: Any = None
 _LIMIT: Final = "no queue, and no queue above it, is filled beyond its limit"
 _QUOTA: Final = "work that cannot be taken back stays within deserved quota, in every queue above it"
+_ACCESS: Final = "a queue is used by the namespaces that it is open to"
 
 ROWS_OF_QUEUES: Final = [
     Row(
@@ -146,5 +161,29 @@ ROWS_OF_QUEUES: Final = [
         a_department,
         both(groups_with(is_preemptible=False), bounded("dept", deserved=3)),
         "dept",
+    ),
+    Row(
+        Kind.QUEUE_ACCESS,
+        _ACCESS,
+        "namespaceSelector forgotten",
+        a_department,
+        open_to("team-a", "other"),
+        "namespace team may not use queue team-a",
+    ),
+    Row(
+        Kind.QUEUE_ACCESS,
+        _ACCESS,
+        "namespaceSelector above forgotten",
+        a_department,
+        open_to("dept", "other"),
+        "namespace team may not use queue dept",
+    ),
+    Row(
+        Kind.QUEUE_ACCESS,
+        _ACCESS,
+        "labels of the namespace misread",
+        a_department,
+        open_to("team-a", "team", key="tier"),
+        "namespace team may not use queue team-a",
     ),
 ]

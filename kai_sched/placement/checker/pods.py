@@ -16,11 +16,14 @@ _UNPLACEABLE_ORIGINS = frozenset({GroupOrigin.UNKNOWN_KIND, GroupOrigin.AWAITED,
 def check_pods(books: Books) -> Iterator[Violation]:
     """Identity and state of every placed pod."""
     times: Counter[str] = Counter()
+    resting = {rest.pod_group: rest.reason for rest in books.snapshot.rests}
     for placement in books.plan.binds + books.plan.pipelined:
         times[placement.pod] += 1
         if times[placement.pod] == 2:
             yield Violation(ViolationKind.POD, placement.pod, "is placed more than once")
         message = _wrong_with(books, placement)
+        if not message and placement.pod_group in resting:
+            message = f"belongs to a group that steps aside: {resting[placement.pod_group]}"
         if message:
             yield Violation(ViolationKind.POD, placement.pod, message)
 

@@ -28,6 +28,8 @@ class ViolationKind(StrEnum):
     VERDICT = "verdict"
     QUEUE_LIMIT = "queue-limit"
     NON_PREEMPTIBLE_OVER_QUOTA = "non-preemptible-over-quota"
+    QUEUE_ACCESS = "queue-access"
+    """A pod's namespace may not use its queue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.placement.checker import Violation, check_plan
 from kai_sched.placement.checker.pools import Pools
+from kai_sched.planning.checks.access import check_access
 from kai_sched.planning.checks.amounts import Amounts
 from kai_sched.planning.checks.queues import check_queues
 
@@ -24,8 +25,11 @@ class PlanChecker:
 
     def __call__(self, snapshot: ClusterSnapshot, policy: Policy, plan: Plan) -> tuple[Violation, ...]:
         """Every promise that the plan breaks; empty for a good plan."""
-        found = check_plan(snapshot, policy, plan)
-        return (*found, *check_queues(snapshot, policy, plan, self._amounts(snapshot.fleet, policy)))
+        return (
+            *check_plan(snapshot, policy, plan),
+            *check_access(snapshot, plan),
+            *check_queues(snapshot, policy, plan, self._amounts(snapshot.fleet, policy)),
+        )
 
     def _amounts(self, fleet: Fleet, policy: Policy) -> Amounts:
         if self._known is None or self._known[0] is not fleet or self._known[1] != policy:

@@ -15,8 +15,6 @@ from kai_sched.planning.checks.holdings import Holdings, Ledgers
 from kai_sched.planning.checks.payers import Payers, upwards
 
 _TOLERANCE = 1e-6
-
-
 """Relative; memory in MB is no whole number."""
 
 
