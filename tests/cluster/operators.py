@@ -207,7 +207,9 @@ def start_operator(cluster: LocalCluster) -> Iterator[StartOperator]:
         refused = {call for operator in judged for call in operator.calls() if call[2] == 403}
 
     assert sorted(refused) == []
-    assert [code for code in codes if code not in {0, -signal.SIGKILL}] == []
+    for code, operator in zip(codes, running, strict=True):
+        if code not in {0, -signal.SIGKILL}:
+            pytest.fail(f"an operator ended with {code}; it said:\n{operator.tail()}")
 
 
 @pytest.fixture
