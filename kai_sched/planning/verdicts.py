@@ -114,7 +114,8 @@ def _running(record: GangRecord) -> str:
     if record.gang.core_pods() or not record.gang.active_count:
         return ""
     run, wait = record.gang.active_count, len(record.gang.pending_pods())
-    return f"{counted(run, 'pod')} of it run, {counted(wait, 'pod')} above the minimum wait: "
+    runs, waits = ("runs" if run == 1 else "run"), ("waits" if wait == 1 else "wait")
+    return f"{counted(run, 'pod')} of it {runs}, {counted(wait, 'pod')} above the minimum {waits}: "
 
 
 def _sentence(refusal: Refusal, wanted: int) -> str:

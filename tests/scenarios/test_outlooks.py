@@ -71,7 +71,7 @@ def test_pods_above_a_minimum_that_runs_are_not_told_that_they_never_can():
     verdict = verdict_in(snapshot)
 
     assert verdict.outlook is None
-    assert verdict.message.startswith("1 pod of it run, 1 pod above the minimum wait: ")
+    assert verdict.message.startswith("1 pod of it runs, 1 pod above the minimum waits: ")
     assert "16 GPUs" in verdict.next_step
 
 
