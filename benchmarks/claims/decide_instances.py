@@ -150,7 +150,9 @@ def _group(key: PodGroupKey, gang: int) -> PodGroup:
 
 def whole_devices(node: str) -> list[Document]:
     """The slices of a node whose devices are given whole."""
-    return [_slice(node, [_device(f"gpu-{index}", index) for index in range(DEVICES)])]
+    return [
+        _slice(node, [_device(f"gpu-{index}", index, uuid=f"GPU-{node}-{index}") for index in range(DEVICES)])
+    ]
 
 
 def shared_devices(node: str) -> list[Document]:
@@ -198,12 +200,12 @@ def _slice(
     }
 
 
-def _device(name: str, index: int, **more: Any) -> Document:
+def _device(name: str, index: int, *, uuid: str = "", **more: Any) -> Document:
     attributes = {
         "model": {"string": "large"},
         "island": {"int": index // 2},
         "resource.kubernetes.io/numaNode": {"int": index * 2 // DEVICES},
         "resource.kubernetes.io/pcieRoot": {"string": f"pci0000:{index // 2:02x}"},
-        "uuid": {"string": f"GPU-{name}"},
+        "uuid": {"string": uuid or f"GPU-{name}"},
     }
     return {"name": name, "attributes": attributes, **more}

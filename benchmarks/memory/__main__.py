@@ -1,7 +1,8 @@
 """``python -m benchmarks.memory [--cycles N] [--json FILE]``: what the solving child holds, cycle after cycle.
 
-A real child decides a world that stands still, then one whose pods, groups and claims are others in every cycle; the
-prospects of those that wait are awaited each time. Its resident memory after a hundred cycles is the baseline.
+A real child decides a world that stands still, then one whose pods, groups and claims are others in every cycle, then one
+in which they ask for what nobody has asked before; the prospects of those that wait are awaited each time. Its resident
+memory after a hundred cycles is the baseline.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Worlds that a solving child sees cycle after cycle: one that stands still, one whose pods come and go."""
+"""Worlds that a solving child sees cycle after cycle: one that stands still, others whose pods come and go."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmarks.claims.decide_instances import NOW, mixed
+from benchmarks.claims.decide_instances import DRIVER, NOW, mixed
+from kai_sched.model.devices import Claim
 from kai_sched.model.ids import ClaimKey, PodGroupKey, PodKey, Uid
 from kai_sched.model.pods import PodTable
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -49,7 +50,22 @@ def turning(begin: ClusterSnapshot, cycle: int) -> ClusterSnapshot:
     )
 
 
-WORLDS: dict[str, Callable[[ClusterSnapshot, int], ClusterSnapshot]] = {"idle": idle, "turning": turning}
+def asking(begin: ClusterSnapshot, cycle: int) -> ClusterSnapshot:
+    """As ``turning``, and each claim has selectors that nobody has written before, about what no two devices share."""
+
+    def asked(claim: Claim) -> Claim:
+        selector = f'device.attributes["{DRIVER}"].uuid != "{claim.key}-{cycle}"'
+        requests = tuple(replace(one, selectors=(*one.selectors, selector)) for one in claim.spec.requests)
+        return replace(claim, spec=replace(claim.spec, requests=requests))
+
+    return turning(replace(begin, claims=tuple(map(asked, begin.claims))), cycle)
+
+
+WORLDS: dict[str, Callable[[ClusterSnapshot, int], ClusterSnapshot]] = {
+    "idle": idle,
+    "turning": turning,
+    "asking": asking,
+}
 
 
 def beginning() -> ClusterSnapshot:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from kai_sched.devices.closures import OPEN
 from kai_sched.devices.features import ALL_FEATURES
 from kai_sched.devices.index import DeviceIndex, SelectorKey
+from kai_sched.devices.memory import Kept
 from kai_sched.devices.pools import PooledDevice, PoolKey
 from kai_sched.devices.requests import MAX_RESULTS
 from kai_sched.devices.state import DeviceState
@@ -47,8 +47,17 @@ class Supply:
     """Devices of a node in search order."""
 
 
-_SUPPLIES: WeakKeyDictionary[DeviceIndex, dict[Hashable, tuple[Supply | None, int]]] = WeakKeyDictionary()
-"""With the work that counting took."""
+_MOST_SUPPLIED: Final = 4_000_000
+"""Devices and nodes of all supplies together."""
+
+
+class _Supplies(Kept[Hashable, tuple[Supply | None, int]]):
+    """By kind of device, with the work that counting took."""
+
+    def __init__(self) -> None:
+        super().__init__(_MOST_SUPPLIED)
+
+
 _DEVICES_A_UNIT: Final = 64
 
 
@@ -106,14 +115,17 @@ def _count_used(names: frozenset[str], *used: Iterable[str]) -> int:
 
 
 def supply_of(index: DeviceIndex, key: Hashable) -> Supply | None:
-    known = _SUPPLIES.setdefault(index, {})
-    if key in known:
-        index.meter.charge_once(("supply", key), known[key][1])
-    else:
-        tally = WorkTally(index.meter)
-        known[key] = _count_supply(index, key, tally), tally.units  # type: ignore[arg-type]
-        index.meter.charge_once(("supply", key), 0)
-    return known[key][0]
+    supplies = index.memory.part(_Supplies)
+    known = supplies.get(key)
+    if known is not None:
+        index.meter.charge_once(("supply", key), known[1])
+        return known[0]
+    tally = WorkTally(index.meter)
+    supply = _count_supply(index, key, tally)  # type: ignore[arg-type]
+    weight = 1 if supply is None else len(supply.totals) + sum(map(len, supply.in_order.values()))
+    supplies.keep(key, (supply, tally.units), weight)
+    index.meter.charge_once(("supply", key), 0)
+    return supply
 
 
 def _count_supply(

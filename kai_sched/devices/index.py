@@ -14,10 +14,12 @@ from kai_sched.devices.cel.selector import SelectorVerdict, compiled_selector
 from kai_sched.devices.closures import OPEN, ClosureBook
 from kai_sched.devices.features import ALL_FEATURES, AllocatorFeatures
 from kai_sched.devices.generations import PoolKey, WholePool
+from kai_sched.devices.memory import DeviceMemory, Kept
 from kai_sched.devices.pools import Pool, PooledDevice, PooledSlice, gather_pools, seen_devices
 from kai_sched.devices.taints import matching_taints
+from kai_sched.devices.verdict_rows import VerdictRow
 from kai_sched.devices.work import WorkMeter
-from kai_sched.model.devices import ClaimSpec, DeviceClass, DeviceResult, DeviceTaintRule, ResourceSlice
+from kai_sched.model.devices import DeviceClass, DeviceResult, DeviceTaintRule, ResourceSlice
 from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
 from kai_sched.model.snapshot import Fleet
@@ -30,6 +32,10 @@ EXPENSIVE: Final = "its selectors take many evaluation steps"
 _MOST_SHOWN: Final = 200
 _LONG: Final = 1024
 _STEPS_A_CHARACTER: Final = 2
+_MOST_ROW_BYTES: Final = 64 << 20
+_ROW_BYTES: Final = 2_000
+"""Of a row beside its devices: key, selectors, verdicts."""
+_MOST_KEPT: Final = 50_000
 _CLOSED: Final = SelectorVerdict(is_match=False, steps=0)
 
 
@@ -50,25 +56,21 @@ class DeviceIndex:
         self.meter = WorkMeter()
         """Counts the work of the cycle at hand, which sets it."""
         self.closures = ClosureBook()
-        self.plain_specs: dict[tuple[int, int], tuple[ClaimSpec, object]] = {}
-        """Kept by ``devices.plain``: what is known of a claim spec, by its identity and the pod's closure."""
-        self.partitions: object | None = None
-        """Kept by ``devices.partitions``."""
-        self.recalled: object = None
-        """Kept by ``devices.recall``."""
+        self.memory = DeviceMemory()
+        """What was found out about this fleet by whoever asks it."""
         self.classes = {entry.name: entry for entry in classes}
         self._rules = tuple(rules)
         self._by_pool: dict[PoolKey, WholePool[PooledSlice]] = {}
         self._on_node: dict[str, list[PooledSlice]] = {}
         self._shared: list[PooledSlice] = []
         self._pools_of: dict[str, tuple[Pool, ...]] = {}
-        self._verdicts: dict[SelectorKey, dict[int, SelectorVerdict | str]] = {}
-        self._compile_steps: dict[SelectorKey, int] = {}
-        self._joined: dict[
+        self._verdicts = Kept[SelectorKey, VerdictRow[SelectorVerdict | str]](_MOST_ROW_BYTES)
+        self._compile_steps = Kept[SelectorKey, int](_MOST_KEPT)
+        self._joined = Kept[
             tuple[SelectorKey, tuple[int, ...]], tuple[list[SelectorVerdict], SelectorVerdict]
-        ] = {}
+        ](_MOST_KEPT)
         """Verdicts by those of single expressions that they are made of: as many as there are different answers."""
-        self._paid: dict[tuple[SelectorKey, int], tuple[SelectorVerdict | str, int]] = {}
+        self._paid = Kept[tuple[SelectorKey, int], tuple[SelectorVerdict | str, int]](_MOST_KEPT)
         self._devices: list[PooledDevice] = []
         for published in slices:
             self._add(published)
@@ -166,15 +168,17 @@ class DeviceIndex:
             if self.closures.reason(key[2], entry.ordinal):
                 return _CLOSED
             key = (key[0], key[1], OPEN)
-        verdicts = self._verdicts.get(key)
-        if verdicts is None:
-            verdicts = self._verdicts[key] = {}
-        known = verdicts.get(entry.ordinal)
+        row = self._verdicts.get(key)
+        if row is None:
+            row = self._verdicts.keep(
+                key, VerdictRow(len(self._devices)), weight=len(self._devices) + _ROW_BYTES
+            )
+        known = row.get(entry.ordinal)
         if known is None:
             if self.compile_steps(key):
                 return EXPENSIVE
             evaluated = self._evaluate(key, entry, CHEAP_STEPS)
-            known = verdicts[entry.ordinal] = EXPENSIVE if evaluated is None else evaluated[0]
+            known = row.keep(entry.ordinal, EXPENSIVE if evaluated is None else evaluated[0])
         return known
 
     def compile_steps(self, key: SelectorKey) -> int:
@@ -183,7 +187,7 @@ class DeviceIndex:
         if known is None:
             expressions = (*self.classes[key[0]].selectors, *key[1])
             long = sum(len(expression) for expression in expressions if len(expression) > _LONG)
-            known = self._compile_steps[key] = long * _STEPS_A_CHARACTER
+            known = self._compile_steps.keep(key, long * _STEPS_A_CHARACTER)
         return known
 
     def paid_verdict_on(self, key: SelectorKey, entry: PooledDevice) -> tuple[SelectorVerdict | str, int]:
@@ -192,7 +196,7 @@ class DeviceIndex:
         if known is None:
             known = self._evaluate(key, entry, None)
             assert known is not None
-            self._paid[key, entry.ordinal] = known
+            self._paid.keep((key, entry.ordinal), known)
         return known
 
     def _evaluate(
@@ -229,5 +233,5 @@ class DeviceIndex:
         known = self._joined.get(identity)
         if known is None:
             verdict = SelectorVerdict(is_match=is_match, steps=sum(part.steps for part in parts))
-            known = self._joined[identity] = parts, verdict
+            known = self._joined.keep(identity, (parts, verdict))
         return known[1]

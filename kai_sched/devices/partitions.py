@@ -16,6 +16,7 @@ from kai_sched.devices.boxes import ITSELF, Box, Boxing
 from kai_sched.devices.closures import OPEN
 from kai_sched.devices.features import ALL_FEATURES
 from kai_sched.devices.index import DeviceIndex, SelectorKey
+from kai_sched.devices.memory import Kept
 from kai_sched.devices.patterns import Layout, Pattern
 from kai_sched.devices.pools import PooledDevice, PoolKey
 from kai_sched.devices.requests import MAX_RESULTS
@@ -27,6 +28,9 @@ from kai_sched.model.selectors import Toleration
 PieceKey = tuple[SelectorKey, tuple[Toleration, ...]]
 PIECE_UNIT: Final = 1_000_000
 """Weight of a piece that takes all of its hardware."""
+_MOST_LOSSES: Final = 200_000
+_MOST_BOXES: Final = 1_000_000
+"""Of all kinds of pieces together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +70,18 @@ class Partitions:
             for box in boxes
             for position, entry in enumerate(box.devices)
         }
-        self._losses: dict[tuple[Layout, int, int, int], float] = {}
-        self._kinds: dict[PieceKey, dict[Box, int] | None] = {}
-        self._weights: dict[PieceKey, int] = {}
+        self._losses = Kept[tuple[Layout, int, int, int], float](_MOST_LOSSES)
+        self._kinds = Kept[PieceKey, tuple[dict[Box, int] | None]](_MOST_BOXES)
+        self._weights = Kept[PieceKey, int](_MOST_BOXES)
         self._box_of: dict[tuple[PoolKey, str], Box] = {}
 
     def masks(self, key: PieceKey) -> dict[Box, int] | None:
         """Bits of the devices that a kind may use, by box; None where pieces do not describe it exactly."""
-        if key not in self._kinds:
-            self._kinds[key] = self._masks(key)
-        return self._kinds[key]
+        known = self._kinds.get(key)
+        if known is None:
+            masks = self._masks(key)
+            known = self._kinds.keep(key, (masks,), weight=1 + len(masks or ()))
+        return known[0]
 
     def boxes_now(self, state: DeviceState, node: int, keys: Sequence[PieceKey]) -> list[BoxNow] | None:
         """What the boxes of a node can hold; None where one has too many states to list."""
@@ -104,16 +110,16 @@ class Partitions:
     def lost(self, layout: Layout, left: int, free: int, taken: int) -> float:
         """How much of the free devices can no longer be had once ``taken`` (bits) are gone, those left out."""
         key = (layout, left, free, taken)
-        if key not in self._losses:
-            self._losses[key] = layout.lost(left, free, taken)
-        return self._losses[key]
+        known = self._losses.get(key)
+        return known if known is not None else self._losses.keep(key, layout.lost(left, free, taken))
 
     def weight(self, key: PieceKey) -> int:
         """How much of a box the smallest device of a kind takes, in millionths."""
-        if key not in self._weights:
+        known = self._weights.get(key)
+        if known is None:
             parts = [layout.fractions[position] for layout, position in self._choices(key)]
-            self._weights[key] = int(min(parts, default=0.0) * PIECE_UNIT)
-        return self._weights[key]
+            known = self._weights.keep(key, int(min(parts, default=0.0) * PIECE_UNIT))
+        return known
 
     def box_of(self, pool_key: PoolKey, device: str) -> Box | None:
         """The box that a device belongs to."""
@@ -169,10 +175,7 @@ class Partitions:
 
 def partitions_of(index: DeviceIndex) -> Partitions:
     """The partitions of a fleet, worked out when first asked for."""
-    if index.partitions is None:
-        index.partitions = Partitions(index)
-    assert isinstance(index.partitions, Partitions)
-    return index.partitions
+    return index.memory.part(Partitions, index)
 
 
 def piece_needs(

@@ -16,10 +16,11 @@ from kai_sched.devices.closures import OPEN
 from kai_sched.devices.counting import PlainNeed, Supply, plain_requirement, supply_of
 from kai_sched.devices.features import ALL_FEATURES
 from kai_sched.devices.index import DeviceIndex
+from kai_sched.devices.memory import Kept
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.devices.requests import PreparedClaim, PreparedRequest
 from kai_sched.devices.state import DeviceState
-from kai_sched.model.devices import Claim
+from kai_sched.model.devices import Claim, ClaimSpec
 from kai_sched.model.nodes import Node
 
 _MOST_SPECS: Final = 4096
@@ -67,17 +68,20 @@ def grant_plain(
     return granted
 
 
+class _PlainSpecs(Kept[tuple[int, int], tuple[ClaimSpec, _PlainSpec | None]]):
+    """What is known of claim specs by their identity and the pod's closure. They are kept, so that ids stay theirs."""
+
+    def __init__(self) -> None:
+        super().__init__(_MOST_SPECS)
+
+
 def _plain_spec(index: DeviceIndex, claim: Claim, closure: int) -> _PlainSpec | None:
     # By identity: specs are interned, and hashing one is deep work.
-    known = index.plain_specs.get((id(claim.spec), closure))
+    specs = index.memory.part(_PlainSpecs)
+    known = specs.get((id(claim.spec), closure))
     if known is None or known[0] is not claim.spec:
-        known = (claim.spec, _described(index, claim, closure))
-        if len(index.plain_specs) >= _MOST_SPECS:
-            index.plain_specs.clear()
-        index.plain_specs[id(claim.spec), closure] = known
-    found = known[1]
-    assert found is None or isinstance(found, _PlainSpec)
-    return found
+        known = specs.keep((id(claim.spec), closure), (claim.spec, _described(index, claim, closure)))
+    return known[1]
 
 
 def _described(index: DeviceIndex, claim: Claim, closure: int) -> _PlainSpec | None:

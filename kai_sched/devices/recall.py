@@ -294,7 +294,4 @@ def _values(devices: Sequence[PooledDevice], attribute: str) -> Hashable:
 
 def recall_of(index: DeviceIndex) -> Recall:
     """The memory of a fleet; made when first asked for."""
-    if index.recalled is None:
-        index.recalled = Recall()
-    assert isinstance(index.recalled, Recall)
-    return index.recalled
+    return index.memory.part(Recall)

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Final
 
 from kai_sched.devices.cel.selector import compiled_selector
 from kai_sched.devices.closures import OPEN
 from kai_sched.devices.index import EXPENSIVE, DeviceIndex, SelectorKey
+from kai_sched.devices.memory import Kept
 from kai_sched.devices.pools import PooledDevice
 from kai_sched.devices.results import pinned_node
 from kai_sched.model.devices import (
@@ -38,6 +40,8 @@ _MIG_PROFILE = re.compile(r"(\d+)g\.\d+gb", re.ASCII)
 _MIG_NAME = re.compile(r"(?:^|-)mig-(\d+)g", re.ASCII)
 _MIG_CLASS = re.compile(r"(?:^|[^a-z])mig(?:[^a-z]|$)")
 _BUS_ID = "resource.kubernetes.io/pciBusID"
+_MOST_SPECS: Final = 20_000
+_MOST_COUNTINGS: Final = 4
 
 
 @lru_cache(maxsize=4096)
@@ -51,10 +55,10 @@ def _size_in(found: re.Match[str] | None) -> int:
     return min(int_of_digits(found.group(1)), MOST_PARTS) if found else 0
 
 
-@lru_cache(maxsize=2)
 def gpu_counting(index: DeviceIndex, rules: tuple[GpuClassRule, ...] = ()) -> GpuCounting:
     """The counting of a fleet, kept while the fleet stays the same."""
-    return GpuCounting(index, rules)
+    countings = index.memory.part(_Countings)
+    return countings.get(rules) or countings.keep(rules, GpuCounting(index, rules))
 
 
 class GpuCounting:
@@ -70,7 +74,7 @@ class GpuCounting:
         self._tells_devices_apart = (
             any(rule.selector for rule in rules) or len({rule.weight for rule in rules}) > 1
         )
-        self._by_spec: dict[ClaimSpec, float] = {}
+        self._by_spec = Kept[ClaimSpec, float](_MOST_SPECS)
         self._totals: Mapping[NodeName | None, float] | None = None
         self._expensive: set[SelectorKey] = set()
 
@@ -90,10 +94,11 @@ class GpuCounting:
         """The most that a claim not yet allocated may count; alternatives count as the largest of them."""
         known = self._by_spec.get(spec)
         if known is None:
-            known = self._by_spec[spec] = sum(
+            counted = sum(
                 max(self._of_request(entry) for entry in request.first_available or (request,))
                 for request in spec.requests
             )
+            known = self._by_spec.keep(spec, counted)
         return known
 
     def of_class(self, name: str) -> float:
@@ -296,3 +301,10 @@ def _part_of(device: Device, consumed: Mapping[str, Fraction]) -> float:
 def _default_of(capacity: DeviceCapacity) -> Fraction:
     policy = capacity.policy
     return capacity.value if policy is None or policy.default is None else policy.default
+
+
+class _Countings(Kept[tuple[GpuClassRule, ...], GpuCounting]):
+    """By the rules of a policy."""
+
+    def __init__(self) -> None:
+        super().__init__(_MOST_COUNTINGS)

@@ -18,6 +18,9 @@ from kai_sched.devices.cel.values import CelError, CompileError, CostExceeded, t
 _SLOTS: Final = 2 * MAX_NESTING + 2
 """Two variables a nested loop."""
 _MAX_MEMOISED: Final = 50_000
+_MAX_MEMOISED_TOGETHER: Final = 200_000
+_memoised: Final = [0]
+"""Verdicts remembered since all were forgotten."""
 _TOO_DEEP: Final = "expression is nested too deeply"
 _ERROR_TEXT_LIMIT: Final = 500
 
@@ -111,6 +114,7 @@ class Selector:
         if self._memoised >= _MAX_MEMOISED:
             self._memo, self._memoised = None, 0
         self._memoised += 1
+        _count_memoised()
         first_reads = dict(reversed(reads))
         path_of = list(dict.fromkeys(path for path, _ in reads))
         if not path_of:
@@ -132,3 +136,11 @@ class Selector:
 def compiled_selector(expression: str) -> Selector:
     """The selector of an expression; compiled once in a process."""
     return Selector(expression)
+
+
+def _count_memoised() -> None:
+    """All selectors together remember so much; then all are forgotten, as their expressions are anybody's."""
+    _memoised[0] += 1
+    if _memoised[0] > _MAX_MEMOISED_TOGETHER:
+        _memoised[0] = 0
+        compiled_selector.cache_clear()
