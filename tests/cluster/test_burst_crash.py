@@ -65,3 +65,11 @@ def test_all_gangs_of_a_burst_run_after_a_crash(
 
     successor = start_operator(*MODE, through=proxy.kubeconfig)
     successor.wait_until(lambda: not unbound(cluster, namespace), "all pods of all gangs", 60)
+    claims = cluster.api.list("ResourceClaim", namespace)
+    given = [
+        (result["pool"], result["device"])
+        for claim in claims
+        for result in claim["status"]["allocation"]["devices"]["results"]
+    ]
+    assert len(given) == len(set(given)) == GANGS * PODS
+    assert all(len(claim["status"]["reservedFor"]) == 1 for claim in claims)
