@@ -38,10 +38,10 @@ def documents(text: str) -> tuple[Document, ...]:
     return tuple(yaml.safe_load_all(text))
 
 
-(QUEUE,) = re.findall(r"(?<!-->\n)```yaml\n(apiVersion: scheduling.run.ai/v2\n.*?)```", PAGE, re.DOTALL)
+(QUEUE,) = re.findall(r"```yaml\n(apiVersion: scheduling.run.ai/v2\n.*?)```", PAGE, re.DOTALL)
+ON_FLEET = r"^On `examples/fleets/([\w-]+)\.yaml`[^\n]*:\n\n```yaml\n(.*?)```"
 EXAMPLES = [
-    Example(fleet, documents(text))
-    for fleet, text in re.findall(r"<!-- fleet: ([\w-]+).*?-->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
+    Example(fleet, documents(text)) for fleet, text in re.findall(ON_FLEET, PAGE, re.DOTALL | re.MULTILINE)
 ]
 
 
@@ -85,7 +85,7 @@ def as_on_a_cluster(example: Example) -> list[Document]:
 
 
 def test_the_page_has_an_example_for_each_way() -> None:
-    assert len(EXAMPLES) == PAGE.count("<!-- fleet:") == PAGE.count("```yaml") - 1
+    assert len(EXAMPLES) == PAGE.count("```yaml") - 1
     assert len({example.fleet for example in EXAMPLES}) > 5
 
 
