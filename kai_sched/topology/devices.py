@@ -169,7 +169,7 @@ def preferred_ordinals(free: Sequence[int], count: int) -> tuple[int, ...]:
     windows = [
         (first % block != 0, len(run), first)
         for run in _runs(ordinals)
-        for first in run[: len(run) - count + 1]
+        for first in run[: max(0, len(run) - count + 1)]
     ]
     if not windows:
         return tuple(ordinals[:count])

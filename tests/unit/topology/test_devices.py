@@ -1,6 +1,8 @@
 """Which set of devices lies best, judged by where drivers say that devices sit."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kai_sched.model.devices import Device
 from kai_sched.topology.devices import DevicePreference, preferred_ordinals
@@ -113,3 +115,11 @@ def test_an_attribute_may_be_written_with_the_drivers_own_domain():
 )
 def test_gpus_without_attributes_are_taken_as_neighbours(free, count, chosen):
     assert preferred_ordinals(tuple(free), count) == chosen
+
+
+@given(st.sets(st.integers(0, 15), min_size=1), st.integers(1, 16))
+def test_only_free_ordinals_are_taken_as_many_as_are_asked_for(free: set[int], count: int):
+    chosen = preferred_ordinals(tuple(free), count)
+
+    assert set(chosen) <= free
+    assert len(set(chosen)) == min(count, len(free))
