@@ -7,7 +7,12 @@ worlds of ``LONG``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from random import Random
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kai_sched.api.objects import ObjectSet
 from kai_sched.api.snapshot import snapshot_of
@@ -41,7 +46,16 @@ def stored(document: Document) -> Document:
 
 
 def snapshot_with(world: World) -> ClusterSnapshot:
-    documents = [*the_cluster(), *world.make("evil", world.size), a_bystander()]
+    return snapshot_of_all(world.make("evil", world.size))
+
+
+def name_of(document: Document) -> tuple[str, str, str]:
+    metadata = document["metadata"]
+    return document["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def snapshot_of_all(hostile: Iterable[Document]) -> ClusterSnapshot:
+    documents = [*the_cluster(), *hostile, a_bystander()]
     objects = ObjectSet([stored(document) for document in documents])
     return snapshot_of(objects, now=NOW, policy=Policy(), group=group_objects)
 
@@ -58,6 +72,27 @@ def test_a_bystander_is_bound_beside(world: World) -> None:
     assert first.contained == ()
     assert PlanChecker()(snapshot, Policy(), first) == ()
     assert [verdict for plan in told for verdict in plan.verdicts if len(verdict.message) > MESSAGE] == []
+
+
+@given(
+    st.lists(st.sampled_from(PURE), min_size=2, max_size=4, unique_by=lambda world: world.name), st.randoms()
+)
+@settings(max_examples=settings.default.max_examples // 10)
+def test_a_bystander_is_bound_beside_several_at_once_each_in_a_namespace_of_its_own(
+    worlds: list[World], random: Random
+) -> None:
+    made = [
+        document
+        for number, world in enumerate(worlds)
+        for document in world.make(f"evil-{number}", max(1, world.size // 4))
+    ]
+    once = list({name_of(document): document for document in made}.values())
+    random.shuffle(once)
+
+    first = next(improving_plans(snapshot_of_all(once), Policy()))
+
+    assert f"{GOOD}/bystander" in {str(bind.pod) for bind in first.binds}
+    assert first.contained == ()
 
 
 def test_there_are_many_worlds_each_with_a_name_of_its_own() -> None:
