@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ from kai_sched.model.nodes import Node
 from kai_sched.model.selectors import NodeSelector, NodeSelectorTerm, Operator, Requirement, Taint
 from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodClaimRef
 
+OLD, NEW = 1, 2
 DRIVER, NET = "gpu.example.com", "net.example.com"
 CLASSES = (
     DeviceClass(name="gpu", selectors=(f'device.driver == "{DRIVER}"',)),
@@ -64,7 +66,7 @@ def node_slices(draw: st.DrawFn, node: str) -> tuple[ResourceSlice, ...]:
 
 @st.composite
 def network_slices(draw: st.DrawFn) -> tuple[ResourceSlice, ...]:
-    """Pools that many nodes reach. Each is published once: a pool of several generations is for other tests."""
+    """Pools that many nodes reach; of some an older generation is published still, for the same nodes or for others."""
     found = []
     for name in draw(st.sampled_from([(), ("all",), ("all", "r0"), ("r0", "r1")])):
         is_shared = draw(st.integers(0, 3)) == 0
@@ -81,14 +83,35 @@ def network_slices(draw: st.DrawFn) -> tuple[ResourceSlice, ...]:
                 name=f"net-{name}",
                 driver=NET,
                 pool=name,
-                generation=1,
+                generation=NEW,
                 slice_count=1,
                 devices=devices,
-                all_nodes=name == "all",
-                node_selector=None if name == "all" else _nodes_with("rack", name),
+                **_reach(name),
             )
         )
+        if draw(st.integers(0, 3)) == 0:
+            # A node goes by the newest generation among the slices that reach it.
+            older = tuple(Device(name=f"o{number}") for number in range(draw(st.integers(1, 3))))
+            found.append(
+                ResourceSlice(
+                    name=f"net-{name}-old",
+                    driver=NET,
+                    pool=name,
+                    generation=OLD,
+                    slice_count=1,
+                    devices=older,
+                    **_reach(draw(st.sampled_from(["all", "r0", "r1"]))),
+                )
+            )
     return tuple(found)
+
+
+def _reach(name: str) -> dict[str, Any]:
+    """Every node, or those of one rack."""
+    return {
+        "all_nodes": name == "all",
+        "node_selector": None if name == "all" else _nodes_with("rack", name),
+    }
 
 
 def _nodes_with(label: str, value: str) -> NodeSelector:
@@ -151,7 +174,9 @@ def equipped(draw: st.DrawFn, nodes: Sequence[Node], gangs: Sequence[Sequence[Po
     slices = [part for node in nodes if draw(st.integers(0, 3)) for part in draw(node_slices(node.name))]
     slices += draw(network_slices())
     found = Equipped([], tuple(sorted(slices, key=lambda one: one.name)))
-    free = [(part, device) for part in found.slices for device in part.devices]
+    free = [
+        (part, device) for part in found.slices if not part.name.endswith("-old") for device in part.devices
+    ]
     templates = [draw(claim_specs()) for _ in range(2)]
     for number, pods in enumerate(gangs):
         own = draw(st.sampled_from([*templates, None]))
