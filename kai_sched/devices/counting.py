@@ -47,8 +47,8 @@ class Supply:
     """Devices of a node in search order."""
 
 
-_MOST_SUPPLIED: Final = 4_000_000
-"""Devices and nodes of all supplies together."""
+_MOST_SUPPLIED: Final = 800_000
+"""Devices and nodes of all supplies together, some 200 bytes each."""
 
 
 class _Supplies(Kept[Hashable, tuple[Supply | None, int]]):

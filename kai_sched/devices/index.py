@@ -33,8 +33,8 @@ _MOST_SHOWN: Final = 200
 _LONG: Final = 1024
 _STEPS_A_CHARACTER: Final = 2
 _MOST_ROW_BYTES: Final = 64 << 20
-_ROW_BYTES: Final = 2_000
-"""Of a row beside its devices: key, selectors, verdicts."""
+_ROW_BYTES: Final = 50_000
+"""Of a row beside its devices: key, selectors, and up to 255 different verdicts."""
 _MOST_KEPT: Final = 50_000
 _CLOSED: Final = SelectorVerdict(is_match=False, steps=0)
 
