@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from benchmarks.claims import decide, live
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        sys.exit(
-            "options go to a half: python -m benchmarks.claims.decide | python -m benchmarks.claims.live"
-        )
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.claims",
+        description="Both halves, one after the other, with their defaults.",
+        epilog="Options go to a half: python -m benchmarks.claims.decide, python -m benchmarks.claims.live.",
+    ).parse_args()
     halves = [decide.main(), live.main()]
     sys.exit(max(halves))

@@ -69,5 +69,5 @@ WORLDS: dict[str, Callable[[ClusterSnapshot, int], ClusterSnapshot]] = {
 
 
 def beginning() -> ClusterSnapshot:
-    """100 nodes of ten devices, 30 pods with claims: some are served in every cycle, the others wait for ever."""
-    return mixed(nodes=100, pods=30)
+    """20 nodes of ten devices, 30 pods with claims: some are served in every cycle, the others wait for ever."""
+    return mixed(nodes=20, pods=30)

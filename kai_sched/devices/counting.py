@@ -21,7 +21,7 @@ from kai_sched.devices.pools import PooledDevice, PoolKey
 from kai_sched.devices.requests import MAX_RESULTS
 from kai_sched.devices.state import DeviceState
 from kai_sched.devices.taints import blocking_taint
-from kai_sched.devices.work import CEL_STEPS_A_UNIT, WorkTally
+from kai_sched.devices.work import CEL_STEPS_A_UNIT, WorkMeter, WorkTally
 from kai_sched.model.devices import AllocationMode, ClaimSpec, DeviceRequest
 from kai_sched.model.ids import NodeName
 from kai_sched.model.selectors import Toleration
@@ -48,7 +48,7 @@ class Supply:
 
 
 _MOST_SUPPLIED: Final = 800_000
-"""Devices and nodes of all supplies together, some 200 bytes each."""
+"""Devices and nodes of all supplies together."""
 
 
 class _Supplies(Kept[Hashable, tuple[Supply | None, int]]):
@@ -120,7 +120,9 @@ def supply_of(index: DeviceIndex, key: Hashable) -> Supply | None:
     if known is not None:
         index.meter.charge_once(("supply", key), known[1])
         return known[0]
-    tally = WorkTally(index.meter)
+    # Counted again in the same cycle because it was forgotten: that is nobody's work.
+    is_paid = index.meter.has_paid(("supply", key))
+    tally = WorkTally(WorkMeter() if is_paid else index.meter)
     supply = _count_supply(index, key, tally)  # type: ignore[arg-type]
     weight = 1 if supply is None else len(supply.totals) + sum(map(len, supply.in_order.values()))
     supplies.keep(key, (supply, tally.units), weight)

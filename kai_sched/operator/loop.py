@@ -181,13 +181,14 @@ class CycleLoop:
         """Tell what is found out after the decision; where another cycle came first, that one tells it."""
         cycle = self.cycles
         found = await self._solver.prospects(decision)
-        if found is None:
-            return
-        if found.error:
+        if found is not None and found.error:
             self._contained.note("prospects", "all pod groups", found.error)
-        self._hopes.note(plan, found.verdicts, self._clock())
-        if self.cycles == cycle:
-            self._tell(plan, snapshot)
+        if found is None or not found.verdicts:
+            return
+        with self._contained.guard("prospects", "all pod groups"):
+            self._hopes.note(plan, found.verdicts, self._clock())
+            if self.cycles == cycle:
+                self._tell(plan, snapshot)
 
     def _measure(
         self, snapshot: ClusterSnapshot, plan: Plan, commands: tuple[Command, ...], policy: Policy

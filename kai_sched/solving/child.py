@@ -121,7 +121,9 @@ class _Worker:
             told = deciding.told(self._rota)
         except Exception:  # noqa: BLE001 — what is decided stands, whatever can be said about it
             return Prospects(number=number, error=traceback.format_exc())
-        return Prospects(number=number, verdicts=told.verdicts)
+        bare = deciding.decided.verdicts
+        found = (one for one, before in zip(told.verdicts, bare, strict=True) if one != before)
+        return Prospects(number=number, verdicts=tuple(found))
 
 
 def _memory_bytes() -> int:

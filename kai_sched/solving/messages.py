@@ -79,7 +79,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prospects:
-    """The verdicts of the last plan with what was found out. ``error``: how the finding failed, for a log."""
+    """Those verdicts of the last plan to which something was found out. ``error``: how the finding failed, for a log."""
 
     number: int
     verdicts: tuple[Verdict, ...] = ()

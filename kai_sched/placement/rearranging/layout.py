@@ -17,8 +17,6 @@ from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.world import World
 
-ROUNDING = 1e-6
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Layout:

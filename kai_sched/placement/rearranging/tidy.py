@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kai_sched.placement.rearranging.layout import ROUNDING, Layout, Ruler, preferences
+from kai_sched.placement.rearranging.layout import Layout, Ruler, preferences
 from kai_sched.placement.rearranging.neighbours import Neighbours
 from kai_sched.placement.reduction.effort import Effort
 from kai_sched.placement.reduction.realise import (
@@ -29,6 +29,7 @@ from kai_sched.placement.solver.cpsat import Status
 from kai_sched.placement.world.boards import Boards
 
 NEIGHBOURHOOD_UNITS = 10
+_ROUNDING = 1e-6
 
 
 @dataclass(slots=True)
@@ -156,7 +157,7 @@ def _solve(
     if answer.arrangement is None:
         return _Found()
     is_realised = realise(bare, reduction, answer.arrangement)
-    if is_realised and _liking(bare, movers) >= _liking(boards, movers) - ROUNDING:
+    if is_realised and _liking(bare, movers) >= _liking(boards, movers) - _ROUNDING:
         return _Found(bare, answer)
     effort.rejected += 1
     return _Found(None, answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.model.ids import PodGroupKey, PodKey
+from kai_sched.model.nodes import Node
 from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodState
@@ -22,6 +24,7 @@ from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.room import Seat
 from kai_sched.placement.world.world import World
+from tests.builders import a_group, a_pod, a_snapshot, a_spec
 
 GREEDY = Policy(use_solver=False, advice_units=0)
 
@@ -89,3 +92,14 @@ class Stage:
             self.snapshot.pods[seat.pod].key.split("/")[1]: str(names[seat.node].name)
             for seat in self.world.seats
         }
+
+
+def gangs_on(nodes: Iterable[Node], **gangs: tuple[int, int, str]) -> Stage:
+    """A stage with these gangs waiting: name -> (pods, GPUs of each, required level)."""
+    pods = [
+        a_pod(f"{name}-{number}", a_spec(gpus=gpus), group=name)
+        for name, (count, gpus, _) in gangs.items()
+        for number in range(count)
+    ]
+    groups = [a_group(name, min_member=count, required=level) for name, (count, _, level) in gangs.items()]
+    return Stage(a_snapshot(nodes=nodes, pods=pods, groups=groups))

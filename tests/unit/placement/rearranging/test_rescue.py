@@ -6,19 +6,8 @@ from kai_sched.model.policy import SolverBudget
 from kai_sched.placement.rearranging.rescue import Refuted, Rescue
 from kai_sched.placement.reduction.effort import Effort
 from kai_sched.placement.world.boards import Boards
-from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec, racks
-from tests.unit.placement.stage import Stage
-
-
-def a_stage(nodes, **gangs: tuple[int, int, str]) -> Stage:
-    """Name -> (pods, GPUs of each, required level)."""
-    pods = [
-        a_pod(f"{name}-{number}", a_spec(gpus=gpus), group=name)
-        for name, (count, gpus, _) in gangs.items()
-        for number in range(count)
-    ]
-    groups = [a_group(name, min_member=count, required=level) for name, (count, _, level) in gangs.items()]
-    return Stage(a_snapshot(nodes=nodes, pods=pods, groups=groups))
+from tests.builders import a_node, racks
+from tests.unit.placement.stage import Stage, gangs_on
 
 
 def a_rescue(stage: Stage) -> tuple[Rescue, Effort]:
@@ -27,7 +16,7 @@ def a_rescue(stage: Stage) -> tuple[Rescue, Effort]:
 
 
 def test_seats_move_so_that_a_gang_fits_and_nobody_is_dropped():
-    stage = a_stage(racks(2, 1), big=(1, 8, ""), s=(2, 4, ""))
+    stage = gangs_on(racks(2, 1), big=(1, 8, ""), s=(2, 4, ""))
     rescue, effort = a_rescue(stage)
     for pod, node in (("s-0", "r0-n00"), ("s-1", "r1-n00")):
         stage.seat(pod, node)
@@ -43,7 +32,7 @@ def test_seats_move_so_that_a_gang_fits_and_nobody_is_dropped():
 
 
 def test_more_than_the_cluster_has_is_refuted_with_a_proof_and_without_a_model():
-    stage = a_stage(racks(1, 2), g=(3, 8, ""))
+    stage = gangs_on(racks(1, 2), g=(3, 8, ""))
     rescue, effort = a_rescue(stage)
 
     assert rescue.rescue(stage.boards, [], stage.tenant("g")) == Refuted(is_proof=True)
@@ -51,7 +40,7 @@ def test_more_than_the_cluster_has_is_refuted_with_a_proof_and_without_a_model()
 
 
 def test_a_gang_larger_than_every_domain_is_refuted_by_counting():
-    stage = a_stage(racks(2, 2), g=(3, 8, "rack"))
+    stage = gangs_on(racks(2, 2), g=(3, 8, "rack"))
     rescue, effort = a_rescue(stage)
 
     assert rescue.rescue(stage.boards, [], stage.tenant("g")) == Refuted(is_proof=True)
@@ -59,7 +48,7 @@ def test_a_gang_larger_than_every_domain_is_refuted_by_counting():
 
 
 def test_what_others_hold_in_full_is_refuted_with_a_proof():
-    stage = a_stage([a_node("a")], first=(1, 8, ""), second=(1, 1, ""))
+    stage = gangs_on([a_node("a")], first=(1, 8, ""), second=(1, 1, ""))
     rescue, _ = a_rescue(stage)
     stage.seat("first-0", "a")
 
@@ -69,7 +58,7 @@ def test_what_others_hold_in_full_is_refuted_with_a_proof():
 
 
 def test_a_gang_without_pods_to_seat_is_no_case_for_a_rescue():
-    stage = a_stage([a_node("a")], g=(1, 8, ""))
+    stage = gangs_on([a_node("a")], g=(1, 8, ""))
     rescue, _ = a_rescue(stage)
     nobody = type(stage.tenant("g"))(stage.gang("g"), ())
 

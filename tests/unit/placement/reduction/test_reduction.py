@@ -8,25 +8,14 @@ from kai_sched.placement.seating.greedy import place_core
 from kai_sched.placement.solver.aggregate import Arrangement, lacks_room
 from kai_sched.placement.solver.arrange import fit_all
 from kai_sched.placement.solver.cpsat import Limits
-from tests.builders import a_group, a_pod, a_snapshot, a_spec, racks
-from tests.unit.placement.stage import Stage
+from tests.builders import racks
+from tests.unit.placement.stage import gangs_on
 
 LIMITS = Limits(seed=1, deterministic_time=1.0)
 
 
-def a_stage(nodes, **gangs: tuple[int, int, str]) -> Stage:
-    """Name -> (pods, GPUs of each, required level)."""
-    pods = [
-        a_pod(f"{name}-{number}", a_spec(gpus=gpus), group=name)
-        for name, (count, gpus, _) in gangs.items()
-        for number in range(count)
-    ]
-    groups = [a_group(name, min_member=count, required=level) for name, (count, _, level) in gangs.items()]
-    return Stage(a_snapshot(nodes=nodes, pods=pods, groups=groups))
-
-
 def test_nodes_alike_are_one_unit_unless_each_is_asked_for():
-    stage = a_stage(racks(2, 4), g=(2, 4, ""))
+    stage = gangs_on(racks(2, 4), g=(2, 4, ""))
 
     together = reduce_world(stage.boards, [stage.tenant("g")])
     single = reduce_world(stage.boards, [stage.tenant("g")], by_node=True)
@@ -37,7 +26,7 @@ def test_nodes_alike_are_one_unit_unless_each_is_asked_for():
 
 
 def test_a_level_keeps_its_domains_apart():
-    stage = a_stage(racks(3, 2), g=(2, 8, "rack"))
+    stage = gangs_on(racks(3, 2), g=(2, 8, "rack"))
 
     reduction = reduce_world(stage.boards, [stage.tenant("g")])
 
@@ -48,18 +37,18 @@ def test_a_level_keeps_its_domains_apart():
 
 def test_more_than_there_is_lacks_room_by_counting():
     assert lacks_room(
-        reduce_world((stage := a_stage(racks(1, 2), g=(3, 8, ""))).boards, [stage.tenant("g")]).problem
+        reduce_world((stage := gangs_on(racks(1, 2), g=(3, 8, ""))).boards, [stage.tenant("g")]).problem
     )
     assert lacks_room(
-        reduce_world((stage := a_stage(racks(2, 2), g=(3, 8, "rack"))).boards, [stage.tenant("g")]).problem
+        reduce_world((stage := gangs_on(racks(2, 2), g=(3, 8, "rack"))).boards, [stage.tenant("g")]).problem
     )
     assert not lacks_room(
-        reduce_world((stage := a_stage(racks(2, 2), g=(4, 8, ""))).boards, [stage.tenant("g")]).problem
+        reduce_world((stage := gangs_on(racks(2, 2), g=(4, 8, ""))).boards, [stage.tenant("g")]).problem
     )
 
 
 def test_what_the_solver_arranges_can_be_seated_on_nodes():
-    stage = a_stage(racks(2, 2), g=(2, 8, "rack"), h=(2, 8, "rack"))
+    stage = gangs_on(racks(2, 2), g=(2, 8, "rack"), h=(2, 8, "rack"))
     tenants = [stage.tenant("g"), stage.tenant("h")]
     reduction = reduce_world(stage.boards, tenants)
     fit = fit_all(reduction.problem, LIMITS)
@@ -73,7 +62,7 @@ def test_what_the_solver_arranges_can_be_seated_on_nodes():
 
 
 def test_an_arrangement_that_rules_forbid_is_not_realised():
-    stage = a_stage(racks(1, 1), g=(2, 8, ""))
+    stage = gangs_on(racks(1, 1), g=(2, 8, ""))
     reduction = reduce_world(stage.boards, [stage.tenant("g")], by_node=True)
     wrong = Arrangement(admitted=(1,), pods={(0, 0): ((0, 2),)})
 
@@ -81,7 +70,7 @@ def test_an_arrangement_that_rules_forbid_is_not_realised():
 
 
 def test_where_pods_are_now_is_a_starting_point_for_the_solver():
-    stage = a_stage(racks(2, 1), g=(2, 8, ""))
+    stage = gangs_on(racks(2, 1), g=(2, 8, ""))
     tenant = stage.tenant("g")
     reduction = reduce_world(stage.boards, [tenant], by_node=True)
     assert place_core(stage.ground, stage.gang("g")) is None
@@ -94,7 +83,7 @@ def test_where_pods_are_now_is_a_starting_point_for_the_solver():
 
 
 def test_a_world_without_some_tenants_has_their_room():
-    stage = a_stage(racks(1, 2), g=(1, 8, ""), h=(1, 8, ""))
+    stage = gangs_on(racks(1, 2), g=(1, 8, ""), h=(1, 8, ""))
     for name in "gh":
         assert place_core(stage.ground, stage.gang(name)) is None
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from kai_sched.model.plan import Blocker
 from kai_sched.model.workloads import SubGroup, TopologyConstraint
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.seating.greedy import place_core, place_extra
 from tests.builders import a_group, a_node, a_pod, a_snapshot, a_spec, racks
 from tests.unit.placement.stage import Stage
-
-FREE = lambda _: None  # noqa: E731 — reads as what it is: nothing speaks against it
 
 
 def gang(name: str, count: int, *, gpus: int = 8, **more: object):
@@ -43,7 +39,7 @@ def test_only_the_core_is_seated_and_the_rest_follows_pod_by_pod():
     assert place_core(stage.ground, stage.gang("g")) is None
     assert stage.seated() == {"g-0": "a"}
     after = stage.gang("g").after({stage.pod("g-0"): "a"})  # type: ignore[dict-item]
-    assert place_extra(stage.ground, after, may=FREE) is None
+    assert place_extra(stage.ground, after, may=lambda _: None) is None
     assert stage.seated() == {"g-0": "a", "g-1": "a"}
 
 
@@ -124,11 +120,10 @@ def test_a_gang_with_nothing_to_seat_is_content():
     assert stage.seated() == {}
 
 
-@pytest.mark.parametrize("reason", ["not these"])
-def test_pods_above_the_minimum_that_may_not_run_are_told_why(reason: str):
+def test_pods_above_the_minimum_that_may_not_run_are_told_why():
     stage = a_stage([a_node("a")], gang("g", 2, gpus=1, min_member=1))
     after = stage.gang("g").after({stage.pod("g-0"): "a"})  # type: ignore[dict-item]
-    told = Refusal(blocker=Blocker.QUEUE_LIMIT, message=reason)
+    told = Refusal(blocker=Blocker.QUEUE_LIMIT, message="not these")
 
     assert place_extra(stage.ground, after, may=lambda _: told) is told
     assert stage.seated() == {}
