@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kai_sched.devices.cel.selector import SelectorVerdict
 from kai_sched.devices.closures import OPEN
 from kai_sched.devices.features import ALL_FEATURES
 from kai_sched.devices.index import DeviceIndex, SelectorKey
@@ -135,7 +136,7 @@ def _count_supply(
 ) -> Supply | None:
     selector_key, tolerations = key
     matching: set[int] = set()
-    evaluated: set[int] = set()
+    evaluated: dict[int, SelectorVerdict] = {}
     for number, entry in enumerate(index.current_devices):
         verdict = index.verdict_on(selector_key, entry)
         tally.charge(number % _DEVICES_A_UNIT == 0)
@@ -143,7 +144,7 @@ def _count_supply(
             return None
         if id(verdict) not in evaluated:
             # Devices alike in what is read are evaluated once.
-            evaluated.add(id(verdict))
+            evaluated[id(verdict)] = verdict
             tally.charge(verdict.steps // CEL_STEPS_A_UNIT)
         if verdict.is_match:
             if not _is_countable(index, entry):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from kai_sched.devices.attempt import Taken
 from kai_sched.devices.capacity import Amounts
@@ -24,15 +25,21 @@ from kai_sched.model.devices import Claim, ClaimSpec
 from kai_sched.model.ids import NodeName
 from kai_sched.model.nodes import Node
 
-_MOST_KEPT = 20_000
-"""Answers kept for one set of claims; more of them are forgotten all at once."""
-_MOST_SEEN = 500_000
-"""Sets of claims times nodes: each set remembers what every node is to it."""
+_MOST_KEPT: Final = 500_000
+"""In entries of some hundred bytes; more of them are forgotten all at once."""
+_ENTRIES_A_SET: Final = 100
+"""Of a set of claims beside what every node is to it: its specs, and what makes nodes alike."""
+_ENTRIES_A_KIND: Final = 10
+"""Of a node unlike those seen before: what a search reads there. Of another node there is its name only."""
+_ENTRIES_AN_ANSWER: Final = 10
+"""Of an answer beside the devices that it names and those held when it was asked for."""
 
 Found = tuple[tuple[PreparedClaim, list[PreparedRequest], list[Taken]], ...]
 """For each claim the claim, the alternative chosen for each request, and the devices."""
 _Position = tuple[int, int]
 """(pool of the node, device of the pool)."""
+_Held = tuple[tuple[int, ...], tuple[tuple[int, Hashable], ...]] | None
+"""Of one pool the places of devices held whole, and the places of those held in part with what is held; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +63,9 @@ class _Kept:
     is_unfinished: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Likeness:
-    """Nodes as one set of claim specs sees them, and what was answered to it."""
+    """Nodes as one set of claim specs sees them, and what was answered to it. Equal to itself only."""
 
     specs: tuple[ClaimSpec, ...]
     """Kept, so that their ids are not given to others."""
@@ -73,13 +80,14 @@ class Query:
     """A question to the memory, and the place where the answer belongs."""
 
     pools: tuple[Pool, ...]
-    key: Hashable
+    key: tuple[int, tuple[_Held, ...]]
     likeness: _Likeness
+    memory: Recall
 
     @property
     def identity(self) -> Hashable:
-        """Equal for questions that have one answer."""
-        return id(self.likeness), self.key
+        """Equal for questions that have one answer, also after the memory has forgotten it."""
+        return self.likeness, self.key
 
     def answer(self, claims: Sequence[Claim]) -> Answer | None:
         """What is known; the devices are those of this question's node."""
@@ -103,8 +111,9 @@ class Query:
 
     def keep(self, answer: Answer) -> None:
         """Remember what a search has answered."""
-        if len(self.likeness.answers) >= _MOST_KEPT:
-            self.likeness.answers.clear()
+        found = () if answer.found is None else answer.found
+        entries = sum(len(taken) for *_, taken in found) + sum(map(_entries_held, self.key[1]))
+        self.memory.make_room(_ENTRIES_AN_ANSWER + entries)
         if answer.found is None:
             self.likeness.answers[self.key] = _Kept(answer.steps, None, is_unfinished=answer.is_unfinished)
             return
@@ -129,8 +138,13 @@ class Recall:
 
     def __init__(self) -> None:
         self._known: dict[Hashable, _Likeness] = {}
+        self._entries = 0
         self._contents_of: dict[NodeName, int | None] = {}
         self._contents: dict[Hashable, int] = {}
+
+    def __len__(self) -> int:
+        """Sets of claims that it knows."""
+        return len(self._known)
 
     def query(
         self,
@@ -147,21 +161,29 @@ class Recall:
         key = (asked, preference is None, closure)
         likeness = self._known.get(key)
         if likeness is None:
-            if len(self._known) >= max(16, _MOST_SEEN // (len(index.nodes) + 1)):
-                self._known.clear()
+            self.make_room(_ENTRIES_A_SET)
             likeness = _Likeness(tuple(claim.spec for claim in claims))
             self._known[key] = likeness
         pools = index.pools_of(node)
         if node.name not in likeness.kind_of:
             contents = self._contents_on(index, node, pools)
             signature = _signature(index, pools, contents, likeness.specs, preference, closure)
-            kind = None if signature is None else likeness.kinds.setdefault(signature, len(likeness.kinds))
+            known_kinds = len(likeness.kinds)
+            kind = None if signature is None else likeness.kinds.setdefault(signature, known_kinds)
             likeness.kind_of[node.name] = kind
+            self.make_room(1 if len(likeness.kinds) == known_kinds else _ENTRIES_A_KIND)
         kind = likeness.kind_of[node.name]
         if kind is None:
             return None
         uses = tuple(_held(pool, state.use_of(pool.key)) for pool in pools)
-        return Query(pools, (kind, uses), likeness)
+        return Query(pools, (kind, uses), likeness, self)
+
+    def make_room(self, entries: int) -> None:
+        """For so many entries, if need be by forgetting all others."""
+        self._entries += entries
+        if self._entries > _MOST_KEPT:
+            self._known.clear()
+            self._entries = entries
 
     def _contents_on(self, index: DeviceIndex, node: Node, pools: Sequence[Pool]) -> int | None:
         """A number for what the node's pools are made of: hashing it is deep work, once a node is enough."""
@@ -172,7 +194,7 @@ class Recall:
         return self._contents_of[node.name]
 
 
-def _held(pool: Pool, use: PoolUse) -> Hashable:
+def _held(pool: Pool, use: PoolUse) -> _Held:
     """What is held of a pool, by position."""
     if not use.dedicated and not use.shared:
         return None
@@ -184,6 +206,10 @@ def _held(pool: Pool, use: PoolUse) -> Hashable:
         if name in places
     )
     return tuple(whole), tuple(shared)
+
+
+def _entries_held(held: _Held) -> int:
+    return 0 if held is None else len(held[0]) + len(held[1])
 
 
 def _signature(

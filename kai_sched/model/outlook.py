@@ -94,8 +94,6 @@ class ActionKind(StrEnum):
     """``amount`` more pods like those there are, in subgroup ``key``."""
     UNGATE = "Ungate"
     """The gang's pods lose their scheduling gates."""
-    CORRECT = "Correct"
-    """Somebody corrects object ``key`` in field ``value``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

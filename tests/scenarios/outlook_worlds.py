@@ -159,14 +159,22 @@ def _affinity(key: str, *values: str) -> NodeSelector:
 
 
 ADD, END, RELAX, LESS = (Do.ADD_NODES,), (Do.END_GROUPS,), (Do.RELAX_LEVEL,), (Do.ASK_FOR_LESS,)
+FEWER = (Do.LOWER_MINIMUM,)
 LIMIT, QUOTA, UNTAINT = (Do.RAISE_LIMIT,), (Do.RAISE_QUOTA,), (Do.REMOVE_TAINT,)
 
 WORLDS: dict[str, Callable[[], World]] = {
     # Never: the fleet is too small.
-    "a gang larger than the fleet": lambda: World(cluster(nodes(2), it(3, 8)), NEVER, [ADD], Fact.FLEET),
-    "a gang far larger than the fleet": lambda: World(cluster(nodes(2), it(9, 8)), NEVER, [ADD], Fact.FLEET),
+    "a gang larger than the fleet": lambda: World(
+        cluster(nodes(2), it(3, 8)), NEVER, [ADD, FEWER], Fact.FLEET
+    ),
+    "a gang far larger than the fleet": lambda: World(
+        cluster(nodes(2), it(9, 8)), NEVER, [ADD, FEWER], Fact.FLEET
+    ),
     "a gang larger than the fleet, beside others that run": lambda: World(
-        cluster(nodes(2), other("a", 4, "n0"), it(3, 8)), NEVER, [ADD], Fact.FLEET
+        cluster(nodes(2), other("a", 4, "n0"), it(3, 8)),
+        NEVER,
+        [ADD, (Do.LOWER_MINIMUM, Do.END_GROUPS)],
+        Fact.FLEET,
     ),
     "a pod larger than the largest node": lambda: World(
         cluster(nodes(2, gpus=4), it(1, 8)), NEVER, [LESS], Fact.BIGGEST_NODE
@@ -186,7 +194,7 @@ WORLDS: dict[str, Callable[[], World]] = {
     "memory of the nodes with GPUs is too short for two": lambda: World(
         cluster([a_node("gpu", memory=16 * GIB), a_node("plain", gpus=0)], it(2, 1, memory=10 * GIB)),
         NEVER,
-        [ADD],
+        [ADD, FEWER],
         Fact.FLEET,
     ),
     # Never: topology.
@@ -200,12 +208,12 @@ WORLDS: dict[str, Callable[[], World]] = {
         Fact.BIGGEST_DOMAIN,
     ),
     "a gang larger than every rack and than the fleet": lambda: World(
-        cluster(racks(2, 2), it(5, 8, required="rack")), NEVER, [ADD], Fact.FLEET
+        cluster(racks(2, 2), it(5, 8, required="rack")), NEVER, [ADD, FEWER], Fact.FLEET
     ),
     "two small pods that do not fit on one node": lambda: World(
         cluster(racks(2, 2, gpus=4), it(2, 4, required="kubernetes.io/hostname")),
         NEVER,
-        [RELAX],
+        [RELAX, FEWER],
         Fact.BIGGEST_DOMAIN,
     ),
     "a subgroup larger than every rack": lambda: World(
@@ -314,10 +322,10 @@ WORLDS: dict[str, Callable[[], World]] = {
     "pods that keep apart on too few nodes": lambda: World(
         cluster(nodes(2), it(3, 1, labels=(("app", "x"),), pod_anti_affinity=(_anti("x"),))),
         NEVER,
-        [ADD],
+        [ADD, FEWER],
     ),
     "one port for two pods of one node": lambda: World(
-        cluster(nodes(1), it(2, 1, host_ports=(HostPort(80),))), NEVER, [ADD]
+        cluster(nodes(1), it(2, 1, host_ports=(HostPort(80),))), NEVER, [ADD, FEWER]
     ),
     # Never: devices.
     "a claim for more devices than a node has": lambda: World(

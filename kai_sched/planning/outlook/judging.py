@@ -108,6 +108,7 @@ class Judging:
             finding = self._find(one)
             if self.is_cut:
                 break
+            # Also one that spent the whole budget and heard nothing: the others come first next time.
             self.rota.reached(one.group, one.reason, self.state.snapshot.now)
             if finding is not None:
                 found[one.group] = finding

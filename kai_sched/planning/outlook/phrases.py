@@ -147,7 +147,6 @@ _INSTRUCTIONS: Final[Mapping[ActionKind, Callable[[Action], str]]] = {
         f"create {counted(round(action.amount), 'more pod')}{_of_subgroup(action, 'in')}"
     ),
     ActionKind.UNGATE: lambda _: "remove the scheduling gates of its pods",
-    ActionKind.CORRECT: lambda action: f"correct {' '.join(filter(None, (action.key, action.value)))}",
 }
 
 

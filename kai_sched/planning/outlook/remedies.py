@@ -113,6 +113,8 @@ def remedies(case: Case) -> Iterator[tuple[Action, ...]]:
     yield from node_fixes(case.state, case.shapes())
     for added in _nodes_to_add(case):
         yield (added,)
+    if case.prospect is Prospect.NEVER:
+        yield from _lower_minimum(case)
 
 
 def _below(node: GangNode) -> Iterator[GangNode]:
@@ -177,3 +179,16 @@ def _nodes_to_add(case: Case) -> Iterator[Action]:
     for each_count in counts:
         if each_count <= _MOST_ADDED:
             yield Action(kind=ActionKind.ADD_NODES, amount=each_count, nodes=(name,))
+
+
+def _lower_minimum(case: Case) -> Iterator[tuple[Action, ...]]:
+    """As many members as an empty fleet takes, for a gang of equal pods without subgroups."""
+    group, shapes = case.record.gang.group, case.shapes()
+    if group.sub_groups or len(shapes) != 1 or case.record.gang.root.has_active:
+        return
+    each, codes = case.empty_slots(next(iter(shapes))), case.codes()
+    room = int(each.sum())
+    if codes is not None:
+        room = int(np.bincount(codes + 1, weights=each)[1:].max(initial=0))
+    if 0 < room < group.min_member:
+        yield (Action(kind=ActionKind.LOWER_MINIMUM, amount=room),)

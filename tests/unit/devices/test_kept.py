@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from kai_sched.devices.allocator import DeviceState, Options, allocate
 from kai_sched.devices.cel import selector
 from kai_sched.devices.cel.device_view import DeviceFacts
 from kai_sched.devices.closures import OPEN
 from kai_sched.devices.index import DeviceIndex
 from kai_sched.devices.memory import DeviceMemory, Kept
+from kai_sched.devices.recall import recall_of
 from kai_sched.devices.verdict_rows import VerdictRow
 from kai_sched.model.devices import Device, DeviceClass, ResourceSlice
 from kai_sched.model.ids import NodeName
+from kai_sched.model.nodes import Node
+from tests.unit.devices.dra import a_claim, a_request
 
 
 def test_answers_are_forgotten_all_at_once_when_they_weigh_too_much():
@@ -62,7 +68,7 @@ def test_a_row_leaves_out_what_differs_too_often():
     assert set(found[255:]) == {None}
 
 
-def an_index(devices: int) -> DeviceIndex:
+def an_index(devices: int, **attributes: str) -> DeviceIndex:
     published = ResourceSlice(
         name="s",
         driver="d",
@@ -70,7 +76,13 @@ def an_index(devices: int) -> DeviceIndex:
         generation=1,
         slice_count=1,
         node_name=NodeName("n"),
-        devices=tuple(Device(name=f"gpu-{number}") for number in range(devices)),
+        devices=tuple(
+            Device(
+                name=f"gpu-{number}",
+                attributes=tuple((f"d/{key}", ("string", value)) for key, value in attributes.items()),
+            )
+            for number in range(devices)
+        ),
     )
     return DeviceIndex([published], [DeviceClass(name="gpu")])
 
@@ -99,3 +111,38 @@ def test_what_all_selectors_remember_is_bounded_together(monkeypatch):
         )
 
     assert selector.compiled_selector.cache_info().currsize <= 6
+
+
+def asked_of_one_node(index: DeviceIndex, names: Sequence[str]) -> list[bool]:
+    """Whether claims of a GPU, each with a selector of its own, get one: by a search, as two are of one kind."""
+    node, found = Node(name=NodeName("n")), []
+    for name in names:
+        constraints = [{"matchAttribute": "d/model"}]
+        claim = a_claim(a_request("gpu", f'device.driver != "{name}"'), name=name, constraints=constraints)
+        found.append(isinstance(allocate(index, DeviceState(), node, [claim], Options()), tuple))
+    return found
+
+
+def test_what_is_recalled_of_searches_is_bounded_and_forgetting_it_changes_no_answer(monkeypatch):
+    names = ["d", *(f"other-{number}" for number in range(40))]
+    expected = asked_of_one_node(an_index(3, model="x"), names * 2)
+    monkeypatch.setattr("kai_sched.devices.recall._MOST_KEPT", 600)
+    index = an_index(3, model="x")
+
+    assert asked_of_one_node(index, names * 2) == expected == ([False] + [True] * 40) * 2
+
+    assert 0 < len(recall_of(index)) <= 6
+
+
+def test_a_question_that_was_forgotten_is_never_taken_for_another(monkeypatch):
+    monkeypatch.setattr("kai_sched.devices.recall._MOST_KEPT", 1)
+    index, node = an_index(3, model="x"), Node(name=NodeName("n"))
+    memory, state = recall_of(index), DeviceState()
+    identities = []
+    for number in range(50):
+        claim = a_claim(a_request("gpu", f'device.driver != "{number}"'), name=f"c{number}")
+        query = memory.query(index, state, node, [claim], None)
+        assert query is not None
+        identities.append(query.identity)
+
+    assert len(set(identities)) == 50
