@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from benchmarks.claims.decide_instances import DRIVER, NOW, mixed
 from kai_sched.model.devices import Claim
@@ -61,11 +61,15 @@ def asking(begin: ClusterSnapshot, cycle: int) -> ClusterSnapshot:
     return turning(replace(begin, claims=tuple(map(asked, begin.claims))), cycle)
 
 
-WORLDS: dict[str, Callable[[ClusterSnapshot, int], ClusterSnapshot]] = {
-    "idle": idle,
-    "turning": turning,
-    "asking": asking,
-}
+@dataclass(frozen=True)
+class World:
+    """``baseline_cycle``: by then everything that is remembered has reached its size."""
+
+    change: Callable[[ClusterSnapshot, int], ClusterSnapshot]
+    baseline_cycle: int
+
+
+WORLDS = {"idle": World(idle, 100), "turning": World(turning, 100), "asking": World(asking, 500)}
 
 
 def beginning() -> ClusterSnapshot:

@@ -185,14 +185,17 @@ class Churn:
         self._api.delete("Pod", self._some(self._pods()) or "none", self._namespace, **grace)
 
     def _finish_pod(self) -> None:
-        """Pods of a shared claim are left out: a controller of Kubernetes never rests after that (issue 141274)."""
-        placed = [
+        """Pods that run; of a bound one that does not yet, the fake kubelet might say "Running" after its end.
+
+        Pods of a shared claim are left out: a controller of Kubernetes never rests after that (issue 141274).
+        """
+        running = [
             pod
             for pod in self._pods()
-            if pod["spec"].get("nodeName") and not pod["metadata"]["name"].startswith("sharing")
+            if pod["status"].get("phase") == "Running" and not pod["metadata"]["name"].startswith("sharing")
         ]
         body = {"status": {"phase": self._random.choice(["Succeeded", "Failed"])}}
-        name = self._some(placed)
+        name = self._some(running)
         if name:
             self._api.patch("Pod", name, self._namespace, subresource="status", body=body)
 
