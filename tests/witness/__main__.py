@@ -10,10 +10,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from difflib import unified_diff
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -25,23 +26,34 @@ _SHOWN_LINES = 30
 def main() -> int:
     parser = argparse.ArgumentParser(prog="witness", description=__doc__)
     parser.add_argument("--base", default="HEAD", help="the commit to compare with (HEAD)")
+    parser.add_argument("--after", default="", help="the commit to compare, instead of the files at hand")
+    parser.add_argument(
+        "--decisions", action="store_true", help="compare what is done and for whom nothing is, not the words"
+    )
     parser.add_argument("--seed", type=int, default=0, help="the first seed of the random worlds")
     parser.add_argument("--worlds", type=int, default=400, help="how many random worlds")
     parser.add_argument("--show", type=int, default=5, help="how many differences to print")
     given = parser.parse_args()
     place = os.environ.get("KAI_SCHED_SHARED", "")
-    with tempfile.TemporaryDirectory(prefix="witness-") as scratch, a_tree(given.base) as base:
+    with (
+        tempfile.TemporaryDirectory(prefix="witness-") as scratch,
+        a_tree(given.base) as base,
+        a_tree(given.after) if given.after else nullcontext(ROOT) as tree,
+    ):
         seeds = range(given.seed, given.seed + given.worlds)
         files = write_corpus(Path(scratch), seeds, Path(place) if place else None)
         with ThreadPoolExecutor() as both:
-            before, after = both.map(answers, (base, ROOT), (files, files))
+            before, after = both.map(answers, (base, tree), (files, files))
+    figures = _figures(after)
+    if given.decisions:
+        before, after = ([decisions_of(line) for line in lines] for lines in (before, after))
     differences = [
         (path, old, new) for path, old, new in zip(files, before, after, strict=True) if old != new
     ]
     for path, old, new in differences[: given.show]:
         print(f"--- {path.name}")
         print("\n".join(_difference(old, new)))
-    print(f"{len(files)} snapshots, {_figures(after)}: {len(differences)} differ from {given.base}")
+    print(f"{len(files)} snapshots, {figures}: {len(differences)} differ from {given.base}")
     return 1 if differences else 0
 
 
@@ -67,6 +79,20 @@ def answers(tree: Path, files: Sequence[Path]) -> list[str]:
         text=True,
     )
     return finished.stdout.splitlines()
+
+
+def decisions_of(line: str) -> str:
+    """The greedy and the last plan of an answer, without the words and figures that come with them."""
+    answer = orjson.loads(line)
+    plans = answer.get("plans", [])
+    answer["plans"] = [_decisions(plan) for plan in (plans[:1] + plans[-1:])]
+    answer["error"] = "error" in answer
+    return orjson.dumps(answer, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _decisions(plan: dict[str, Any]) -> dict[str, Any]:
+    told = {one["podGroup"]: one["verdict"] for one in plan["verdicts"]}
+    return {**{name: plan[name] for name in ("binds", "pipelined", "violations")}, "verdicts": told}
 
 
 def _difference(old: str, new: str) -> Iterator[str]:

@@ -13,8 +13,12 @@ from typing import Any
 
 from kai_sched.api.plan_document import plan_document
 from kai_sched.cli.worlds import WorldOptions, load_world
-from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import improving_plans, plan_cycle
+
+try:
+    from kai_sched.planning.checks.plan_checker import PlanChecker
+except ModuleNotFoundError:  # Where it was before placement had wings.
+    from kai_sched.planning.checks import PlanChecker  # type: ignore[attr-defined,no-redef]
 
 NOW = "2026-11-21T00:00:00Z"
 
