@@ -89,10 +89,13 @@ class _Tally:
 
     def _matches(self, entry: PooledDevice, *, is_new: bool) -> bool:
         request, counts = self._request, self.counts
-        if not self._passes(entry, ()):
+        if request.device_class not in self._index.classes:
             return False
-        counts.of_class += is_new
-        if request.selectors and not self._passes(entry, request.selectors):
+        # Selectors are asked together with the class's: where all are met, that is one question.
+        verdict = self._verdict(entry, request.selectors)
+        is_of_class = verdict is True or self._verdict(entry, ()) is not False
+        counts.of_class += is_new and is_of_class
+        if not is_of_class or verdict is False:
             return False
         counts.matching += is_new
         reason = self._index.closures.reason(self._closure, entry.ordinal)
@@ -100,16 +103,15 @@ class _Tally:
             counts.closed[reason] += is_new
         return not reason
 
-    def _passes(self, entry: PooledDevice, selectors: tuple[str, ...]) -> bool:
-        if self._request.device_class not in self._index.classes:
-            return False
+    def _verdict(self, entry: PooledDevice, selectors: tuple[str, ...]) -> bool | None:
+        """Whether the device passes the class's selectors and these; None where telling is expensive."""
         if selectors in self._expensive:
-            return True
+            return None
         verdict = self._index.verdict_on((self._request.device_class, selectors, OPEN), entry)
         if verdict is EXPENSIVE:
             # Telling for every device would hold the cycle, so it is not held against them.
             self._expensive.add(selectors)
-            return True
+            return None
         return not isinstance(verdict, str) and verdict.is_match
 
     def _is_free(self, entry: PooledDevice, *, is_new: bool) -> bool:

@@ -182,7 +182,10 @@ def _nodes_to_add(case: Case) -> Iterator[Action]:
 
 
 def _lower_minimum(case: Case) -> Iterator[tuple[Action, ...]]:
-    """As many members as an empty fleet takes, for a gang of equal pods without subgroups."""
+    """As many members as an empty fleet takes, for a gang of equal pods without subgroups.
+
+    That is what was seated there, or, where pods must stay together, what counting gives the roomiest domain.
+    """
     group, shapes = case.record.gang.group, case.shapes()
     if group.sub_groups or len(shapes) != 1 or case.record.gang.root.has_active:
         return
@@ -190,5 +193,7 @@ def _lower_minimum(case: Case) -> Iterator[tuple[Action, ...]]:
     room = int(each.sum())
     if codes is not None:
         room = int(np.bincount(codes + 1, weights=each)[1:].max(initial=0))
-    if 0 < room < group.min_member:
-        yield (Action(kind=ActionKind.LOWER_MINIMUM, amount=room),)
+    fitted = case.refusal.fitted
+    for amount in dict.fromkeys((max(fitted, room), fitted, room) if codes is None else (room, fitted)):
+        if 0 < amount < group.min_member:
+            yield (Action(kind=ActionKind.LOWER_MINIMUM, amount=amount),)

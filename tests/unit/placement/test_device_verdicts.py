@@ -182,7 +182,7 @@ CASES = {
             "devices for 2 of 3 pods: claim team/c0, request gpu: 8 of 8 devices match the selector, 8 are free, 12 are "
             "needed, 4 on one node for each of 3 pods (2 of 2 nodes have 4 or more)"
         ),
-        "add 1 node like n1",
+        "add 1 node like n1; or lower minMember to 2",
     ),
     "gang under a constraint": (
         a_cluster({"n1": gpus(6, islands=2)}, a_request(count=2), pods=3, constraints=MATCH_ISLAND),
@@ -190,7 +190,7 @@ CASES = {
             "devices for 2 of 3 pods: claim team/c0, request gpu: 6 of 6 devices match the selector, 6 are free, 6 are "
             "needed, 2 on one node for each of 3 pods"
         ),
-        "add 1 node like n1",
+        "add 1 node like n1; or lower minMember to 2",
     ),
     "class missing": (
         a_cluster({"n1": gpus(1)}, a_request("gpu", deviceClassName="nope")),
