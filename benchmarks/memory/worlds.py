@@ -69,7 +69,7 @@ class World:
     baseline_cycle: int
 
 
-WORLDS = {"idle": World(idle, 100), "turning": World(turning, 100), "asking": World(asking, 500)}
+WORLDS = {"idle": World(idle, 100), "turning": World(turning, 100), "asking": World(asking, 700)}
 
 
 def beginning() -> ClusterSnapshot:
