@@ -10,6 +10,7 @@ import asyncio
 import re
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ DECIDED = rf"{FINALIZER}|{ALLOCATION}|{BINDING}"
 """The writes that carry out decisions."""
 HOP_BY_HOP = {"connection", "host", "keep-alive", "transfer-encoding", "content-length", "upgrade"}
 
+_ON_THEIR_WAY_SECONDS = 2.0
 Action = Callable[[], None]
 
 
@@ -65,6 +67,7 @@ class Proxy:
         self._is_cut = False
         self._port = 0
         self._stop = asyncio.Event()
+        self._on_their_way = 0
         self.writes: list[Write] = []
         """Every call that was no read, in the order of the answers."""
         self.failures: list[BaseException] = []
@@ -98,11 +101,15 @@ class Proxy:
     def mend(self) -> None:
         """Everything passes again, nothing recorded is kept, no action is pending."""
         self._traps.clear()
-        self.writes.clear()
+        # Another list: what is on its way belongs to what was before.
+        self.writes = []
         self._is_cut = False
 
     def decided(self) -> list[Write]:
-        """The recorded writes that carry out decisions."""
+        """The recorded writes that carry out decisions, those on their way waited for: the cluster may show them already."""
+        deadline = time.monotonic() + _ON_THEIR_WAY_SECONDS
+        while self._on_their_way and time.monotonic() < deadline:
+            time.sleep(0.005)
         return [write for write in self.writes if re.fullmatch(DECIDED, write.line)]
 
     def is_armed(self) -> bool:
@@ -143,19 +150,24 @@ class Proxy:
         async with self._lock:
             if await self._act(line, is_after=False):
                 return web.Response(status=503, text="not now")
-            return await self._pass_on(request, body)
+            self._on_their_way += 1
+            try:
+                return await self._pass_on(request, body)
+            finally:
+                self._on_their_way -= 1
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.StreamResponse:
         self._check(request)
         headers = passed(request)
         timeout = aiohttp.ClientTimeout(total=None)
         address = f"{self._cluster.url}{request.raw_path}"
+        writes = self.writes
         try:
             async with self._session.request(
                 request.method, address, data=body or None, headers=headers, timeout=timeout
             ) as answer:
                 if request.method != "GET":
-                    self.writes.append(Write(request.method, request.path, answer.status, body))
+                    writes.append(Write(request.method, request.path, answer.status, body))
                     text = await answer.read()
                     await self._act(f"{request.method} {request.path}", is_after=True)
                     self._check(request)
