@@ -24,7 +24,7 @@ from kai_sched.model.policy import Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.planning.checks.plan_checker import PlanChecker
-from kai_sched.planning.cycle import plan_cycle
+from kai_sched.planning.cycle import Deciding
 
 GOALS = {"plain selector": 1000.0, "matchAttribute over 2 devices": 1000.0}
 """Claims a second."""
@@ -33,11 +33,11 @@ GOALS = {"plain selector": 1000.0, "matchAttribute over 2 devices": 1000.0}
 def measure(snapshot: ClusterSnapshot, rounds: int) -> dict[str, object]:
     cache = FleetCache()
     seconds: list[float] = []
-    plan = plan_cycle(replace(snapshot, pods=snapshot.pods), Policy(), cache)
+    *_, plan = Deciding(replace(snapshot, pods=snapshot.pods), Policy(), cache).plans()
     for _ in range(rounds):
         gc.collect()
         began = time.perf_counter()
-        plan = plan_cycle(snapshot, Policy(), cache)
+        *_, plan = Deciding(snapshot, Policy(), cache).plans()
         seconds.append(time.perf_counter() - began)
     claims = Counter(claim.claim for bind in plan.binds for claim in bind.claims)
     median = statistics.median(seconds)

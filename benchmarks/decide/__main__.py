@@ -72,6 +72,7 @@ def table(result: dict[str, Any]) -> str:
         _row("  of it CPU", result["decisionCpu"]),
         _row("  first plan", result["firstPlan"]),
         _row("  greedy stage", result["greedyStage"]),
+        _row("prospects after", result["prospects"]),
         _row("without improving", result["withoutImproving"], placed["withoutImproving"]),
         _row("baseline", result["baseline"], placed["baseline"]),
         f"  goal {result['goalSeconds']:.0f} s {verdict}",

@@ -14,7 +14,8 @@ from kai_sched.model.policy import DeviceChoice, Policy
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.placement.site.fleet_index import FleetCache
 from kai_sched.planning.checks.plan_checker import PlanChecker
-from kai_sched.planning.cycle import improving_plans
+from kai_sched.planning.cycle import Deciding
+from kai_sched.planning.outlook.rota import Rota
 from kai_sched.solving.messages import SnapshotColumns
 from kai_sched.solving.process import SolverProcess
 
@@ -58,10 +59,12 @@ class Clocks:
     first: list[float]
     stage: list[float]
     cpu: list[float]
+    prospects: list[float]
+    """After the decision, while nobody waits for it."""
 
     @classmethod
     def empty(cls) -> Clocks:
-        return cls([], [], [], [])
+        return cls([], [], [], [], [])
 
 
 def measure(scenario: Scenario, rounds: int) -> Document:
@@ -93,6 +96,7 @@ def measure(scenario: Scenario, rounds: int) -> Document:
         "decision": whole.document(),
         "decisionCpu": Series(tuple(improving.cpu)).document(),
         "firstPlan": Series(tuple(improving.first)).document(),
+        "prospects": Series(tuple(improving.prospects)).document(),
         "greedyStage": Series(tuple(improving.stage)).document(),
         "withoutImproving": Series(tuple(plain.whole)).document(),
         "baseline": Series(tuple(baseline)).document(),
@@ -120,12 +124,16 @@ def _copied(snapshot: ClusterSnapshot) -> ClusterSnapshot:
 def _decide(snapshot: ClusterSnapshot, policy: Policy, cache: FleetCache, clocks: Clocks) -> Plan:
     gc.collect()
     began, cpu_began = time.perf_counter(), time.process_time()
-    plans = improving_plans(snapshot, policy, cache, time.perf_counter)
+    deciding = Deciding(snapshot, policy, cache, time.perf_counter)
+    plans = deciding.plans()
     plan = next(plans)
     clocks.first.append(time.perf_counter() - began)
     plan = _last(plans, plan)
     clocks.whole.append(time.perf_counter() - began)
     clocks.cpu.append(time.process_time() - cpu_began)
+    told = time.perf_counter()
+    deciding.told(Rota())
+    clocks.prospects.append(time.perf_counter() - told)
     clocks.stage.append(sum(stage.seconds or 0.0 for stage in plan.solver.stages))
     return plan
 
@@ -144,7 +152,7 @@ def _baseline(scenario: Scenario, snapshot: ClusterSnapshot, cache: FleetCache) 
         placed = scenario.baseline(snapshot)
     else:
         first_fit = replace(Policy(use_solver=False), device_choice=DeviceChoice.REFERENCE)
-        (plan,) = improving_plans(snapshot, first_fit, cache)
+        (plan,) = Deciding(snapshot, first_fit, cache).plans()
         placed = len(plan.binds)
     return time.perf_counter() - began, placed
 
