@@ -19,7 +19,7 @@ from kai_sched.errors import InvalidInput
 from kai_sched.grouping import group_objects
 from kai_sched.model.policy import Policy, StageName
 from kai_sched.model.snapshot import ClusterSnapshot
-from kai_sched.planning.stages import STAGES
+from kai_sched.planning.stages import CARRIED_OUT, STAGES
 from kai_sched.topology.distance import LinkSpeeds
 
 
@@ -97,7 +97,8 @@ def _now(option: str | None, objects: ObjectSet, source: str) -> float:
 
 def _stages(option: str | None, policy: Policy) -> tuple[StageName, ...]:
     if option is None:
-        return tuple(stage for stage in policy.stages if stage in STAGES)
+        # As the operator does, which cannot carry out all that can be planned.
+        return tuple(stage for stage in policy.stages if stage in CARRIED_OUT)
     known = {stage.value: stage for stage in StageName}
     asked: set[StageName] = set()
     for name in option.split(","):

@@ -7,8 +7,6 @@ from earlier cycles is charged like new, so that a memory makes a cycle shorter 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import inf
 from typing import Final
 
@@ -47,17 +45,21 @@ class WorkMeter:
         self._given_up: dict[object, int] = {}
         self._paid: set[object] = set()
 
-    @contextmanager
-    def turn(self, allowance: int) -> Iterator[None]:
+    def turn(self, allowance: int) -> _Turn:
         """What is charged meanwhile is at most the allowance, or ends in ``OutOfWork``."""
-        limit, half, began = self._limit, self._half, self.units
-        self._limit, self._half = began + allowance, began + allowance // 2
-        try:
-            yield
-        finally:
-            used = self.units - began
-            self.aside += used if limit < inf else 0
-            self._limit, self._half = limit + used, half + used
+        return _Turn(self, allowance)
+
+    def open_turn(self, allowance: int) -> tuple[float, float, int]:
+        """What ``close_turn`` is to be told."""
+        outer = self._limit, self._half, self.units
+        self._limit, self._half = self.units + allowance, self.units + allowance // 2
+        return outer
+
+    def close_turn(self, limit: float, half: float, began: int) -> None:
+        """Go back to the bounds of the turn around it."""
+        used = self.units - began
+        self.aside += used if limit < inf else 0
+        self._limit, self._half = limit + used, half + used
 
     def begin(self) -> None:
         """Another run begins: what was paid for in the one before is paid for again."""
@@ -129,6 +131,22 @@ class WorkMeter:
         elif question is not None:
             self._searched.add(question)
         self.charge(UNITS_A_STEP * steps)
+
+
+class _Turn:
+    """See ``WorkMeter.turn``. No generator: there are as many turns as gangs."""
+
+    __slots__ = ("_allowance", "_meter", "_outer")
+
+    def __init__(self, meter: WorkMeter, allowance: int) -> None:
+        self._meter = meter
+        self._allowance = allowance
+
+    def __enter__(self) -> None:
+        self._outer = self._meter.open_turn(self._allowance)
+
+    def __exit__(self, *_: object) -> None:
+        self._meter.close_turn(*self._outer)
 
 
 class WorkTally:

@@ -111,6 +111,10 @@ class Ledger:
         """``allocated`` without rounding, for comparing."""
         return self._allocated[queue]
 
+    def exact_fixed(self, queue: QueueName) -> Exact:
+        """``allocated_non_preemptible`` without rounding."""
+        return self._fixed[queue]
+
     def touched_since(self, position: int) -> list[QueueName]:
         """The queues charged or refunded after the first ``position`` changes."""
         return self._journal[position:]

@@ -16,7 +16,7 @@ from kai_sched.cluster.ports import Document
 from kai_sched.errors import InvalidInput
 from kai_sched.model.policy import Policy
 from kai_sched.operator.options import DEFAULT_SHARD
-from kai_sched.planning.stages import STAGES
+from kai_sched.planning.stages import CARRIED_OUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,6 @@ class ShardPolicy:
         """To the stages that there are, and to fractions only where something realises them."""
         return replace(
             policy,
-            stages=tuple(stage for stage in policy.stages if stage in STAGES),
+            stages=tuple(stage for stage in policy.stages if stage in CARRIED_OUT),
             sharing_enabled=policy.sharing_enabled and self._settings.sharing_enabled,
         )

@@ -7,7 +7,7 @@ gpu counts whole GPUs of device plugins, MIG resources by their g, parts of shar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 
 from kai_sched.devices.extended import backing_classes
@@ -153,6 +153,20 @@ class Accounting:
     def quota_of_pod(self, pod: Pod) -> QuotaVector:
         """What a pod with its claims takes, as if it shared them with nobody."""
         return sum((self._part_vector(claim, pod) for claim in self._claims_of(pod)), self._own_vector(pod))
+
+    def held_by(self, pods: Iterable[int], is_freed: Callable[[ClaimKey], bool]) -> QuotaVector:
+        """What these running pods hold, with the claims that come free with them."""
+        held = _NOTHING
+        claims: dict[ClaimKey, Claim] = {}
+        for position in pods:
+            pod = self._snapshot.pods[position]
+            held += self._own_vector(pod)
+            for claim in self._claims_of(pod):
+                if claim.parts_millis:
+                    held += self._part_vector(claim, pod)
+                elif is_freed(claim.key):
+                    claims[claim.key] = claim
+        return sum(map(self._claim_vector, claims.values()), held)
 
     def total_capacity(self) -> QuotaVector:
         """What there is to divide: ready nodes, less what pods of other schedulers take there."""

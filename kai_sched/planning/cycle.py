@@ -93,7 +93,7 @@ class Deciding:
             return
         greedy = score_of(state, improver)
         report = replace(report, objective=greedy, greedy_objective=greedy)
-        plan = close_cycle(state, report)
+        plan, told = close_cycle(state, report), state
         yield plan
         if may_improve(state):
             again = CycleState.begin(self._opening, _spent(state))
@@ -103,12 +103,14 @@ class Deciding:
                 self._state, improver = again, rescuing
                 state = again
             if improver.rescues:
-                plan = _better(state, improver, report)
+                plan, told = _better(state, improver, report), state
                 yield plan
         for better in tidied_states(state, improver):
-            plan = _better(better, improver, report)
+            plan, told = _better(better, improver, report), better
             yield plan
-        yield _concluded(replace(plan, solver=judged(state, improver, greedy, report)), state)
+        plan = replace(plan, solver=judged(state, improver, greedy, report))
+        # A second run that placed nobody else may know better why.
+        yield plan if told is state else _concluded(plan, state)
 
 
 def _spent(state: CycleState) -> dict[PodGroupKey, Refusal]:
@@ -134,6 +136,7 @@ def close_cycle(state: CycleState, report: SolverReport) -> Plan:
         now=state.snapshot.now,
         binds=binds,
         pipelined=pipelined,
+        evictions=tuple(state.evictions),
         shares=tuple(state.shares[name] for name in sorted(state.shares)),
         solver=report,
         turns=tuple(sorted(state.turns.ends.items())),

@@ -14,7 +14,7 @@ from kai_sched.fairness.ledger import Ledger
 from kai_sched.fairness.ordering import Fill, JobInQueue
 from kai_sched.fairness.tree import QueueTree
 from kai_sched.model.ids import PodGroupKey, QueueName
-from kai_sched.model.plan import Contained, Verdict
+from kai_sched.model.plan import Contained, Eviction, Verdict
 from kai_sched.model.policy import Policy
 from kai_sched.model.queues import QueueShare, QuotaVector
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -60,6 +60,10 @@ class CycleState:
     turns: Turns
     contained: dict[PodGroupKey, Contained] = field(default_factory=dict)
     """Failures of our own that cost one gang its decision."""
+    evictions: list[Eviction] = field(default_factory=list)
+    """In the order of leaving."""
+    losses: dict[PodGroupKey, list[Eviction]] = field(default_factory=dict)
+    """The same by the group that loses them."""
     rescuer: RoomMaker | None = None
     """None in the greedy run."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kai_sched.model.ids import PodKey, Uid
 from kai_sched.model.plan import ClaimPlacement, Placement, VolumePlacement
 from kai_sched.model.policy import DeviceChoice
-from kai_sched.model.workloads import HOLDS_ROOM, Pod, PodState
+from kai_sched.model.workloads import HOLDS_ROOM, Pod
 from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.room import Seat
 from kai_sched.placement.world.world import World
@@ -116,6 +116,7 @@ class _Ordinals:
         self._taken: dict[tuple[int, bool], set[int]] = {}
         self._group_at: dict[tuple[int, str], int] = {}
         self._holders = _gpu_holders(world)
+        self._leaving = {world.base.pods[position].uid for position in world.leaving}
 
     def take(self, seat: Seat) -> tuple[int, ...]:
         """The ordinals of one seat, () where the pod takes no device-plugin GPU."""
@@ -148,7 +149,7 @@ class _Ordinals:
         if key not in self._taken:
             self._taken[key] = set()
             for pod in self._holders.get(node, ()):
-                if include_releasing or pod.state is not PodState.RELEASING:
+                if include_releasing or pod.uid not in self._leaving:
                     self._seat_holder(node, pod, self._taken[key])
         return self._taken[key]
 

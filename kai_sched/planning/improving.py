@@ -111,7 +111,12 @@ def may_improve(state: CycleState) -> bool:
 
 
 def tidied_states(state: CycleState, improver: Improvement) -> Iterator[CycleState]:
-    """The same state again when its layout became strictly better: the first time, then now and then, and at the end."""
+    """The same state again when its layout became strictly better: the first time, then now and then, and at the end.
+
+    Where somebody is made to leave nothing is moved: who leaves was chosen for the layout as it is.
+    """
+    if state.evictions:
+        return
     ruler = Ruler(Boards(improver.pristine))
     tidying = Tidying(state.boards, improver.tenants(state), ruler, improver.effort)
     unsaid = 0
@@ -128,10 +133,10 @@ def tidied_states(state: CycleState, improver: Improvement) -> Iterator[CycleSta
 
 def judged(state: CycleState, improver: Improvement, greedy: Score, report: SolverReport) -> SolverReport:
     """The report of a finished cycle: what was reached, what nobody could pass, and whether they meet."""
-    objective = score_of(state, improver)
-    ruler = Ruler(Boards(improver.pristine))
-    least = ruler.bound(state.boards.world, improver.tenants(state))
-    layout = ruler.layout(state.boards.world, improver.tenants(state))
+    ruler, tenants = Ruler(Boards(improver.pristine)), improver.tenants(state)
+    layout = ruler.layout(state.boards.world, tenants)
+    objective = _score(state, improver, layout)
+    least = ruler.bound(state.boards.world, tenants)
     if improver.proven is not None:
         least = _joined(least, improver.proven, layout)
     bound = _bound_of(state, improver, least)
@@ -166,11 +171,15 @@ def score_of(state: CycleState, improver: Improvement) -> Score:
     it could.
     """
     layout = Ruler(Boards(improver.pristine)).layout(state.boards.world, improver.tenants(state))
+    return _score(state, improver, layout)
+
+
+def _score(state: CycleState, improver: Improvement, layout: Layout) -> Score:
     admitted: dict[int, int] = {}
     for record in state.records.values():
         priority = record.gang.group.priority
         admitted[priority] = admitted.get(priority, 0) + bool(record.placed)
-    return _tiers(improver.rescues, admitted, layout)
+    return _tiers(improver.rescues, admitted, len(state.evictions), layout)
 
 
 def _bound_of(state: CycleState, improver: Improvement, layout: Layout) -> Score:
@@ -183,15 +192,15 @@ def _bound_of(state: CycleState, improver: Improvement, layout: Layout) -> Score
         may_fit = refusal is not None and refusal.blocker in _REARRANGEABLE and not refusal.is_proof
         admitted[priority] = admitted.get(priority, 0) + (bool(record.placed) or may_fit)
         doubtful += may_fit and not record.placed
-    return _tiers(improver.rescues + doubtful, admitted, layout)
+    return _tiers(improver.rescues + doubtful, admitted, 0, layout)
 
 
-def _tiers(rescued: int, admitted: dict[int, int], layout: Layout) -> Score:
+def _tiers(rescued: int, admitted: dict[int, int], evicted: int, layout: Layout) -> Score:
     """Whoever gets a place in its turn goes before the number of gangs: a later gang may lose the room it had."""
     return (
         ("gangsRescued", rescued),
         *((f"gangsOfPriority{priority}", admitted[priority]) for priority in sorted(admitted, reverse=True)),
-        ("evictedPods", 0),
+        ("evictedPods", evicted),
         ("surplusDomains", layout.surplus_domains),
         ("openedNodes", layout.opened_nodes),
         ("openedBoxes", layout.opened_boxes),

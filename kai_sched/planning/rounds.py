@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from kai_sched.devices.work import OutOfWork
 from kai_sched.fairness.ordering import JobInQueue, ServiceOrder
 from kai_sched.model.ids import QueueName
 from kai_sched.placement.gangs import Gang
 from kai_sched.planning.cycle_state import CycleState, GangRecord
+from kai_sched.planning.turn_taking import Ended, take_turn
 from kai_sched.planning.turns import LIGHT_PODS, NO_WORK_LEFT, Purse, Round, enough_for
 
 _MOST_AT_ONCE: Final = 500
@@ -126,25 +126,18 @@ class Rounds:
         if not allowance:
             self._put_off(records, turn, is_spent=False)
             return False
-        mark, began = state.boards.world.checkpoint(), meter.own_units
-        try:
-            with meter.turn(allowance):
-                serve()
-                refusal = records[0].refusal
-                is_given_up = refusal is not None and refusal.is_given_up
-        except OutOfWork:
-            state.boards.world.rollback(mark)
-            self._put_off(records, turn, is_spent=allowance >= enough_for(pods))
+        began = meter.own_units
+        ended = take_turn(state, records, allowance, serve)
+        state.turns.count(purse, queue, meter.own_units - began)
+        is_spent = allowance >= enough_for(pods)
+        if ended is not Ended.DONE:
+            if ended is Ended.OUT_OF_WORK:
+                self._put_off(records, turn, is_spent=is_spent)
             return False
-        except Exception as error:  # noqa: BLE001 — a mistake of ours about one gang is no other's
-            state.boards.world.rollback(mark)
-            for record in records:
-                state.contain(record, error)
-            return False
-        finally:
-            state.turns.count(purse, queue, meter.own_units - began)
+        refusal = records[0].refusal
+        is_given_up = refusal is not None and refusal.is_given_up
         if is_given_up:
-            self._put_off(records, turn, is_spent=allowance >= enough_for(pods), keeps_reason=True)
+            self._put_off(records, turn, is_spent=is_spent, keeps_reason=True)
         return not is_given_up
 
     def _put_off(

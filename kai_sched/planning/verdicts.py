@@ -14,6 +14,7 @@ from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.demand import COMPLETE_IT, MAKE_THE_QUEUE
+from kai_sched.planning.losses import beneficiary_words, loss_verdict
 from kai_sched.planning.missing_pods import lack_of
 from kai_sched.planning.outlook.judging import Finding
 from kai_sched.planning.outlook.phrases import about, instructions, next_step, within_bounds
@@ -30,7 +31,9 @@ def verdicts_of(
         *(_early(verdict, findings.get(verdict.pod_group)) for verdict in state.early),
         *(_verdict(state, record, findings.get(key)) for key, record in state.records.items()),
     ]
-    return tuple(sorted(found, key=lambda verdict: verdict.pod_group))
+    kept = (verdict for verdict in found if verdict.pod_group not in state.losses)
+    lost = (loss_verdict(state, group, evicted) for group, evicted in state.losses.items())
+    return tuple(sorted((*kept, *lost), key=lambda verdict: verdict.pod_group))
 
 
 def _early(verdict: Verdict, finding: Finding | None) -> Verdict:
@@ -51,7 +54,8 @@ def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> 
             pod_group=group.key,
             queue=group.queue,
             outcome=Outcome.PIPELINED,
-            message=f"{counted(len(record.pipelined), 'pod')} placed on room that is still being released",
+            message=f"{counted(len(record.pipelined), 'pod')} placed on room that is still being released"
+            + beneficiary_words(state, group.key),
             next_step="nothing: it is bound when the room is free",
         )
     if record.placed:
@@ -62,7 +66,7 @@ def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> 
             pod_group=group.key,
             queue=group.queue,
             outcome=Outcome.PLACED,
-            message="; ".join(filter(None, (message, record.gang.stray))),
+            message=f"{message}; {record.gang.stray}" if record.gang.stray else message,
             next_step=refusal.next_step if waiting and refusal is not None else "",
         )
     if refusal is None and not record.gang.core_pods() and not record.gang.extra_pods():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from kai_sched.model.devices import Claim, ClaimAllocation, Consumer
-from kai_sched.model.ids import ClaimKey, Uid
+from kai_sched.model.ids import ClaimKey, NodeName, Uid
 from kai_sched.model.plan import Placement, Plan, TurnEnd
 from kai_sched.model.pods import PodTable
 from kai_sched.model.snapshot import ClusterSnapshot
@@ -60,7 +60,11 @@ def apply_plan(snapshot: ClusterSnapshot, plan: Plan) -> ClusterSnapshot:
     """The snapshot after a plan is carried out and releases are over. ``now`` is kept."""
     binds = {placement.pod: placement for placement in plan.binds}
     evicted = {eviction.pod for eviction in plan.evictions}
-    pods = tuple(_next_pod(pod, binds.get(pod.key), is_evicted=pod.key in evicted) for pod in snapshot.pods)
+    promised = {placement.pod: placement.node for placement in plan.pipelined}
+    pods = tuple(
+        _next_pod(pod, binds.get(pod.key), promised.get(pod.key), is_evicted=pod.key in evicted)
+        for pod in snapshot.pods
+    )
     kept = {pod.uid for pod in pods if pod.state in HOLDS_ROOM}
     following = replace(snapshot, pods=PodTable(pods), claims=_next_claims(snapshot, plan, kept))
     return _with_volumes(following, plan)
@@ -91,7 +95,7 @@ def _with_volumes(snapshot: ClusterSnapshot, plan: Plan) -> ClusterSnapshot:
     )
 
 
-def _next_pod(pod: Pod, placement: Placement | None, *, is_evicted: bool) -> Pod:
+def _next_pod(pod: Pod, placement: Placement | None, promised: NodeName | None, *, is_evicted: bool) -> Pod:
     if placement is not None:
         return replace(
             pod,
@@ -101,6 +105,9 @@ def _next_pod(pod: Pod, placement: Placement | None, *, is_evicted: bool) -> Pod
             gpu_groups=placement.gpu_groups,
             claims=(*pod.claims, *_made_for(placement)),
         )
+    if pod.state is PodState.PENDING and pod.nominated_node != promised:
+        # A promise is made anew in each cycle, or given up.
+        return replace(pod, nominated_node=promised)
     if pod.state is PodState.BOUND:
         return replace(pod, state=PodState.RUNNING)
     leaves = is_evicted or pod.state in (PodState.RELEASING, PodState.STUCK_RELEASING)

@@ -10,7 +10,9 @@ from unittest.mock import patch
 from kai_sched.devices import index, taints
 from kai_sched.devices.cel.selector import SelectorVerdict
 from kai_sched.devices.counters import CounterLedger
+from kai_sched.fairness.entitlement import Taking
 from kai_sched.fairness.ledger import Ledger
+from kai_sched.model.policy import Policy
 from kai_sched.model.selectors import Taint
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import HostPort
@@ -20,8 +22,11 @@ from kai_sched.placement.world.world import World
 from kai_sched.planning.accounting import Accounting
 from kai_sched.planning.checks.plan_checker import PlanChecker
 from kai_sched.planning.cycle import plan_cycle
+from kai_sched.planning.eviction import rights
 from tests.builders import a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
+from tests.scenarios.eviction_stories import it, n, run, teams, with_min_runtime, world
 from tests.tamper.row import GREEDY
+from tests.tamper.rows_of_evictions import POLICY
 from tests.unit.devices.dra import (
     a_claim_document,
     a_device,
@@ -43,6 +48,7 @@ class Bug:
     owner: Any
     name: str
     replacement: Any
+    policy: Policy = GREEDY
 
     @property
     def promise(self) -> str:
@@ -57,8 +63,8 @@ class Bug:
         with patch.object(
             self.owner, self.name, self.replacement if planted else getattr(self.owner, self.name)
         ):
-            plan = plan_cycle(snapshot, GREEDY)
-        found = PlanChecker()(snapshot, GREEDY, plan)
+            plan = plan_cycle(snapshot, self.policy)
+        found = PlanChecker()(snapshot, self.policy, plan)
         return tuple(one for one in found if not planted or one.kind is self.kind)
 
 
@@ -123,6 +129,24 @@ def _half(world: World, *_: object) -> None:
     """A rollback that forgets."""
 
 
+def within_quota() -> ClusterSnapshot:
+    """A queue that holds a GPU more than its quota, another that wants four."""
+    return world(n(gpus=5), *(run(f"s{number}", ["n0"]) for number in range(5)), it(4))
+
+
+def equals() -> ClusterSnapshot:
+    """All of one queue, and of one worth."""
+    return world(
+        n(), *(run(f"s{number}", ["n0"], queue="team-a") for number in range(8)), it(), queues=teams(8, 0)
+    )
+
+
+def young() -> ClusterSnapshot:
+    """Gangs that began an hour ago, in a queue that lets them run for ten."""
+    queues = with_min_runtime(teams(), "team-b", reclaim_min_runtime_seconds=36_000.0)
+    return world(n(), *(run(f"s{number}", ["n0"]) for number in range(8)), it(), queues=queues)
+
+
 BUGS: Final = [
     Bug(ViolationKind.QUEUE_LIMIT, "limits ignored", limited, Ledger, "over_limit", lambda *_: None),
     Bug(ViolationKind.QUEUE_LIMIT, "GPUs count 0", limited, Accounting, "_plain_gpus", lambda *_: 0.0),
@@ -153,5 +177,32 @@ BUGS: Final = [
         CounterLedger,
         "charge",
         lambda *_: True,
+    ),
+    Bug(
+        ViolationKind.EVICTION,
+        "rights ignored",
+        within_quota,
+        Taking,
+        "take",
+        lambda *_: True,
+        POLICY,
+    ),
+    Bug(
+        ViolationKind.EVICTION,
+        "protection forgotten",
+        young,
+        rights,
+        "is_protected",
+        lambda *_: False,
+        POLICY,
+    ),
+    Bug(
+        ViolationKind.EVICTION,
+        "worth forgotten",
+        equals,
+        rights.PreemptRights,
+        "may_lose",
+        lambda *_: True,
+        POLICY,
     ),
 ]

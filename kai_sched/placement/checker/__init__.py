@@ -17,7 +17,7 @@ from kai_sched.placement.checker.claims import check_claims
 from kai_sched.placement.checker.confidential import check_confidential
 from kai_sched.placement.checker.evictions import check_evictions
 from kai_sched.placement.checker.fabrics import check_fabrics
-from kai_sched.placement.checker.gangs import check_gangs
+from kai_sched.placement.checker.gangs import check_gangs, check_losers
 from kai_sched.placement.checker.gpus import check_gpus
 from kai_sched.placement.checker.nodes import check_nodes
 from kai_sched.placement.checker.pod_rules import check_pod_rules
@@ -34,6 +34,7 @@ _CHECKS: tuple[Callable[[Books], Iterator[Violation]], ...] = (
     check_nodes,
     check_gpus,
     check_gangs,
+    check_losers,
     check_topology,
     check_fabrics,
     check_pod_rules,

@@ -1,4 +1,4 @@
-"""Gangs: whoever gets a place gets its minimum, counted over the whole tree of subgroups."""
+"""Gangs: whoever gets a place gets its minimum, and who loses pods keeps it or ends; over the whole tree of subgroups."""
 
 from __future__ import annotations
 
@@ -31,6 +31,22 @@ def check_gangs(books: Books) -> Iterator[Violation]:
             yield from _check_minimum(books, group, members[key], bound, "bound")
         else:
             yield from _check_minimum(books, group, members[key], waiting, "pipelined")
+
+
+def check_losers(books: Books) -> Iterator[Violation]:
+    """A gang that had its minimum keeps it, or leaves as a whole."""
+    members: dict[PodGroupKey, list[Pod]] = defaultdict(list)
+    losers = {books.pods[key].group for key in books.evicted if key in books.pods}
+    for pod in books.snapshot.pods:
+        if pod.group is not None and pod.group in losers and pod.group in books.groups:
+            members[pod.group].append(pod)
+    for key in sorted(members):
+        group = books.groups[key]
+        left, _ = _count(books, group, members[key], set())
+        before, _ = _count(books, group, members[key], set(books.evicted))
+        stays = sum(leaf.placed for leaf in left.values())
+        if stays and not group.problem and not _missing(group, before) and (lack := _missing(group, left)):
+            yield Violation(ViolationKind.GANG, key, f"keeps {stays} pods where others leave, but {lack}")
 
 
 def _by_group(placements: Iterable[Placement], books: Books) -> dict[PodGroupKey, list[Pod]]:
@@ -90,7 +106,7 @@ def _count(
             leaf.placed += 1
         elif pod.state is PodState.SUCCEEDED:
             leaf.done += 1
-        elif pod.state in {PodState.PENDING, PodState.GATED}:
+        elif pod.state in {PodState.PENDING, PodState.GATED} or pod.key in books.evicted:
             leaf.waiting += 1
     return leaves, ""
 

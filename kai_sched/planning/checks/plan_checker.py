@@ -14,6 +14,7 @@ from kai_sched.placement.checker import Violation, check_plan
 from kai_sched.placement.checker.pools import Pools
 from kai_sched.planning.checks.access import check_access
 from kai_sched.planning.checks.amounts import Amounts
+from kai_sched.planning.checks.evictions import check_evictions
 from kai_sched.planning.checks.queues import check_queues
 
 
@@ -25,10 +26,12 @@ class PlanChecker:
 
     def __call__(self, snapshot: ClusterSnapshot, policy: Policy, plan: Plan) -> tuple[Violation, ...]:
         """Every promise that the plan breaks; empty for a good plan."""
+        amounts = self._amounts(snapshot.fleet, policy)
         return (
             *check_plan(snapshot, policy, plan),
             *check_access(snapshot, plan),
-            *check_queues(snapshot, policy, plan, self._amounts(snapshot.fleet, policy)),
+            *check_queues(snapshot, policy, plan, amounts),
+            *check_evictions(snapshot, policy, plan, amounts),
         )
 
     def _amounts(self, fleet: Fleet, policy: Policy) -> Amounts:

@@ -10,12 +10,18 @@ from kai_sched.errors import InvalidInput
 from kai_sched.model.plan import StageReport
 from kai_sched.model.policy import StageName
 from kai_sched.planning.cycle_state import CycleState
-from kai_sched.planning.stages import allocate
+from kai_sched.planning.stages import allocate, preempt, reclaim
 
 STAGES: Final[Mapping[StageName, Callable[[CycleState], None]]] = MappingProxyType(
-    {StageName.ALLOCATE: allocate.allocate}
+    {
+        StageName.ALLOCATE: allocate.allocate,
+        StageName.RECLAIM: reclaim.reclaim,
+        StageName.PREEMPT: preempt.preempt,
+    }
 )
-"""What a policy may ask for today."""
+"""What a plan may be asked for today."""
+CARRIED_OUT: Final = frozenset({StageName.ALLOCATE})
+"""Stages whose plans the operator can carry out today."""
 
 
 def run_stages(state: CycleState, clock: Callable[[], float] | None = None) -> tuple[StageReport, ...]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from kai_sched.fairness.ordering import Fill, JobInQueue
 from kai_sched.model.plan import Blocker
-from kai_sched.model.queues import QuotaVector
 from kai_sched.model.workloads import PodGroup
 from kai_sched.placement.gangs import Gang
 from kai_sched.placement.refusal import Refusal
@@ -24,10 +23,11 @@ from kai_sched.placement.seating.pods import seat_pods
 from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.horizon import Horizon
 from kai_sched.placement.world.moments import Moment
-from kai_sched.placement.world.room import Seat
 from kai_sched.placement.world.spans import shapes_of
+from kai_sched.planning.bounds import over_bounds
 from kai_sched.planning.cycle_state import CycleState, GangRecord
-from kai_sched.planning.limit_texts import limit_refusal, quota_refusal
+from kai_sched.planning.promises import keep_promises
+from kai_sched.planning.recording import record_seats
 from kai_sched.planning.rounds import Rounds, Server
 
 _OF_THE_QUEUE = frozenset({Blocker.QUEUE_LIMIT, Blocker.NON_PREEMPTIBLE_OVER_QUOTA})
@@ -47,6 +47,7 @@ class _Allocation:
     """By signature: the units that the gang had which failed."""
 
     def run(self) -> None:
+        keep_promises(self.state)
         Rounds(
             self.state, Server(one=self._serve_one, alike=self._serve_singles, are_alike=self._is_single)
         ).run()
@@ -137,11 +138,11 @@ class _Allocation:
             if refusal is not None:
                 return breach or refusal
             seats = boards.world.seats_since(mark)
-            breach = self._over_bounds(gang.group, state.request_on(seats))
+            breach = over_bounds(self.state.ledger, gang.group, state.request_on(seats))
             if breach is None:
                 record.gang = gang
                 record.waits |= horizon is Horizon.LATER and gang.needs_any({seat.pod for seat in seats})
-                _record_seats(state, record, seats, horizon)
+                record_seats(state, record, seats, horizon)
                 return None
             boards.world.rollback(mark)
         return breach
@@ -150,8 +151,10 @@ class _Allocation:
         """Why these pods may run nowhere, whatever room there is."""
         accounting = self.state.accounting
         is_mobile = accounting.depends_on_node(pods)
-        return self._over_bounds(
-            group, accounting.least_request_of(pods) if is_mobile else self.state.request_of(pods)
+        return over_bounds(
+            self.state.ledger,
+            group,
+            accounting.least_request_of(pods) if is_mobile else self.state.request_of(pods),
         )
 
     def _grounds(self, gang: Gang, *, is_core: bool) -> Iterator[NDArray[np.bool_] | None]:
@@ -175,24 +178,8 @@ class _Allocation:
         if left is None:
             wanted = set(core)
             seats = [seat for seat in state.boards.world.seats if seat.pod in wanted]
-            _record_seats(state, record, seats, Horizon.NOW)
+            record_seats(state, record, seats, Horizon.NOW)
         return left
-
-    def _over_bounds(self, group: PodGroup, request: QuotaVector) -> Refusal | None:
-        """The bound that a request would pass.
-
-        Tested before placing (a gang that may not run needs no search) and again with the pods really seated: of K
-        of N children they may be others than expected.
-        """
-        ledger = self.state.ledger
-        breach = ledger.over_limit(group.queue, request)
-        if breach is not None:
-            # First, because preemptible work would not help then.
-            return limit_refusal(breach, request)
-        if group.is_preemptible:
-            return None
-        breach = ledger.non_preemptible_over_quota(group.queue, request)
-        return quota_refusal(breach, request) if breach is not None else None
 
     def _serve_singles(self, jobs: Sequence[JobInQueue]) -> list[JobInQueue]:
         """Many interchangeable gangs of one pod: one search seats them all. Returns those for whom it found no place."""
@@ -200,7 +187,7 @@ class _Allocation:
         fitting: list[JobInQueue] = []
         for job in jobs:
             record = state.records[job.group]
-            record.refusal = self._over_bounds(record.gang.group, job.request)
+            record.refusal = over_bounds(self.state.ledger, record.gang.group, job.request)
             if record.refusal is None:
                 # Charged at once, so that the next of the run sees it; refunded below if it finds no place.
                 state.ledger.charge(job.queue, job.request, is_preemptible=record.gang.group.is_preemptible)
@@ -225,13 +212,3 @@ class _Allocation:
         for job in jobs:
             group = self.state.records[job.group].gang.group
             self.state.ledger.refund(job.queue, job.request, is_preemptible=group.is_preemptible)
-
-
-def _record_seats(state: CycleState, record: GangRecord, seats: Sequence[Seat], horizon: Horizon) -> None:
-    pods = tuple(seat.pod for seat in seats)
-    nodes = state.boards.world.base.table.nodes
-    request = state.request_on(seats)
-    (record.pipelined if horizon is Horizon.LATER else record.placed).extend(pods)
-    state.ledger.charge(record.gang.group.queue, request, is_preemptible=record.gang.group.is_preemptible)
-    state.accounting.note_placed(pods)
-    record.gang = record.gang.after({seat.pod: nodes[seat.node].name for seat in seats})

@@ -101,7 +101,7 @@ def test_the_instant_is_taken_from_the_option(run: Run, racks: Path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--stages", "allocate,reclaim"), "stage reclaim is not built yet"),
+        (("--stages", "allocate,consolidate"), "stage consolidate is not built yet"),
         (("--stages", "guess"), "no stage 'guess'"),
         (("--now", "yesterday"), "--now"),
         (("--shard", "nowhere"), "nowhere"),

@@ -1,0 +1,68 @@
+"""Promises: gangs to which an earlier cycle promised room, whether others left for it or it was coming free anyway.
+
+What is promised stands in the pods (``status.nominatedNodeName``) and nowhere else, so that it outlives a restart. Such a
+gang has its turn before all others, on the nodes that were promised and nowhere else; where they no longer take it the
+promise is void, and it waits for its turn like everybody.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from kai_sched.placement.seating.greedy import place_core
+from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.horizon import Horizon
+from kai_sched.planning.bounds import over_bounds
+from kai_sched.planning.cycle_state import CycleState, GangRecord
+from kai_sched.planning.recording import record_seats
+from kai_sched.planning.turn_taking import take_turn
+from kai_sched.planning.turns import enough_for
+
+_PART_OF_ALL: Final = 2
+"""Promises may take such a part of the work of a cycle."""
+
+
+def keep_promises(state: CycleState) -> None:
+    """Seat the gangs whose core has nodes promised, the most important first, the oldest among equals."""
+    nominated = state.boards.world.base.nominated
+    if not nominated:
+        return
+    promised = [
+        record
+        for record in state.records.values()
+        if (core := record.gang.core_pods()) and nominated.keys() >= set(core)
+    ]
+    left = state.policy.solver.work // _PART_OF_ALL
+    for record in sorted(promised, key=_value):
+        if left <= 0:
+            break
+        began = state.meter.own_units
+        allowance = min(left, enough_for(len(record.gang.core_pods())))
+        take_turn(state, [record], allowance, partial(_keep, state, record))
+        left -= state.meter.own_units - began
+
+
+def _value(record: GangRecord) -> tuple[int, float, str]:
+    group = record.gang.group
+    return -group.priority, group.created_at, group.key
+
+
+def _keep(state: CycleState, record: GangRecord) -> None:
+    world, gang = state.boards.world, record.gang
+    open_to = state.open_to(gang.group.key)
+    allowed = ~world.base.everywhere
+    allowed[[world.base.nominated[pod] for pod in gang.core_pods()]] = True
+    if open_to is not None:
+        allowed &= open_to
+    mark = world.checkpoint()
+    for horizon in (Horizon.NOW, Horizon.LATER) if world.is_releasing else (Horizon.NOW,):
+        if place_core(Ground(state.boards, horizon, allowed), gang) is not None:
+            continue
+        seats = world.seats_since(mark)
+        if over_bounds(state.ledger, gang.group, state.request_on(seats)) is not None:
+            world.rollback(mark)
+            return
+        record.waits |= horizon is Horizon.LATER and gang.needs_any({seat.pod for seat in seats})
+        record_seats(state, record, seats, horizon)
+        return
