@@ -29,6 +29,12 @@ def print_plan(plan: Document, console: Console) -> None:
         ("POD", "NODE", "WAITS FOR"),
         [(row["pod"], row["node"], ", ".join(row["waitsFor"])) for row in plan["pipelined"]],
     )
+    _print_rows(
+        console,
+        "Leaving",
+        ("POD", "STAGE", "FOR"),
+        [(row["pod"], row["stage"], row["beneficiary"] or "") for row in plan["evictions"]],
+    )
     print_verdicts(plan["verdicts"], console)
     console.print()
     print_shares(plan["shares"], console)

@@ -126,13 +126,13 @@ class Clearer:
         within = self._within_rights(one_by_one)
         if len(within) < len(one_by_one):
             yield _Candidate(within, allowed)
-        yield _Candidate(
-            self._within_rights([self._roster.closed([unit]) for unit in self._by_price(units)]), allowed
-        )
+        for ordered in self._by_what_they_give(units):
+            steps = self._within_rights([self._roster.closed([unit]) for unit in ordered])
+            yield _Candidate(steps, allowed)
         yield _Candidate(self._within_rights([step for _, step, _ in self._by_node(slots, allowed)]), allowed)
 
-    def _by_price(self, units: Sequence[int]) -> list[int]:
-        """Units in ascending order of what is lost for each wanted pod that they give room to."""
+    def _by_what_they_give(self, units: Sequence[int]) -> Iterator[list[int]]:
+        """Units in ascending order of what is lost for each wanted pod that they give room to; then the largest first."""
         base, wanted = self.boards.world.base, self.wanted[0].request
         asked = np.flatnonzero(wanted > 0)
         # What is scarce: GPUs where the gang asks for any, be it by claims.
@@ -144,11 +144,13 @@ class Clearer:
             devices = sum(len(one.results) for one in claims if one is not None)
             return devices + float((stay.request[scarce] / wanted[scarce]).sum())
 
-        def price(unit: int) -> tuple[float, ...]:
-            given = sum(map(gives, self.units[unit].stays))
-            return tuple(part / max(given, _LEAST_GIVEN) for part in self.units[unit].loss)
-
-        return sorted(units, key=lambda unit: (price(unit), unit))
+        given = {unit: sum(map(gives, self.units[unit].stays)) for unit in units}
+        price = {
+            unit: tuple(part / max(given[unit], _LEAST_GIVEN) for part in self.units[unit].loss)
+            for unit in units
+        }
+        yield sorted(units, key=lambda unit: (price[unit], unit))
+        yield sorted(units, key=lambda unit: (-given[unit], self.units[unit].loss, unit))
 
     def _within_rights(self, steps: Sequence[Sequence[int]]) -> list[Sequence[int]]:
         """The steps that may be taken one after another, each without those who left before."""

@@ -1,13 +1,13 @@
 """Evictions: whether everybody who is made to leave may be, and leaves for somebody who gets a place by it. Counted anew.
 
-Judged in the order of leaving, as rights shrink with what was taken: what the plan binds is held first, then each
-beneficiary's victims leave and it takes its place. Fair shares are those that the plan itself tells.
+Judged in the order of service, as rights shrink with what was taken: what the plan binds is held first; then, gang after
+gang, those leave who leave for it, and it takes its place. Fair shares are those that the plan itself tells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
@@ -32,8 +32,16 @@ def check_evictions(
     if not plan.evictions:
         return
     trial = _Trial.open(snapshot, policy, plan, amounts)
-    for beneficiary, evictions in groupby(plan.evictions, key=lambda one: one.beneficiary):
-        yield from trial.judge(beneficiary, list(evictions))
+    left_for: dict[PodGroupKey | None, list[Eviction]] = {}
+    for eviction in plan.evictions:
+        left_for.setdefault(eviction.beneficiary, []).append(eviction)
+    # Who waits for room is told in the order in which it was served.
+    for key in dict.fromkeys(one.pod_group for one in plan.pipelined):
+        if key in left_for:
+            yield from trial.judge(key, left_for.pop(key))
+        trial.charge(key)
+    for beneficiary, evictions in left_for.items():
+        yield from trial.judge(beneficiary, evictions)
 
 
 @dataclass(slots=True)
@@ -52,15 +60,11 @@ class _Trial:
     """Active pods that hold a claim still."""
     members: Mapping[PodGroupKey, set[PodKey]]
     """Active pods of a group still; changes as they leave."""
-    seen: set[PodGroupKey] = field(default_factory=set)
 
     @classmethod
     def open(cls, snapshot: ClusterSnapshot, policy: Policy, plan: Plan, amounts: Amounts) -> _Trial:
         payers = Payers(snapshot, policy)
-        takers = {one.beneficiary for one in plan.evictions}
-        before = replace(
-            plan, evictions=(), pipelined=tuple(one for one in plan.pipelined if one.pod_group not in takers)
-        )
+        before = replace(plan, evictions=(), pipelined=())
         queues = {queue.name: queue for queue in snapshot.queues}
         held: dict[QueueName, QuotaVector] = {}
         for place, vector in Ledgers(snapshot, before, amounts, payers).after().items():
@@ -97,9 +101,6 @@ class _Trial:
         if key is None or taker is None:
             yield _wrong(evictions[0], "leaves for nobody that is known")
             return
-        if key in self.seen:
-            yield _wrong(evictions[0], f"leaves for {key}, for which others left before other gangs' victims")
-        self.seen.add(key)
         if not self.placed.get(key):
             yield _wrong(evictions[0], f"leaves for {key}, which gets no place by it")
         request = self._request_of(key)
@@ -108,7 +109,12 @@ class _Trial:
             yield from self._judge_victim(taker, request, self.groups.get(victim), list(pods), lost)
         if evictions[0].stage is StageName.RECLAIM:
             yield from self._judge_balance(taker, request, lost)
-        for name in upwards(taker.queue, self.queues):
+
+    def charge(self, key: PodGroupKey) -> None:
+        """A gang has its place."""
+        group = self.groups.get(key)
+        request = self._request_of(key)
+        for name in upwards(group.queue if group is not None else None, self.queues):
             self.held[name] = self.held.get(name, QuotaVector()) + request
 
     def _judge_victim(

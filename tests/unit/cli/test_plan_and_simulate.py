@@ -52,6 +52,46 @@ def test_who_waits_hears_the_blocker_and_the_next_step(run: Run, racks: Path):
     assert verdict["nextStep"]
 
 
+OWED = Path(__file__).parents[3] / "examples/snapshots/owed-share.yaml"
+
+
+def test_a_plan_says_who_leaves_for_whom_and_both_hear_of_it(run: Run):
+    stages = ("--stages", "allocate,reclaim")
+    plan = run("plan", "-f", OWED, *stages, "-o", "json").document
+
+    gone = [(one["pod"], one["stage"], one["beneficiary"]) for one in plan["evictions"]]
+    assert gone == [(f"team/sweep-{number}", "reclaim", "team/new-model") for number in (3, 2)]
+    told = {one["podGroup"]: (one["verdict"], one["message"]) for one in plan["verdicts"]}
+    assert told["team/new-model"][0] == "Pipelined"
+    assert "2 pods of team/sweep leave for it" in told["team/new-model"][1]
+    assert (
+        "2 pods leave for team/new-model, 2 pods stay: queue team-a takes back its share"
+        in told["team/sweep"][1]
+    )
+    table = run("plan", "-f", OWED, *stages).out
+    assert "Leaving" in table
+    assert "team/sweep-3" in table
+
+
+def test_without_the_stage_nobody_leaves_as_in_the_operator(run: Run):
+    plan = run("plan", "-f", OWED, "-o", "json").document
+
+    assert plan["evictions"] == []
+    (verdict,) = plan["verdicts"]
+    assert (verdict["verdict"], verdict["blocker"]) == ("Unplaced", "Capacity")
+
+
+def test_simulated_the_gang_runs_next_and_all_comes_to_rest(run: Run):
+    answer = run(
+        "simulate", "-f", OWED, "--stages", "allocate,reclaim,preempt", "--until-stable", "-o", "json"
+    )
+
+    cycles = answer.document["cycles"]
+    assert [len(cycle["evictions"]) for cycle in cycles] == [2, 0, 0]
+    assert sorted(one["pod"] for one in cycles[1]["binds"]) == ["team/new-model-0", "team/new-model-1"]
+    assert answer.document["fixedPointAt"] == 3
+
+
 def test_two_runs_print_the_same_bytes(run: Run, racks: Path):
     assert run("plan", "-f", racks, "-o", "json").out == run("plan", "-f", racks, "-o", "json").out
 
