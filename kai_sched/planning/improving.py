@@ -22,6 +22,7 @@ from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.seating.greedy import place_core
 from kai_sched.placement.world.boards import Boards
 from kai_sched.placement.world.ground import Ground
+from kai_sched.placement.world.moments import Moment
 from kai_sched.placement.world.world import World
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 
@@ -45,6 +46,8 @@ class Improvement:
     rescues: int = 0
     proven: Layout | None = None
     """No layout of the pods seated costs less, where that was shown beyond what counting shows."""
+    _tenants: tuple[Boards, Moment, list[Tenant]] | None = None
+    """As they were seen last, on which boards and when."""
 
     @classmethod
     def over(cls, state: CycleState, effort: Effort) -> Improvement:
@@ -80,11 +83,15 @@ class Improvement:
 
     def tenants(self, state: CycleState) -> list[Tenant]:
         """Gangs with seats of this cycle."""
-        return [
-            Tenant(self.originals[key], tuple(record.placed))
-            for key, record in state.records.items()
-            if record.placed
-        ]
+        boards, known = state.boards, self._tenants
+        if known is None or known[0] is not boards or not boards.world.is_as_at(known[1]):
+            found = [
+                Tenant(self.originals[key], tuple(record.placed))
+                for key, record in state.records.items()
+                if record.placed
+            ]
+            known = self._tenants = boards, boards.world.moment(), found
+        return known[2]
 
     def adopt(self, state: CycleState, boards: Boards) -> None:
         """Go on from rearranged seats: gangs learn where their pods are now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kai_sched.placement.world.stays import Stay
+from kai_sched.placement.world.stays import NOWHERE, Stay
 
 Loss = tuple[int, ...]
 """What is lost, the gravest first: losses are added part by part and compared like words. All have equally many parts."""
@@ -19,10 +19,14 @@ class Unit:
     rank: int
     stays: tuple[Stay, ...]
     loss: Loss
+    nodes: frozenset[int]
+    """On which it holds room."""
 
-    def nodes(self) -> frozenset[int]:
-        """The nodes on which it holds room."""
-        return frozenset(stay.node for stay in self.stays if stay.node >= 0)
+    @classmethod
+    def of(cls, owner: str, rank: int, stays: Sequence[Stay], loss: Loss) -> Unit:
+        """The unit of these stays."""
+        nodes = frozenset(stay.node for stay in stays if stay.node != NOWHERE)
+        return cls(owner=owner, rank=rank, stays=tuple(stays), loss=loss, nodes=nodes)
 
 
 def total(units: Iterable[Unit], parts: int) -> Loss:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from kai_sched.fairness.entitlement import Entitlement, Taking
@@ -16,7 +16,7 @@ from kai_sched.fairness.protection import (
 from kai_sched.model.ids import QueueName
 from kai_sched.model.plan import Blocker
 from kai_sched.model.workloads import PodGroup
-from kai_sched.placement.clearing.clear import Taker
+from kai_sched.placement.clearing.orders import Taker
 from kai_sched.planning.cycle_state import CycleState
 from kai_sched.planning.eviction.victims import Victim
 
@@ -78,6 +78,8 @@ class ReclaimRights:
     group: PodGroup
     request: Exact
     entitlement: Entitlement
+    _asked: dict[QueueName, bool] = field(default_factory=dict)
+    _min_runtime_seconds: dict[QueueName, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, state: CycleState, group: PodGroup, request: Exact) -> ReclaimRights | None:
@@ -90,13 +92,17 @@ class ReclaimRights:
 
     def may_lose(self, victim: Victim) -> bool:
         theirs = victim.group.queue
-        return theirs != self.group.queue and self._taking().may_ask(theirs)
+        if theirs not in self._asked:
+            self._asked[theirs] = theirs != self.group.queue and self._taking().may_ask(theirs)
+        return self._asked[theirs]
 
     def is_safe(self, victim: Victim) -> bool:
-        seconds = reclaim_min_runtime_seconds(
-            self.state.tree, self.state.policy, self.group.queue, victim.group.queue
-        )
-        return is_protected(victim.group, seconds, self.state.snapshot.now)
+        state, theirs = self.state, victim.group.queue
+        seconds = self._min_runtime_seconds.get(theirs)
+        if seconds is None:
+            seconds = reclaim_min_runtime_seconds(state.tree, state.policy, self.group.queue, theirs)
+            self._min_runtime_seconds[theirs] = seconds
+        return is_protected(victim.group, seconds, state.snapshot.now)
 
     def taker(self, amounts: Amounts) -> Taker:
         return _Counted(self._taking(), amounts)

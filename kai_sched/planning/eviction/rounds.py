@@ -8,12 +8,12 @@ from typing import Final
 
 from kai_sched.fairness.ordering import Fill, JobInQueue, ServiceOrder
 from kai_sched.fairness.protection import may_ask_at
-from kai_sched.model.ids import PodGroupKey, QueueName
+from kai_sched.model.ids import QueueName
 from kai_sched.model.policy import StageName
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.eviction.attempt import Attempt
+from kai_sched.planning.eviction.book import Book
 from kai_sched.planning.eviction.rights import OF_PLACE, RightsOf, exact_request
-from kai_sched.planning.eviction.victims import Holdings, Victim, victims_of
 from kai_sched.planning.turn_taking import take_turn
 
 _PART_OF_A_GANG: Final = 4
@@ -27,7 +27,6 @@ class EvictionRounds:
     state: CycleState
     stage: StageName
     rights_of: RightsOf
-    _victims: dict[PodGroupKey, Victim] = field(default_factory=dict)
     _failed: set[Hashable] = field(default_factory=set)
     """(queue, signature) of gangs that had no place: those like them have none either, as rights only shrink."""
     _left: int = 0
@@ -42,9 +41,8 @@ class EvictionRounds:
                 jobs.setdefault(job.queue, []).append(job)
         if not jobs:
             return
-        self._victims = victims_of(state.snapshot)
         self._left = state.policy.solver.work
-        holdings = Holdings.of(state.snapshot, state.accounting)
+        book = Book(state)
         order = ServiceOrder(
             state.tree,
             state.shares,
@@ -54,7 +52,7 @@ class EvictionRounds:
             queue_depth=dict(state.policy.queue_depth_of).get(self.stage),
         )
         while (job := order.pop()) is not None:
-            self._serve(state.records[job.group], job, holdings)
+            self._serve(state.records[job.group], job, book)
 
     def _job_of(self, record: GangRecord) -> JobInQueue | None:
         """What a gang asks for that found no place, may wait no longer, and lost nothing itself in this cycle."""
@@ -65,7 +63,7 @@ class EvictionRounds:
             return None
         return self.state.job_of(record)
 
-    def _serve(self, record: GangRecord, job: JobInQueue, holdings: Holdings) -> None:
+    def _serve(self, record: GangRecord, job: JobInQueue, book: Book) -> None:
         state, meter = self.state, self.state.meter
         likeness = (job.queue, job.signature) if job.signature is not None else None
         if record.gang.group.key in state.losses or self._left <= 0 or likeness in self._failed:
@@ -75,26 +73,24 @@ class EvictionRounds:
             state,
             [record],
             min(self._left, state.policy.solver.work // _PART_OF_A_GANG),
-            lambda: seated.append(self._attempt(record, job, holdings)),
+            lambda: seated.append(self._attempt(record, job, book)),
         )
         self._left -= meter.own_units - began
         if seated != [True] and likeness is not None:
             self._failed.add(likeness)
 
-    def _attempt(self, record: GangRecord, job: JobInQueue, holdings: Holdings) -> bool:
+    def _attempt(self, record: GangRecord, job: JobInQueue, book: Book) -> bool:
         state = self.state
         is_core = job.fill is Fill.BELOW_MIN
         pods = record.gang.core_pods() if is_core else record.gang.extra_pods()
         rights = self.rights_of(state, record.gang.group, exact_request(state, pods))
         if rights is None:
             return False
-        there = [victim for key, victim in self._victims.items() if key not in state.losses]
         return Attempt(
             state=state,
             record=record,
             stage=self.stage,
             rights=rights,
-            victims=there,
-            holdings=holdings,
+            book=book,
             is_core=is_core,
         ).run()

@@ -58,9 +58,7 @@ class Scene:
         base = self.world.base
         position = {pod.key: number for number, pod in enumerate(base.pods)}
         self.units = [
-            Unit(
-                owner=f"r{number}", rank=0, stays=(stay_of(base, position[f"team/r{number}"]),), loss=(price,)
-            )
+            Unit.of(f"r{number}", 0, [stay_of(base, position[f"team/r{number}"])], (price,))  # type: ignore[index]
             for number, (_, price) in enumerate(held)
         ]
         self.gang = self.state.records["team/it"].gang  # type: ignore[index]

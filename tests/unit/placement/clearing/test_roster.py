@@ -6,7 +6,7 @@ from kai_sched.placement.clearing.units import Roster, Unit, total
 
 
 def a_unit(owner: str, rank: int, *loss: int) -> Unit:
-    return Unit(owner=owner, rank=rank, stays=(), loss=loss)
+    return Unit.of(owner, rank, (), loss)
 
 
 def test_the_cheapest_leave_first():
