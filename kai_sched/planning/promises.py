@@ -2,7 +2,8 @@
 
 What is promised stands in the pods (``status.nominatedNodeName``) and nowhere else, so that it outlives a restart. Such a
 gang has its turn before all others, on the nodes that were promised and nowhere else; where they no longer take it the
-promise is void, and it waits for its turn like everybody.
+promise is void, and it waits for its turn like everybody. Others write that field, too: where no stage makes anybody leave
+nobody is promised anything, and it is a wish.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from kai_sched.model.policy import StageName
 from kai_sched.placement.seating.greedy import place_core
 from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.horizon import Horizon
@@ -19,6 +21,7 @@ from kai_sched.planning.recording import record_seats
 from kai_sched.planning.turn_taking import take_turn
 from kai_sched.planning.turns import enough_for
 
+_EVICT: Final = frozenset(StageName) - {StageName.ALLOCATE}
 _PART_OF_ALL: Final = 2
 """Promises may take such a part of the work of a cycle."""
 
@@ -26,7 +29,7 @@ _PART_OF_ALL: Final = 2
 def keep_promises(state: CycleState) -> None:
     """Seat the gangs whose core has nodes promised, the most important first, the oldest among equals."""
     nominated = state.boards.world.base.nominated
-    if not nominated:
+    if not nominated or not _EVICT.intersection(state.policy.stages):
         return
     promised = [
         record

@@ -8,7 +8,7 @@ from typing import Final
 
 from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.plan import TurnEnd
-from kai_sched.model.policy import Policy
+from kai_sched.model.policy import Policy, StageName
 from kai_sched.model.snapshot import ClusterSnapshot, Fleet
 from kai_sched.placement.reduction.effort import Effort
 from kai_sched.placement.site.fleet_index import FleetCache
@@ -32,7 +32,9 @@ def findings_of(state: CycleState, cache: FleetCache, rota: Rota) -> Mapping[Pod
     if TurnEnd.NOT_REACHED in state.turns.ends.values() or not state.policy.advice_units:
         return NOT_JUDGED
     solver = replace(state.policy.solver, work=state.policy.solver.work // _PART_OF_JUDGING)
-    engine = _Engine(state.snapshot.fleet, replace(state.policy, solver=solver), cache)
+    # Whom a gang may make leave it was told already; what is asked here is what becomes of it while all others stay.
+    policy = replace(state.policy, solver=solver, stages=(StageName.ALLOCATE,))
+    engine = _Engine(state.snapshot.fleet, policy, cache)
     return Judging(state, engine, rota, state.policy.advice_units).findings()
 
 

@@ -1,0 +1,1 @@
+"""What evictions cost, and how long deciding them takes."""
