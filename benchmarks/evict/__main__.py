@@ -81,12 +81,7 @@ def measure(nodes: int, wish: Wish, seed: int) -> Case:
 def _loss(snapshot: ClusterSnapshot, cache: FleetCache, pods: set[str]) -> tuple[int, ...]:
     """What is lost with these pods, counted part by part."""
     book = Book(CycleState.begin(Opening.of(snapshot, POLICY, cache)))
-    parts = [
-        entry.unit.loss
-        for victim in book.victims()
-        for entry in book.entries(victim)
-        if snapshot.pods[entry.part.pods[0]].key in pods
-    ]
+    parts = [entry.unit.loss for entry in book.entries if snapshot.pods[entry.part.pods[0]].key in pods]
     return tuple(map(sum, zip(*parts, strict=True)))
 
 

@@ -35,12 +35,13 @@ class _Search:
         assert rights is not None
         self.rights = rights
         book = Book(state)
-        victims = [one for one in book.victims() if rights.may_lose(one)]
-        self.entries = [
-            entry
-            for victim in sorted(victims, key=lambda one: self._standing(one.group.queue, one.group))
-            for entry in book.entries(victim)
-        ]
+        self.entries = sorted(
+            (entry for entry in book.entries if rights.may_lose(entry.victim)),
+            key=lambda entry: (
+                *self._standing(entry.victim.group.queue, entry.victim.group),
+                entry.unit.rank,
+            ),
+        )
 
     def _standing(self, queue: str, group: object) -> tuple[float, int, float, str]:
         """Reverse order of service: the queue that uses most of its share, the lowest priority, the youngest."""

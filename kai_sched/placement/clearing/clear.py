@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kai_sched.placement.clearing.orders import Candidate, ClearingMemory, Mask, Orders, Taker
-from kai_sched.placement.clearing.units import Loss, Roster, Unit, total
+from kai_sched.placement.clearing.orders import Candidate, Mask, Orders, Ranking, Taker
+from kai_sched.placement.clearing.units import Loss, Roster
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.boards import Boards
@@ -43,33 +43,29 @@ class Clearing:
 class Clearer:
     """One gang's search.
 
+    ``may_ask``: whether a unit, by position, may be asked to leave. ``taker``: the gang's rights, nothing taken yet.
     ``wanted``: its bulkiest shape and how many of it there are. ``areas``: int32[N], the domains one of which must hold
-    it all, None where any node will do. ``taker``: its rights, nothing taken yet.
+    it all, None where any node will do. ``rankings``: by shape, shared by the searches over one roster.
     """
 
     boards: Boards
-    units: Sequence[Unit]
+    roster: Roster
+    may_ask: Callable[[int], bool]
     seat: Seating
     taker: Callable[[], Taker]
     wanted: tuple[Shape, int]
     allowed: Mask | None = None
     areas: NDArray[np.int32] | None = None
-    memory: ClearingMemory = field(default_factory=lambda: ClearingMemory({}, {}))
-    _roster: Roster = field(init=False)
-    _nodes: list[frozenset[int]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._roster = Roster(self.units)
-        self._nodes = [unit.nodes for unit in self.units]
+    rankings: dict[int, Ranking] = field(default_factory=dict)
 
     def clear(self) -> Clearing | None:
         """The cheapest that was found, left in the world with the gang's seats; None, and nothing is changed."""
         world = self.boards.world
         mark = world.checkpoint()
-        slots = self._slots()
-        if slots is None:
+        ranking = self._ranking()
+        if ranking is None:
             return None
-        orders = Orders(world.base, self._roster, self.taker, self.wanted, slots, self.memory)
+        orders = Orders(self.roster, ranking, self.may_ask, self.taker, self.wanted[1])
         best: tuple[Clearing, Mask | None] | None = None
         for candidate in orders.candidates(self.allowed, self.areas):
             found = self._least(candidate)
@@ -81,18 +77,20 @@ class Clearer:
         self._must_fit(best[0].leaving, best[1])
         return best[0]
 
-    def _slots(self) -> NDArray[np.int64] | None:
-        """See ``ClearingMemory``; None where the gang has no place though all have left."""
+    def _ranking(self) -> Ranking | None:
+        """Of the bulkiest shape; None where the gang has no place though all have left whom it may ask."""
         shape, world = self.wanted[0], self.boards.world
-        known = self.memory.slots.get(shape.index)
-        if known is None and self.units:
+        known = self.rankings.get(shape.index)
+        if known is None:
             mark = world.checkpoint()
-            if self._fits(self._roster.order, self.allowed):
-                known = self.memory.slots[shape.index] = self.boards.slots(shape, Horizon.LATER).copy()
-                for seat in world.seats_since(mark):
-                    known[seat.node] += seat.shape is shape
-                world.rollback(mark)
-        return known if self.units else None
+            if not self._fits(list(filter(self.may_ask, self.roster.order)), self.allowed):
+                return None
+            slots = self.boards.slots(shape, Horizon.LATER).copy()
+            for seat in world.seats_since(mark):
+                slots[seat.node] += seat.shape is shape
+            world.rollback(mark)
+            known = self.rankings[shape.index] = Ranking.of(world.base, self.roster, shape, slots)
+        return known
 
     def _least(self, candidate: Candidate) -> Clearing | None:
         """The shortest beginning that is enough, less those whom nobody misses; None where rights do not reach so far."""
@@ -109,10 +107,10 @@ class Clearer:
             else:
                 low = middle
             world.rollback(mark)
-        chosen = self._roster.closed(self._kept(candidate.first(high) or [], candidate.allowed))
+        chosen = self.roster.closed(self._kept(candidate.first(high) or [], candidate.allowed))
         if not self.taker().take(chosen):
             return None
-        return Clearing(tuple(chosen), total((self.units[unit] for unit in chosen), len(self.units[0].loss)))
+        return Clearing(tuple(chosen), self.roster.loss_of(chosen))
 
     def _enough(self, candidate: Candidate) -> int | None:
         """So many steps are enough: found by doubling, as mostly few are; None where all of them are not."""
@@ -138,7 +136,7 @@ class Clearer:
         self._must_fit(chosen, allowed)
         seats = world.seats_since(mark)
         on_seats = {seat.node for seat in seats}
-        needed = self._roster.closed([unit for unit in chosen if self._nodes[unit] & on_seats])
+        needed = self.roster.closed([unit for unit in chosen if self.roster.units[unit].nodes & on_seats])
         if len(needed) < len(chosen):
             world.rollback(mark)
             if self._fits(needed, allowed):
@@ -162,9 +160,9 @@ class Clearer:
         for unit in reversed(chosen):
             if self._is_first_back(unit, left):
                 mark = world.checkpoint()
-                for stay in self.units[unit].stays:
+                for stay in self.roster.units[unit].stays:
                     world.come_back(stay)
-                if bool((world.later.free[list(self._nodes[unit])] >= 0).all()):
+                if bool((world.later.free[list(self.roster.units[unit].nodes)] >= 0).all()):
                     left.remove(unit)
                 else:
                     world.rollback(mark)
@@ -186,9 +184,10 @@ class Clearer:
 
     def _is_first_back(self, unit: int, left: Sequence[int]) -> bool:
         """Whether nobody of its owner left after it."""
-        mine = self.units[unit]
+        mine = self.roster.units[unit]
         return not any(
-            self.units[other].owner == mine.owner and self.units[other].rank > mine.rank for other in left
+            self.roster.units[other].owner == mine.owner and self.roster.units[other].rank > mine.rank
+            for other in left
         )
 
     def _must_fit(self, chosen: Sequence[int], allowed: Mask | None) -> None:
@@ -200,7 +199,7 @@ class Clearer:
         """Whether the gang has a place once these have left; then they leave and it is seated, else nothing changes."""
         world = self.boards.world
         mark = world.checkpoint()
-        stays = [stay for unit in chosen for stay in self.units[unit].stays]
+        stays = [stay for unit in chosen for stay in self.roster.units[unit].stays]
         world.base.meter.charge(1 + len(stays) // _LEAVES_A_UNIT)
         for stay in stays:
             world.leave(stay)

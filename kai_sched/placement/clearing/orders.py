@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kai_sched.model.resources import PODS
-from kai_sched.placement.clearing.units import Loss, Roster, total
+from kai_sched.placement.clearing.units import Loss, Roster
 from kai_sched.placement.site.base import WorldBase
 from kai_sched.placement.site.shapes import Shape
 from kai_sched.placement.world.stays import Stay
@@ -60,32 +60,63 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class ClearingMemory:
-    """What searches of one stage share; it only says in which order units are tried.
+class Ranking:
+    """How units stand for one shape, whoever asks; it only says in which order they are tried.
 
-    ``slots``: shape -> int64[N], pods of it that each node took when all had left whom the first search might ask.
-    ``given``: (shape, pod that runs) -> pods of the shape that it gives room to.
+    ``slots``: int64[N], pods of it that each node took when all had left whom the first search might ask.
     """
 
-    slots: dict[int, NDArray[np.int64]]
-    given: dict[tuple[int, int], float]
+    slots: NDArray[np.int64]
+    by_price: Sequence[int]
+    """In ascending order of what is lost for each wanted pod that they give room to."""
+    by_size: Sequence[int]
+    """Those that give room to most pods first."""
+    nodes: Sequence[int]
+    """In ascending order of what is lost for each pod where all leave."""
+
+    @classmethod
+    def of(cls, base: WorldBase, roster: Roster, shape: Shape, slots: NDArray[np.int64]) -> Ranking:
+        """The ranking of all units."""
+        asked = np.flatnonzero(shape.request > 0)
+        # What is scarce: GPUs where the gang asks for any, be it by claims.
+        gpus = np.intersect1d(asked, np.array(base.gpu_columns, dtype=np.intp))
+        scarce = gpus if len(gpus) else asked[asked != base.table.position_of.get(PODS, -1)]
+
+        def gives(stay: Stay) -> float:
+            claims = (base.claims[key].allocation for key in stay.claims)
+            devices = sum(len(one.results) for one in claims if one is not None)
+            return devices + float((stay.request[scarce] / shape.request[scarce]).sum())
+
+        units = roster.units
+        given = [max(sum(map(gives, unit.stays)), _LEAST_GIVEN) for unit in units]
+        price = [tuple(part / gain for part in unit.loss) for unit, gain in zip(units, given, strict=True)]
+        everybody = range(len(units))
+        nodes = [
+            (tuple(part / int(slots[node]) for part in roster.loss_of(roster.on_node.get(node, ()))), node)
+            for node in np.flatnonzero(slots > 0).tolist()
+        ]
+        return cls(
+            slots,
+            sorted(everybody, key=lambda unit: (price[unit], unit)),
+            sorted(everybody, key=lambda unit: (-given[unit], units[unit].loss, unit)),
+            [node for _, node in sorted(nodes)],
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """For one gang. ``wanted``: its bulkiest shape and how many of it; ``slots``: see ``ClearingMemory``."""
+    """For one gang. ``may_ask``: whether it may ask a unit at all; ``pods``: how many of the ranking's shape it has."""
 
-    base: WorldBase
     roster: Roster
+    ranking: Ranking
+    may_ask: Callable[[int], bool]
     taker: Callable[[], Taker]
-    wanted: tuple[Shape, int]
-    slots: NDArray[np.int64]
-    memory: ClearingMemory
+    pods: int
 
     def candidates(self, allowed: Mask | None, areas: NDArray[np.int32] | None) -> Iterator[Candidate]:
         """See module. ``areas``: int32[N], the domains one of which must hold it all; None: any node will do."""
         if areas is None:
-            yield from self._orders(self.roster.order, allowed)
+            yield from self._orders(allowed, None)
             return
         promising: list[tuple[Loss, int, Mask]] = []
         for code in np.unique(areas[areas >= 0]):
@@ -94,49 +125,22 @@ class Orders:
             if loss is not None:
                 promising.append((loss, int(code), mask))
         for _, _, mask in sorted(promising, key=lambda one: one[:2])[:_MOST_AREAS]:
-            inside = frozenset(np.flatnonzero(mask).tolist())
-            touching = [
-                unit for unit in self.roster.order if not self.roster.units[unit].nodes.isdisjoint(inside)
-            ]
-            yield from self._orders(self.roster.closed(touching), mask)
+            touching = (
+                unit for node in np.flatnonzero(mask).tolist() for unit in self.roster.on_node.get(node, ())
+            )
+            yield from self._orders(mask, frozenset(self.roster.closed(filter(self.may_ask, touching))))
 
-    def _orders(self, units: Sequence[int], allowed: Mask | None) -> Iterator[Candidate]:
-        one_by_one = [[unit] for unit in units]
-        cheapest = self._within_rights(one_by_one, allowed)
+    def _orders(self, allowed: Mask | None, inside: AbstractSet[int] | None) -> Iterator[Candidate]:
+        def asked(units: Iterable[int]) -> Iterator[int]:
+            return (unit for unit in units if (inside is None or unit in inside) and self.may_ask(unit))
+
+        cheapest = self._within_rights(((unit,) for unit in asked(self.roster.order)), allowed)
         yield cheapest
         if cheapest.refused:
-            yield Candidate(iter(one_by_one), allowed)
-        for ordered in self._by_what_they_give(units):
-            yield self._within_rights((self.roster.closed([unit]) for unit in ordered), allowed)
-        yield self._within_rights((step for _, step, _ in self._by_node(allowed)), allowed)
-
-    def _by_what_they_give(self, units: Sequence[int]) -> Iterator[list[int]]:
-        """Units in ascending order of what is lost for each wanted pod that they give room to; then the largest first."""
-        base, wanted = self.base, self.wanted[0].request
-        asked = np.flatnonzero(wanted > 0)
-        # What is scarce: GPUs where the gang asks for any, be it by claims.
-        gpus = np.intersect1d(asked, np.array(base.gpu_columns, dtype=np.intp))
-        scarce = gpus if len(gpus) else asked[asked != base.table.position_of.get(PODS, -1)]
-
-        def gives(stay: Stay) -> float:
-            key = self.wanted[0].index, stay.pod
-            known = self.memory.given.get(key)
-            if known is None:
-                known = self.memory.given[key] = measured(stay)
-            return known
-
-        def measured(stay: Stay) -> float:
-            claims = (base.claims[key].allocation for key in stay.claims)
-            devices = sum(len(one.results) for one in claims if one is not None)
-            return devices + float((stay.request[scarce] / wanted[scarce]).sum())
-
-        given = {unit: sum(map(gives, self.roster.units[unit].stays)) for unit in units}
-        price = {
-            unit: tuple(part / max(given[unit], _LEAST_GIVEN) for part in self.roster.units[unit].loss)
-            for unit in units
-        }
-        yield sorted(units, key=lambda unit: (price[unit], unit))
-        yield sorted(units, key=lambda unit: (-given[unit], self.roster.units[unit].loss, unit))
+            yield Candidate(((unit,) for unit in asked(self.roster.order)), allowed)
+        for ordered in (self.ranking.by_price, self.ranking.by_size):
+            yield self._within_rights((self.roster.closed([unit]) for unit in asked(ordered)), allowed)
+        yield self._within_rights((step for step, _ in self._by_node(allowed)), allowed)
 
     def _within_rights(self, steps: Iterable[Sequence[int]], allowed: Mask | None) -> Candidate:
         """The steps that may be taken one after another, each without those who left before."""
@@ -158,32 +162,19 @@ class Orders:
     def _has_all_before(self, step: Sequence[int], gone: AbstractSet[int]) -> bool:
         return all(unit in gone or unit in step for unit in self.roster.closed(step))
 
-    def _by_node(self, allowed: Mask | None) -> list[tuple[tuple[float, ...], list[int], int]]:
-        """(loss for each pod that finds room, who must leave, pods), the cheapest nodes first."""
-        there: dict[int, list[int]] = {}
-        slots = self.slots
-        for position, nodes in enumerate(unit.nodes for unit in self.roster.units):
-            for node in nodes:
-                there.setdefault(node, []).append(position)
-        usable = slots > 0 if allowed is None else (slots > 0) & allowed
-        worth: list[tuple[tuple[float, ...], int]] = []
-        for node in np.flatnonzero(usable).tolist():
-            loss = total(
-                (self.roster.units[unit] for unit in there.get(node, ())), len(self.roster.units[0].loss)
-            )
-            worth.append((tuple(part / int(slots[node]) for part in loss), node))
-        return [
-            (price, self.roster.closed(there.get(node, ())), int(slots[node]))
-            for price, node in sorted(worth)
-        ]
+    def _by_node(self, allowed: Mask | None) -> Iterator[tuple[list[int], int]]:
+        """(who must leave, pods that then find room) node by node, the cheapest first."""
+        for node in self.ranking.nodes:
+            if allowed is None or allowed[node]:
+                there = filter(self.may_ask, self.roster.on_node.get(node, ()))
+                yield self.roster.closed(there), int(self.ranking.slots[node])
 
     def _estimate(self, allowed: Mask) -> Loss | None:
         """What is lost where as many nodes are emptied as counting asks for; None: there are too few."""
         gained, leaving = 0, set[int]()
-        for _, step, pods in self._by_node(allowed):
-            if gained < self.wanted[1]:
-                leaving.update(step)
+        for step, pods in self._by_node(allowed):
+            leaving.update(step)
             gained += pods
-        if gained < self.wanted[1]:
-            return None
-        return total((self.roster.units[unit] for unit in leaving), len(self.roster.units[0].loss))
+            if gained >= self.pods:
+                return self.roster.loss_of(leaving)
+        return None

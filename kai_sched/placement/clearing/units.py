@@ -36,7 +36,7 @@ def total(units: Iterable[Unit], parts: int) -> Loss:
 
 
 class Roster:
-    """All who may leave, in ascending order of loss, nobody before those of its owner that leave before it."""
+    """Units by position, in ascending order of loss, nobody before those of its owner that leave before it."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
         dearest: dict[str, Loss] = {}
@@ -51,6 +51,16 @@ class Roster:
         self.order = sorted(keys, key=keys.__getitem__)
         """Positions."""
         self._place = {position: place for place, position in enumerate(self.order)}
+        self.on_node: dict[int, list[int]] = {}
+        """Positions of those that hold room on a node."""
+        for position, unit in enumerate(units):
+            for node in unit.nodes:
+                self.on_node.setdefault(node, []).append(position)
+
+    @property
+    def parts(self) -> int:
+        """Of a loss."""
+        return len(self.units[0].loss) if self.units else 0
 
     def closed(self, chosen: Iterable[int]) -> list[int]:
         """The chosen and all that must leave before one of them, in order."""
@@ -65,3 +75,7 @@ class Roster:
             if self.units[position].rank <= rank
         ]
         return sorted(found, key=self._place.__getitem__)
+
+    def loss_of(self, chosen: Iterable[int]) -> Loss:
+        """What is lost with them."""
+        return total((self.units[position] for position in chosen), self.parts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,40 +38,36 @@ class Attempt:
 
     def run(self) -> bool:
         """Whether the gang has a place now; then the state says who leaves for it."""
-        asked = self._asked()
-        if not asked:
-            return False
-        state, gang = self.state, self.record.gang
+        state, gang, book = self.state, self.record.gang, self.book
         world = state.boards.world
-        amounts = [(entry.victim.group.queue, entry.amount) for entry in asked]
         pods = gang.core_pods() if self.is_core else gang.extra_pods()
         shapes = shapes_of(world, pods)
         shape = max(shapes, key=lambda shape: (int(shape.request.sum()) * shapes[shape], -shape.index))
         mark = world.checkpoint()
         clearing = Clearer(
             boards=state.boards,
-            units=[entry.unit for entry in asked],
-            seat=partial(self._seat, asked=asked),
-            taker=lambda: self.rights.taker(amounts),
+            roster=book.roster,
+            may_ask=self._may_ask,
+            seat=self._seat,
+            taker=lambda: self.rights.taker(book.amounts),
             wanted=(shape, shapes[shape]),
             allowed=state.open_to(gang.group.key),
             areas=self._areas(gang),
-            memory=self.book.memory,
+            rankings=book.rankings,
         ).clear()
         if clearing is None:
             return False
-        self._keep(clearing, asked, mark)
+        self._keep(clearing, mark)
         return True
 
-    def _asked(self) -> list[Entry]:
-        """Who may be asked to leave, part by part."""
-        asked: list[Entry] = []
-        for victim in self.book.victims():
-            if victim.group.key == self.record.gang.group.key or not self.rights.may_lose(victim):
-                continue
-            is_safe = self.rights.is_safe(victim)
-            asked += [entry for entry in self.book.entries(victim) if not (is_safe and entry.part.is_core)]
-        return asked
+    def _may_ask(self, position: int) -> bool:
+        """Whether a part may be asked to leave. Who lost one for somebody else in this cycle is not asked again."""
+        entry = self.book.entries[position]
+        victim = entry.victim
+        key = victim.group.key
+        if key == self.record.gang.group.key or key in self.state.losses or not self.rights.may_lose(victim):
+            return False
+        return not (entry.part.is_core and self.rights.is_safe(victim))
 
     def _areas(self, gang: Gang) -> NDArray[np.int32] | None:
         """int32[N]: the domains one of which must hold all of it."""
@@ -82,7 +77,7 @@ class Attempt:
         domains = self.state.boards.world.base.domains
         return domains.codes(constraint.topology, constraint.required_level)
 
-    def _seat(self, ground: Ground, asked: Sequence[Entry]) -> Refusal | None:
+    def _seat(self, ground: Ground) -> Refusal | None:
         """Seat it where the bounds of its queue are kept once those who are leaving have left."""
         state, gang = self.state, self.record.gang
         world = ground.world
@@ -95,15 +90,20 @@ class Attempt:
         if breach is None:
             return None
         ledger = state.ledger.fork()
-        self._refund(ledger, [entry for entry in asked if entry.part.pods[0] in world.leaving])
+        leaving = [
+            entry
+            for entry in self.book.entries
+            if entry.part.pods[0] in world.leaving and entry.victim.group.key not in state.losses
+        ]
+        self._refund(ledger, leaving)
         breach = over_bounds(ledger, gang.group, request)
         if breach is not None:
             world.rollback(mark)
         return breach
 
-    def _keep(self, clearing: Clearing, asked: Sequence[Entry], mark: int) -> None:
+    def _keep(self, clearing: Clearing, mark: int) -> None:
         state, record = self.state, self.record
-        leaving = [asked[position] for position in clearing.leaving]
+        leaving = [self.book.entries[position] for position in clearing.leaving]
         self._refund(state.ledger, leaving)
         seats = state.boards.world.seats_since(mark)
         record.waits |= record.gang.needs_any({seat.pod for seat in seats})

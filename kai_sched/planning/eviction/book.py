@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from kai_sched.fairness.exact import Exact, exact_of
-from kai_sched.model.ids import PodGroupKey
 from kai_sched.model.queues import QuotaVector
-from kai_sched.placement.clearing.orders import ClearingMemory
-from kai_sched.placement.clearing.units import Loss, Unit
+from kai_sched.placement.clearing.orders import Ranking
+from kai_sched.placement.clearing.units import Loss, Roster, Unit
 from kai_sched.placement.world.stays import stay_of
 from kai_sched.planning.cycle_state import CycleState
 from kai_sched.planning.eviction.victims import Holdings, Part, Victim, victims_of
@@ -30,29 +29,21 @@ class Entry:
 
 
 class Book:
-    """All victims of one stage; who lost a part in this cycle is not asked again."""
+    """All victims of one stage, every part of each an entry. Positions are those of ``entries`` and of ``roster``."""
 
     def __init__(self, state: CycleState) -> None:
         self._state = state
-        self._victims = victims_of(state.snapshot)
+        victims = victims_of(state.snapshot)
         self._holdings = Holdings.of(state.snapshot, state.accounting)
-        self._priorities = sorted({one.group.priority for one in self._victims.values()}, reverse=True)
-        self.memory = ClearingMemory({}, {})
-        self._entries: dict[PodGroupKey, tuple[Entry, ...]] = {}
-
-    def victims(self) -> list[Victim]:
-        """Who may be asked still."""
-        return [victim for key, victim in self._victims.items() if key not in self._state.losses]
-
-    def entries(self, victim: Victim) -> tuple[Entry, ...]:
-        """The parts of one, in the order of leaving."""
-        key = victim.group.key
-        found = self._entries.get(key)
-        if found is None:
-            found = self._entries[key] = tuple(
-                self._entry(victim, part, rank) for rank, part in enumerate(victim.parts)
-            )
-        return found
+        self._priorities = sorted({one.group.priority for one in victims.values()}, reverse=True)
+        self.entries = [
+            self._entry(victim, part, rank)
+            for victim in victims.values()
+            for rank, part in enumerate(victim.parts)
+        ]
+        self.roster = Roster([entry.unit for entry in self.entries])
+        self.amounts = [(entry.victim.group.queue, entry.amount) for entry in self.entries]
+        self.rankings: dict[int, Ranking] = {}
 
     def _entry(self, victim: Victim, part: Part, rank: int) -> Entry:
         base = self._state.boards.world.base

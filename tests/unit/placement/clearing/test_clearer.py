@@ -9,7 +9,7 @@ import pytest
 from kai_sched.devices.work import OutOfWork
 from kai_sched.model.policy import Policy
 from kai_sched.placement.clearing.clear import Clearer
-from kai_sched.placement.clearing.units import Unit
+from kai_sched.placement.clearing.units import Roster, Unit
 from kai_sched.placement.refusal import Refusal
 from kai_sched.placement.seating.greedy import place_core
 from kai_sched.placement.site.fleet_index import FleetCache
@@ -67,7 +67,8 @@ class Scene:
     def clearer(self, taker: Callable[[], object] = Everything) -> Clearer:
         return Clearer(
             boards=self.state.boards,
-            units=self.units,
+            roster=Roster(self.units),
+            may_ask=lambda _: True,
             seat=self.seat,
             taker=taker,  # type: ignore[arg-type]
             wanted=(self.world.base.shape_of(self.pod), 1),
