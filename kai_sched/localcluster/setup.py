@@ -63,7 +63,7 @@ def service_account_token(api: AdminApi, name: str, namespace: str) -> str:
 def _is_served(api: AdminApi, name: str) -> bool:
     """Whether every version can be listed: between established and ready its storage still starts."""
     crd = api.get("CustomResourceDefinition", name)
-    conditions = crd.get("status", {}).get("conditions", [])
+    conditions = crd.get("status", {}).get("conditions") or ()  # null until it is looked at
     if not any(entry["type"] == "Established" and entry["status"] == "True" for entry in conditions):
         return False
     spec = crd["spec"]

@@ -23,7 +23,7 @@ from kai_sched.cluster.snapshots import read_cluster
 from kai_sched.grouping import group_objects
 from kai_sched.localcluster import LocalCluster
 from kai_sched.localcluster.setup import wait_for
-from kai_sched.planning.stages import STAGES
+from kai_sched.planning.stages import CARRIED_OUT
 from kai_sched.solving.in_process import decide_in_process
 from tests.cluster.objects import a_claim_template, a_job, a_pod, a_pod_group, a_queue, with_nodes
 
@@ -71,7 +71,7 @@ def plan_of_live_objects(kubeconfig: Path) -> dict[str, Any]:
     """Decided on the objects as the API server sends them, nothing trimmed."""
     objects = ObjectSet(asyncio.run(read_cluster(kubeconfig)))
     policy = policy_of(objects, load_settings(None), shard=None)
-    policy = replace(policy, stages=tuple(stage for stage in policy.stages if stage in STAGES))
+    policy = replace(policy, stages=tuple(stage for stage in policy.stages if stage in CARRIED_OUT))
     snapshot = snapshot_of(objects, now=parse_time(NOW), policy=policy, group=group_objects)
     document: dict[str, Any] = json.loads(json.dumps(plan_document(decide_in_process(snapshot, policy))))
     return document
