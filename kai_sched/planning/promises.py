@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from kai_sched.model.policy import StageName
-from kai_sched.placement.seating.greedy import place_core
+from kai_sched.placement.seating.greedy import place_core, place_extra
 from kai_sched.placement.world.ground import Ground
 from kai_sched.placement.world.horizon import Horizon
 from kai_sched.planning.bounds import over_bounds
@@ -27,22 +27,18 @@ _PART_OF_ALL: Final = 2
 
 
 def keep_promises(state: CycleState) -> None:
-    """Seat the gangs whose core has nodes promised, the most important first, the oldest among equals."""
+    """Seat the gangs that have nodes promised, the most important first, the oldest among equals."""
     nominated = state.boards.world.base.nominated
     if not nominated or not _EVICT.intersection(state.policy.stages):
         return
-    promised = [
-        record
-        for record in state.records.values()
-        if (core := record.gang.core_pods()) and nominated.keys() >= set(core)
-    ]
+    promised = [record for record in state.records.values() if _promised(state, record)]
     left = state.policy.solver.work // _PART_OF_ALL
     for record in sorted(promised, key=_value):
         if left <= 0:
             break
         began = state.meter.own_units
-        allowance = min(left, enough_for(len(record.gang.core_pods())))
-        take_turn(state, [record], allowance, partial(_keep, state, record))
+        allowance = min(left, enough_for(len(record.gang.pending_pods())))
+        take_turn(state, [record], allowance, partial(_keep_all, state, record))
         left -= state.meter.own_units - began
 
 
@@ -51,21 +47,38 @@ def _value(record: GangRecord) -> tuple[int, float, str]:
     return -group.priority, group.created_at, group.key
 
 
-def _keep(state: CycleState, record: GangRecord) -> None:
+def _promised(state: CycleState, record: GangRecord) -> tuple[int, ...]:
+    """The pods of the core, else of what comes next above the minimum, if all of them have nodes promised."""
+    pods = record.gang.core_pods() or record.gang.extra_pods()
+    return pods if state.boards.world.base.nominated.keys() >= set(pods) else ()
+
+
+def _keep_all(state: CycleState, record: GangRecord) -> None:
+    """First the core, then pod after pod above the minimum."""
+    while (pods := _promised(state, record)) and not record.waits and _keep(state, record, pods):
+        pass
+
+
+def _keep(state: CycleState, record: GangRecord, pods: tuple[int, ...]) -> bool:
     world, gang = state.boards.world, record.gang
     open_to = state.open_to(gang.group.key)
     allowed = ~world.base.everywhere
-    allowed[[world.base.nominated[pod] for pod in gang.core_pods()]] = True
+    allowed[[world.base.nominated[pod] for pod in pods]] = True
     if open_to is not None:
         allowed &= open_to
     mark = world.checkpoint()
     for horizon in (Horizon.NOW, Horizon.LATER) if world.is_releasing else (Horizon.NOW,):
-        if place_core(Ground(state.boards, horizon, allowed), gang) is not None:
+        ground = Ground(state.boards, horizon, allowed)
+        is_core = bool(gang.core_pods())
+        if (
+            place_core(ground, gang) if is_core else place_extra(ground, gang, may=lambda _: None)
+        ) is not None:
             continue
         seats = world.seats_since(mark)
         if over_bounds(state.ledger, gang.group, state.request_on(seats)) is not None:
             world.rollback(mark)
-            return
+            return False
         record.waits |= horizon is Horizon.LATER and gang.needs_any({seat.pod for seat in seats})
         record_seats(state, record, seats, horizon)
-        return
+        return True
+    return False

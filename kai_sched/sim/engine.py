@@ -104,6 +104,7 @@ def _next_pod(pod: Pod, placement: Placement | None, promised: NodeName | None, 
             gpu_indices=placement.gpu_indices,
             gpu_groups=placement.gpu_groups,
             claims=(*pod.claims, *_made_for(placement)),
+            nominated_node=None,
         )
     if pod.state is PodState.PENDING and pod.nominated_node != promised:
         # A promise is made anew in each cycle, or given up.
@@ -116,7 +117,15 @@ def _next_pod(pod: Pod, placement: Placement | None, promised: NodeName | None, 
     if pod.has_finalizers:
         return pod if pod.state is PodState.STUCK_RELEASING else replace(pod, state=PodState.RELEASING)
     named = tuple(ref for ref in pod.claims if ref.name != EXTENDED_RESOURCES)
-    return replace(pod, state=PodState.PENDING, node=None, gpu_indices=(), gpu_groups=(), claims=named)
+    return replace(
+        pod,
+        state=PodState.PENDING,
+        node=None,
+        gpu_indices=(),
+        gpu_groups=(),
+        claims=named,
+        nominated_node=None,
+    )
 
 
 def _made_for(placement: Placement) -> tuple[PodClaimRef, ...]:

@@ -39,6 +39,9 @@ class Attempt:
     def run(self) -> bool:
         """Whether the gang has a place now; then the state says who leaves for it."""
         state, gang, book = self.state, self.record.gang, self.book
+        if not any(map(self._may_ask, book.roster.order)):
+            # Room that others' victims leave over is no room of a gang without rights: the next cycle gives it in turn.
+            return False
         world = state.boards.world
         pods = gang.core_pods() if self.is_core else gang.extra_pods()
         shapes = shapes_of(world, pods)

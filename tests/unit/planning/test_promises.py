@@ -9,6 +9,7 @@ from kai_sched.model.policy import Policy, StageName
 from kai_sched.model.snapshot import ClusterSnapshot
 from kai_sched.model.workloads import PodState
 from kai_sched.planning.cycle import plan_cycle
+from kai_sched.sim.engine import simulate
 from tests.builders import NOW, a_group, a_node, a_pod, a_queue, a_snapshot, a_spec
 
 EVICTING = Policy(stages=(StageName.ALLOCATE, StageName.RECLAIM), advice_units=0)
@@ -76,3 +77,37 @@ def test_while_others_leave_still_the_room_stays_promised():
 
     assert [(one.pod, one.waits_for) for one in plan.pipelined] == [("team/late", ("team/gone",))]
     assert plan.binds == plan.evictions == ()
+
+
+def test_a_pod_above_the_minimum_is_promised_its_node_as_well():
+    runs = a_pod("late-0", a_spec(gpus=1), group="late", node="n1")
+    snapshot = two_for_one_node()
+    pods = [replace(pod, group="team/late") if pod.key == "team/late" else pod for pod in snapshot.pods]  # type: ignore[arg-type]
+    nodes = (a_node("n0"), a_node("n1"))
+
+    plan = plan_cycle(
+        replace(
+            snapshot,
+            fleet=replace(snapshot.fleet, nodes=nodes),
+            pods=type(snapshot.pods).sorted_by_key([*pods, runs]),
+        ),
+        EVICTING,
+    )
+
+    assert bound(plan) == ["team/late"]
+
+
+def test_a_promise_ends_with_being_bound_and_with_being_evicted():
+    """Else who comes back would go first, on the node that others have by now."""
+    policy = replace(EVICTING, stages=(StageName.ALLOCATE, StageName.RECLAIM, StageName.PREEMPT))
+    snapshot = a_snapshot(
+        nodes=[a_node("n0", gpus=1)],
+        pods=[replace(a_pod("low"), nominated_node="n0"), a_pod("high")],  # type: ignore[arg-type]
+        groups=[a_group("low", priority=40), a_group("high", priority=90, created_at=NOW - 5)],
+    )
+
+    run = simulate(snapshot, lambda one: plan_cycle(one, policy), cycles=None)
+
+    assert [bound(plan) for plan in run.plans] == [["team/low"], [], ["team/high"], []]
+    assert [len(plan.evictions) for plan in run.plans] == [0, 1, 0, 0]
+    assert run.final.pods[0].nominated_node is None
