@@ -9,7 +9,7 @@ cycle while others had none (``ClusterSnapshot.postponed``) come in the second r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import IntEnum
 from typing import Final
 
 from kai_sched.model.ids import PodGroupKey, QueueName
@@ -30,20 +30,20 @@ NO_WORK_LEFT: Final = Refusal(
 )
 
 
-class Round(Enum):
+class Round(IntEnum):
     """Of a cycle."""
 
-    FIRST = "first"
-    SECOND = "second"
+    FIRST = 0
+    SECOND = 1
 
 
-class Purse(Enum):
+class Purse(IntEnum):
     """Where a gang's work is taken from."""
 
-    LOOKING = "looking"
+    LOOKING = 0
     """What its pods are and ask for."""
-    COUNTED = "counted"
-    SEARCHED = "searched"
+    COUNTED = 1
+    SEARCHED = 2
 
 
 def enough_for(pods: int) -> int:

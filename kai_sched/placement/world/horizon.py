@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import IntEnum
 
 
-class Horizon(Enum):
+class Horizon(IntEnum):
     """``NOW``: what is free this moment. ``LATER``: also what those hold who are leaving."""
 
-    NOW = "now"
-    LATER = "later"
+    NOW = 0
+    LATER = 1
