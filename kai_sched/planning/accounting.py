@@ -113,19 +113,19 @@ class Accounting:
         return any(share is not None and share.memory_mib for share in shares)
 
     def _request(self, pods: Iterable[int], gpu_memory_of: Mapping[int, int]) -> QuotaVector:
-        sum_of_pods = _NOTHING
+        gpu = cpu = memory = 0.0
         claims: dict[ClaimKey, Claim] = {}
         for position in pods:
             pod = self._snapshot.pods[position]
-            sum_of_pods += self._own_vector(pod, gpu_memory_of.get(position, 0))
-            for claim in self._claims_of(pod):
+            own = self._own_vector(pod, gpu_memory_of.get(position, 0))
+            # Part by part: a gang may have thousands of pods, and a vector for each sum is work.
+            gpu, cpu, memory = gpu + own.gpu, cpu + own.cpu, memory + own.memory
+            for claim in self._claims_of(pod) if pod.claims else ():
                 if claim.parts_millis:
-                    sum_of_pods += self._part_vector(claim, pod)
+                    gpu += self._part_vector(claim, pod).gpu
                 elif self._pays_anew(claim, pod):
                     claims[claim.key] = claim
-        for claim in claims.values():
-            sum_of_pods += self._claim_vector(claim)
-        return sum_of_pods
+        return sum(map(self._claim_vector, claims.values()), QuotaVector(gpu, cpu, memory))
 
     def fork(self) -> Accounting:
         """The same account, from which the two go their own ways."""
