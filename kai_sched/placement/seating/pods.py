@@ -130,10 +130,10 @@ def _seat_sharing(ground: Ground, shape: Shape, pods: Sequence[int]) -> int:
     """Pods that share a claim nobody has allocated: the first pod's node decides where the others may go."""
     world = ground.world
     nodes = ground.ordered(shape, ground.slots(shape))
-    room = ground.rows_that_fit(shape)
     # A node-local device keeps all its users on one node: nodes with room for all of them first.
+    is_short: list[bool] = (ground.rows_that_fit(shape) < len(pods)).tolist()
     conceded = concessions(ground, shape, pods[0], nodes)
-    anchors = sorted(nodes, key=lambda node: (bool(room[node] < len(pods)), conceded.get(node, _UNKNOWN)))
+    anchors = sorted(nodes, key=lambda node: (is_short[node], conceded.get(node, _UNKNOWN)))
     best = 0
     for node in anchors[:MAX_ANCHORS]:
         mark = world.checkpoint()
