@@ -69,7 +69,7 @@ hostile: controlplane ## What somebody may send to hurt others, on a real contro
 	@$(BIN)/python -m tests.hostile $(ARGS)
 
 .PHONY: bench
-bench: controlplane ## A benchmark: WHAT=decide, claims, watch, memory or controlplane (ARGS="--help" for its options)
+bench: controlplane ## A benchmark: WHAT=decide, claims, evict, watch, memory or controlplane (ARGS="--help" for its options)
 	@$(BIN)/python -m benchmarks.$(or $(WHAT),decide) $(ARGS)
 
 .PHONY: demo

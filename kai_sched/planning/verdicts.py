@@ -14,7 +14,7 @@ from kai_sched.model.words import counted
 from kai_sched.placement.refusal import Refusal
 from kai_sched.planning.cycle_state import CycleState, GangRecord
 from kai_sched.planning.demand import COMPLETE_IT, MAKE_THE_QUEUE
-from kai_sched.planning.losses import beneficiary_words, loss_verdict
+from kai_sched.planning.losses import Losses
 from kai_sched.planning.missing_pods import lack_of
 from kai_sched.planning.outlook.judging import Finding
 from kai_sched.planning.outlook.phrases import about, instructions, next_step, within_bounds
@@ -27,13 +27,13 @@ def verdicts_of(
     state: CycleState, findings: Mapping[PodGroupKey, Finding] = NOT_JUDGED
 ) -> tuple[Verdict, ...]:
     """A verdict for every group with a waiting pod, in key order; ``findings``: what some of them may hope for."""
+    losses = Losses.of(state)
     found = [
         *(_early(verdict, findings.get(verdict.pod_group)) for verdict in state.early),
-        *(_verdict(state, record, findings.get(key)) for key, record in state.records.items()),
+        *(_verdict(state, record, findings.get(key), losses) for key, record in state.records.items()),
     ]
     kept = (verdict for verdict in found if verdict.pod_group not in state.losses)
-    lost = (loss_verdict(state, group, evicted) for group, evicted in state.losses.items())
-    return tuple(sorted((*kept, *lost), key=lambda verdict: verdict.pod_group))
+    return tuple(sorted((*kept, *losses.verdicts()), key=lambda verdict: verdict.pod_group))
 
 
 def _early(verdict: Verdict, finding: Finding | None) -> Verdict:
@@ -45,7 +45,7 @@ def _early(verdict: Verdict, finding: Finding | None) -> Verdict:
     return replace(verdict, next_step=step, outlook=finding.outlook)
 
 
-def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> Verdict:
+def _verdict(state: CycleState, record: GangRecord, finding: Finding | None, losses: Losses) -> Verdict:
     group = record.gang.group
     waiting = len(record.gang.pending_pods())
     refusal = record.refusal
@@ -55,7 +55,7 @@ def _verdict(state: CycleState, record: GangRecord, finding: Finding | None) -> 
             queue=group.queue,
             outcome=Outcome.PIPELINED,
             message=f"{counted(len(record.pipelined), 'pod')} placed on room that is still being released"
-            + beneficiary_words(state, group.key),
+            + losses.for_whom(group.key),
             next_step="nothing: it is bound when the room is free",
         )
     if record.placed:

@@ -33,11 +33,6 @@ def shrinking() -> ClusterSnapshot:
     return world(n(2), run("g", ["n0", "n1"], 8), it(1, 4))
 
 
-def protecting() -> ClusterSnapshot:
-    """As ``reclaiming``, by gangs that have begun an hour and more ago."""
-    return reclaiming()
-
-
 def group_with(name: str, **fields: Any) -> Tamper:
     """One group is different from what the engine believed; ``name``: how its name begins."""
 
@@ -189,7 +184,7 @@ ROWS_OF_EVICTIONS: Final[list[Row]] = [
         Kind.EVICTION,
         "who has not run for long enough stays",
         "the queue protects what it runs",
-        protecting,
+        reclaiming,
         queue_with("team-b", reclaim_min_runtime_seconds=1e6),
         "has not run for as long as it may",
         POLICY,
@@ -198,7 +193,7 @@ ROWS_OF_EVICTIONS: Final[list[Row]] = [
         Kind.EVICTION,
         "who has not run for long enough stays",
         "the department protects what it runs",
-        protecting,
+        reclaiming,
         queue_with("dept", reclaim_min_runtime_seconds=1e6),
         "has not run for as long as it may",
         POLICY,

@@ -6,8 +6,9 @@ Then whoever is not needed stays after all, the dearest first. What loses least 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -156,39 +157,38 @@ class Clearer:
     def _kept_by_counting(self, chosen: list[int]) -> list[int]:
         """Without those who have room beside the seats that are taken; they are back in the world."""
         world = self.boards.world
-        left = list(chosen)
-        for unit in reversed(chosen):
-            if self._is_first_back(unit, left):
-                mark = world.checkpoint()
-                for stay in self.roster.units[unit].stays:
-                    world.come_back(stay)
-                if bool((world.later.free[list(self.roster.units[unit].nodes)] >= 0).all()):
-                    left.remove(unit)
-                else:
-                    world.rollback(mark)
-        return left
+        left = dict.fromkeys(chosen)
+        for unit in self._dearest_first(chosen, left):
+            mark = world.checkpoint()
+            for stay in self.roster.units[unit].stays:
+                world.come_back(stay)
+            if bool((world.later.free[list(self.roster.units[unit].nodes)] >= 0).all()):
+                del left[unit]
+            else:
+                world.rollback(mark)
+        return list(left)
 
     def _kept_by_trying(self, chosen: list[int], allowed: Mask | None, mark: int) -> list[int]:
         """Without those beside whom the gang finds a place again."""
-        left, trials = list(chosen), 0
-        for unit in reversed(chosen):
-            if trials < _MOST_TRIALS and self._is_first_back(unit, left):
-                trials += 1
-                self.boards.world.rollback(mark)
-                fewer = [other for other in left if other != unit]
-                if self._fits(fewer, allowed):
-                    left = fewer
-                else:
-                    self._must_fit(left, allowed)
-        return left
+        left = dict.fromkeys(chosen)
+        for unit in islice(self._dearest_first(chosen, left), _MOST_TRIALS):
+            self.boards.world.rollback(mark)
+            fewer = [other for other in left if other != unit]
+            if self._fits(fewer, allowed):
+                del left[unit]
+            else:
+                self._must_fit(list(left), allowed)
+        return list(left)
 
-    def _is_first_back(self, unit: int, left: Sequence[int]) -> bool:
-        """Whether nobody of its owner left after it."""
-        mine = self.roster.units[unit]
-        return not any(
-            self.roster.units[other].owner == mine.owner and self.roster.units[other].rank > mine.rank
-            for other in left
-        )
+    def _dearest_first(self, chosen: Sequence[int], left: Collection[int]) -> Iterator[int]:
+        """The chosen, without those of an owner of whom somebody that left after them is among ``left`` still."""
+        held: set[str] = set()
+        for unit in reversed(chosen):
+            owner = self.roster.units[unit].owner
+            if owner not in held:
+                yield unit
+                if unit in left:
+                    held.add(owner)
 
     def _must_fit(self, chosen: Sequence[int], allowed: Mask | None) -> None:
         """The same again: what was found once is found in the same world, or something is wrong."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
+from kai_sched.model.devices import Claim
 from kai_sched.model.ids import ClaimKey, PodGroupKey, PodKey, QueueName
 from kai_sched.model.plan import Eviction, Placement, Plan
 from kai_sched.model.policy import Policy, StageName
@@ -53,6 +54,7 @@ class _Trial:
     queues: Mapping[QueueName, Queue]
     groups: Mapping[PodGroupKey, PodGroup]
     pods: Mapping[PodKey, Pod]
+    claims: Mapping[ClaimKey, Claim]
     fair: Mapping[QueueName, QuotaVector]
     placed: Mapping[PodGroupKey, Sequence[Placement]]
     held: dict[QueueName, QuotaVector]
@@ -88,6 +90,7 @@ class _Trial:
             queues=queues,
             groups={group.key: group for group in snapshot.pod_groups},
             pods={pod.key: pod for pod in snapshot.pods},
+            claims={claim.key: claim for claim in snapshot.claims},
             fair={share.queue: share.fair_share for share in plan.shares},
             placed=placed,
             held=held,
@@ -202,7 +205,7 @@ class _Trial:
         freed = self.amounts.of_pod(pod, pod.node)
         for key in pod.claim_keys:
             self.users.get(key, set()).discard(pod.key)
-            claim = next((one for one in self.snapshot.claims if one.key == key), None)
+            claim = self.claims.get(key)
             if claim is not None and claim.allocation is not None and not self.users.get(key):
                 freed += QuotaVector(
                     gpu=self.amounts.of_devices(
@@ -221,7 +224,7 @@ class _Trial:
                 continue
             total += self.amounts.of_pod(pod, placement.node)
             for entry in placement.claims:
-                claim = next((one for one in self.snapshot.claims if one.key == entry.claim), None)
+                claim = self.claims.get(entry.claim)
                 if claim is not None and entry.allocation is not None:
                     total += QuotaVector(
                         gpu=self.amounts.of_devices(
